@@ -1,0 +1,74 @@
+"""The `codefence` command: mounts every package's own sub-commands, loading each only when it is called."""
+
+import importlib
+import importlib.metadata
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import click
+
+
+class Entry(NamedTuple):
+    """Where a sub-command lives, the extra that installs what it needs, and its line in the list of commands."""
+
+    target: str
+    extra: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "up": Entry("cli.up:up", "embedded", "Start the whole system on embedded parts."),
+    "doctor": Entry("cli.doctor:doctor", "embedded", "Check this machine and print remedies."),
+    "test": Entry("cli.test:test", "dev", "Run every test."),
+    "bench": Entry("cli.bench:bench", "dev", "Run a benchmark beside its obvious alternatives."),
+    "config": Entry("cli.config:config", "server", "Show every setting, secrets redacted."),
+    "scan": Entry("edge.cli:scan", "edge", "Read the codes in image files and folders."),
+    "edge": Entry("edge.cli:edge", "edge", "Run a scanning station or a shelf agent."),
+    "ingest": Entry("ingest.cli:ingest", "server", "Store what devices publish; acknowledge what is committed."),
+    "trace": Entry("trace_service.cli:trace", "server", "Migrate the database; run worker and console."),
+    "simulate": Entry("firmware_sim.cli:simulate", "embedded", "Emulate shelves, labels and a market."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose sub-commands are imported on use, so that each extra stays optional."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which a newcomer meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one sub-command; say which extra is missing where its packages are absent."""
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        try:
+            loaded = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"'codefence {cmd_name}' needs the package {error.name!r}: pip install 'codefence[{entry.extra}]'"
+            ) from error
+        command: click.Command = getattr(loaded, attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(importlib.metadata.version("codefence"), prog_name="codefence")
+def main() -> None:
+    """Codefence (码界): one code per item, and a watch on where it goes.
+
+    \b
+    Examples:
+      codefence up                     the whole system, with a simulated market
+      codefence scan label.jpg --json  read the codes in a photo
+      codefence doctor                 what is missing on this machine
+    """
