@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(importlib.metadata.version("codefence"), prog_name="codefence")
 def main() -> None:
-    """Codefence (码界): one code per item, and a watch on where it goes.
+    r"""Codefence (码界): one code per item, and a watch on where it goes.
 
     \b
     Examples:

@@ -1,0 +1,1 @@
+"""Stations and shelves: read, keep, publish. Installs without any server package."""

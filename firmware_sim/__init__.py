@@ -1,0 +1,1 @@
+"""Devices emulated at wire level, and a market with known truth."""

@@ -1,0 +1,1 @@
+"""From MQTT to the landing tables: commit first, then acknowledge."""

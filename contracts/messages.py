@@ -1,0 +1,255 @@
+r"""The messages that devices publish, and what ingest answers.
+
+A message is one header line and a JSON array of events of one kind:
+
+    CF1 <boot> <seq> <count> <sent_at> <crc>\n[{…}, …]
+
+`boot` is 32 hex digits drawn at random when the outbox is made; `seq` numbers the first event and the others follow
+it; `sent_at` is milliseconds since the epoch; `crc` is the CRC-32 of the body in 8 hex digits. A body that cannot be
+parsed so still has an identity: it is dead-lettered, and refused in the acknowledgement. The last will of a device
+has `count` 0 and a body `[{"state": "offline"}]`: it is news of the device, not an event in its sequence.
+"""
+
+import re
+import zlib
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from contracts.errors import ChecksumError, HeaderError, MessageError
+from contracts.topics import Kind
+
+MAX_BODY_BYTES: Final = 256 * 1024
+MAX_EVENTS: Final = 100
+MAX_SEQ: Final = 2**62
+_HEADER = re.compile(rb"CF1 ([0-9a-f]{32}) (\d{1,19}) (\d{1,3}) (\d{1,15}) ([0-9a-f]{8})")
+
+# No NUL: PostgreSQL's text cannot hold one. \Z, since $ would let a trailing newline through.
+_NO_NUL = r"^[^\x00]*\Z"
+Milliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+Code = Annotated[str, Meta(min_length=1, max_length=512, pattern=_NO_NUL)]
+Name = Annotated[str, Meta(max_length=64, pattern=_NO_NUL)]
+Gtin = Annotated[str, Meta(pattern=r"^\d{14}\Z")]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+
+
+class Activity(StrEnum):
+    """What a station was doing when it read a code; the trace service maps these to EPCIS business steps."""
+
+    COMMISSION = "commission"
+    PACK = "pack"
+    SHIP = "ship"
+    RECEIVE = "receive"
+    SELL = "sell"
+    INSPECT = "inspect"
+    CONSUMER = "consumer"
+    OBSERVE = "observe"
+
+
+class Platform(StrEnum):
+    """Where a position comes from; each states its accuracy radius at another confidence."""
+
+    ANDROID = "android"
+    IOS = "ios"
+    WEB = "web"
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    """Where a scan was made: degrees in the named coordinate system, radius in metres."""
+
+    lon: Longitude
+    lat: Latitude
+    accuracy_m: Annotated[float, Meta(ge=0, le=5_000_000)]
+    platform: Platform = Platform.WEB
+    crs: Annotated[str, Meta(pattern=r"^(wgs84|gcj02|bd09)\Z")] = "wgs84"
+
+
+class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One code read once. Without `position` the scan was made where the device's site is registered."""
+
+    ts: Milliseconds
+    code: Code
+    symbology: Name
+    aim: Annotated[str, Meta(max_length=3, pattern=r"^(\][A-Za-z][0-9A-Za-z])?\Z")] = ""
+    activity: Activity = Activity.OBSERVE
+    reference: Name = ""
+    """The shipment or order that the station works on."""
+    parent: Annotated[str, Meta(max_length=512, pattern=_NO_NUL)] = ""
+    """The case or pallet that the item is packed into."""
+    to: Name = ""
+    """The dealer or store that a shipment goes to."""
+    operator: Name = ""
+    position: Position | None = None
+    image: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
+    """SHA-256 of the photo that the code was read from."""
+
+
+class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one shelf channel holds."""
+
+    ts: Milliseconds
+    channel: Annotated[int, Meta(ge=1, le=64)]
+    gtin: Gtin
+    grams: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+    units: Annotated[int, Meta(ge=0, le=1_000_000)]
+    confidence: Annotated[float, Meta(ge=0, le=1)]
+    fault: Annotated[str, Meta(max_length=32, pattern=r"^[A-Z_]*\Z")] = ""
+    """Empty, or why the figure should not be believed: SATURATED, STUCK, UNIT_WEIGHT, UNSTABLE."""
+
+
+class Environment(Struct, frozen=True, kw_only=True):
+    """Climate at a shelf or in a warehouse."""
+
+    ts: Milliseconds
+    temperature_c: Annotated[float, Meta(ge=-80, le=85)]
+    humidity: Annotated[float, Meta(ge=0, le=100)] | None = None
+
+
+class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a device is. `dropped` lists sequence ranges that the device had to give up: tombstones, inclusive."""
+
+    state: Annotated[str, Meta(pattern=r"^(online|offline)\Z")]
+    ts: Milliseconds = 0
+    firmware: Name = ""
+    outbox_depth: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    dropped: Annotated[
+        tuple[tuple[Annotated[int, Meta(ge=1, le=MAX_SEQ)], Annotated[int, Meta(ge=1, le=MAX_SEQ)]], ...],
+        Meta(max_length=100),
+    ] = ()
+
+
+Event = Scan | Stock | Environment | Status
+
+
+class Refusal(Struct, frozen=True, array_like=True):
+    """A range of sequence numbers, inclusive, that ingest will never accept, and the error code that says why."""
+
+    first: int
+    last: int
+    reason: str
+
+
+class Ack(Struct, frozen=True, kw_only=True):
+    """What ingest has durably dealt with: committed ranges, inclusive, and refused ones."""
+
+    boot: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+    committed: tuple[tuple[int, int], ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+class Resend(Struct, frozen=True, kw_only=True, tag="resend", tag_field="command"):
+    """Send a range of sequence numbers, inclusive, again."""
+
+    boot: str
+    first: int
+    last: int
+
+
+class Pause(Struct, frozen=True, kw_only=True, tag="pause", tag_field="command"):
+    """Publish nothing until the given time; retained, so that a whole fleet waits. 0 lifts it."""
+
+    until: Milliseconds
+
+
+Command = Resend | Pause
+
+
+class Header(Struct, frozen=True):
+    """The identity of a message."""
+
+    boot: str
+    seq: int
+    count: int
+    sent_at: int
+
+
+_EVENT_TYPES: Final[dict[Kind, type[Event]]] = {
+    Kind.SCAN: Scan,
+    Kind.STOCK: Stock,
+    Kind.ENV: Environment,
+    Kind.STATUS: Status,
+}
+_DECODERS = {kind: msgspec.json.Decoder(type_) for kind, type_ in _EVENT_TYPES.items()}
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_ACK = msgspec.json.Decoder(Ack)
+_COMMAND: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode_event(event: Event) -> bytes:
+    """Return an event's JSON, the bytes that its content hash is taken from."""
+    return _ENCODER.encode(event)
+
+
+def pack(boot: str, seq: int, sent_at: int, events: list[bytes], *, in_sequence: bool = True) -> bytes:
+    """Return the payload that carries encoded `events`, numbered from `seq`; a last will is not in sequence."""
+    body = b"[" + b",".join(events) + b"]"
+    count = len(events) if in_sequence else 0
+    return b"CF1 %b %d %d %d %08x\n%b" % (boot.encode(), seq, count, sent_at, zlib.crc32(body), body)
+
+
+def unpack_header(payload: bytes) -> tuple[Header, memoryview]:
+    """Split a payload into its header and its body, whose CRC is not checked yet; `HeaderError` without identity."""
+    end = payload.find(b"\n", 0, 128)
+    match = _HEADER.fullmatch(payload[:end]) if end > 0 else None
+    if match is None:
+        raise HeaderError("no header line", advice="Start the payload with 'CF1 <boot> <seq> <count> <sent_at> <crc>'.")
+    boot, seq, count, sent_at, _ = match.groups()
+    header = Header(boot.decode(), int(seq), int(count), int(sent_at))
+    if header.count > MAX_EVENTS or not (1 <= header.seq <= MAX_SEQ or header.count == 0):
+        raise HeaderError(f"seq {header.seq} or count {header.count} is out of range")
+    return header, memoryview(payload)[end + 1 :]
+
+
+def split_body(payload: bytes, header: Header, body: memoryview) -> list[bytes]:
+    """Check size, CRC and count, and return each event's own bytes; raises `ChecksumError` or `MessageError`."""
+    if len(body) > MAX_BODY_BYTES:
+        raise MessageError(f"{len(body)} bytes are more than {MAX_BODY_BYTES}")
+    crc = payload[len(payload) - len(body) - 9 : len(payload) - len(body) - 1]
+    if b"%08x" % zlib.crc32(body) != crc:
+        raise ChecksumError("the CRC does not match the body")
+    try:
+        raws = _ARRAY.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(f"the body is no JSON array: {error}") from error
+    expected = header.count or 1
+    if len(raws) != expected:
+        raise MessageError(f"{len(raws)} events, {expected} announced")
+    return [bytes(raw) for raw in raws]
+
+
+def decode_event(kind: Kind, raw: bytes) -> Event:
+    """Return the typed event; a value outside its range or type raises `MessageError` naming the field."""
+    try:
+        return _DECODERS[kind].decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(str(error)) from error
+
+
+def encode_ack(ack: Ack) -> bytes:
+    """Return an acknowledgement's JSON."""
+    return _ENCODER.encode(ack)
+
+
+def decode_ack(payload: bytes) -> Ack:
+    """Return a typed acknowledgement, or raise `MessageError`."""
+    try:
+        return _ACK.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(str(error)) from error
+
+
+def encode_command(command: Command) -> bytes:
+    """Return a command's JSON."""
+    return _ENCODER.encode(command)
+
+
+def decode_command(payload: bytes) -> Command:
+    """Return a typed command, or raise `MessageError`."""
+    try:
+        return _COMMAND.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(str(error)) from error

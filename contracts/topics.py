@@ -1,0 +1,76 @@
+"""MQTT topics, in one place: who publishes what where.
+
+`v1/{site}/p{n}/{device}/{kind}` carries events, `v1/{site}/ack/{device}` the application's acknowledgements and
+`v1/{site}/cmd/{device}` commands. The partition `n` = crc32(device) % 16 lets workers split the load while each
+device keeps its order. Site and device names match `[A-Za-z0-9_-]{1,64}`, so no name can reach into another level.
+"""
+
+import re
+import zlib
+from enum import StrEnum
+from typing import NamedTuple
+
+from contracts.errors import TopicError
+
+PARTITIONS = 16
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_EVENT = re.compile(r"v1/([A-Za-z0-9_-]{1,64})/p(\d{1,2})/([A-Za-z0-9_-]{1,64})/(scan|stock|env|status)")
+
+
+class Kind(StrEnum):
+    """What a message's events are about."""
+
+    SCAN = "scan"
+    STOCK = "stock"
+    ENV = "env"
+    STATUS = "status"
+
+
+class EventTopic(NamedTuple):
+    """A parsed event topic."""
+
+    site: str
+    device: str
+    kind: Kind
+
+
+def partition(device: str) -> int:
+    """Return the partition, 0 to 15, in which a device publishes."""
+    return zlib.crc32(device.encode()) % PARTITIONS
+
+
+def event_topic(site: str, device: str, kind: Kind) -> str:
+    """Return the topic on which `device` at `site` publishes events of `kind`."""
+    return f"v1/{_name(site)}/p{partition(device)}/{_name(device)}/{kind}"
+
+
+def ack_topic(site: str, device: str) -> str:
+    """Return the topic on which ingest acknowledges `device`'s events."""
+    return f"v1/{_name(site)}/ack/{_name(device)}"
+
+
+def command_topic(site: str, device: str) -> str:
+    """Return the topic on which ingest commands `device`."""
+    return f"v1/{_name(site)}/cmd/{_name(device)}"
+
+
+def event_filters(partitions: range = range(PARTITIONS)) -> list[str]:
+    """Return the subscriptions that cover every event of the given partitions."""
+    return [f"v1/+/p{number}/+/+" for number in partitions]
+
+
+def parse_event_topic(topic: str) -> EventTopic:
+    """Split an event topic; a wrong shape or another device's partition raises `TopicError`."""
+    match = _EVENT.fullmatch(topic)
+    if match is None:
+        raise TopicError(f"{topic[:200]!r} is no event topic", advice="Publish to v1/{site}/p{n}/{device}/{kind}.")
+    site, number, device, kind = match.groups()
+    if int(number) != partition(device):
+        raise TopicError(f"{device} belongs to partition p{partition(device)}, not p{number}")
+    return EventTopic(site, device, Kind(kind))
+
+
+def _name(text: str) -> str:
+    if NAME.fullmatch(text) is None:
+        raise TopicError(f"{text[:80]!r} is no site or device name", advice="Use 1-64 of A-Z a-z 0-9 _ and -.")
+    return text
