@@ -1,0 +1,1 @@
+"""The database schema and its migrations: this package is the sole owner of DDL."""

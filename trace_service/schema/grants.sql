@@ -1,0 +1,12 @@
+-- Least privilege, granted anew after every migration: neither role owns a table or may change the schema.
+GRANT USAGE ON SCHEMA landing TO codefence_ingest, codefence_trace;
+GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA landing TO codefence_ingest;
+GRANT UPDATE ON landing.device, landing.received, landing.dead_letter TO codefence_ingest;
+REVOKE INSERT ON landing.device FROM codefence_ingest;
+GRANT SELECT ON ALL TABLES IN SCHEMA landing TO codefence_trace;
+GRANT DELETE, UPDATE ON landing.work TO codefence_trace;
+GRANT USAGE ON SCHEMA trace TO codefence_trace;
+GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA trace TO codefence_trace;
+GRANT UPDATE ON trace.batch, trace.binding, trace.containment, trace.alert, trace.quarantine, trace.stock,
+    trace.shelf_channel, trace.proposal, trace.session TO codefence_trace;
+GRANT DELETE ON trace.session TO codefence_trace;

@@ -1,0 +1,89 @@
+"""Brings a database to the present schema: ordered migrations, each in its own transaction, under lock time-outs."""
+
+from collections.abc import Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import LiteralString, NamedTuple, cast
+
+import psycopg
+from psycopg import sql
+
+_LOCK = 0x436F6465  # any constant: two migrations at once wait for one another
+
+_BOOKKEEPING = """
+    CREATE TABLE IF NOT EXISTS public.schema_migration (
+        name       text PRIMARY KEY,
+        applied_at timestamptz NOT NULL DEFAULT now()
+    )
+"""
+
+
+class Roles(NamedTuple):
+    """Passwords of the two least-privileged roles that ingest and the trace service log in as."""
+
+    ingest: str
+    trace: str
+
+
+def migrate(dsn: str, roles: Roles, *, until: str = "") -> list[str]:
+    """Apply what is missing, up to and including migration `until` (default: all); return the names applied.
+
+    `dsn` must belong to the database's owner. A lock that is not had within 10 s raises `psycopg.errors.LockNotAvailable`
+    and leaves the database as it was.
+    """
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '10s'; SET client_min_messages = 'warning'")
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        connection.execute(_BOOKKEEPING)
+        done = {name for (name,) in connection.execute("SELECT name FROM public.schema_migration")}
+        wanted = [file for file in migrations() if not until or file.name <= until]
+        applied = [_apply(connection, file) for file in wanted if file.name not in done]
+        _make_roles(connection, roles)
+        if not until:
+            connection.execute(_read(_folder() / "grants.sql"))
+            _use_timescale(connection)
+        return applied
+
+
+def pending(connection: psycopg.Connection) -> list[str]:
+    """Return the names of migrations that this database still lacks."""
+    if connection.execute("SELECT to_regclass('public.schema_migration')").fetchone() == (None,):
+        return [file.name for file in migrations()]
+    done = {name for (name,) in connection.execute("SELECT name FROM public.schema_migration")}
+    return [file.name for file in migrations() if file.name not in done]
+
+
+def migrations() -> Sequence[Traversable]:
+    """Return the migration files in the order in which they apply."""
+    files = (_folder() / "migrations").iterdir()
+    return sorted((file for file in files if file.name.endswith(".sql")), key=lambda file: file.name)
+
+
+def _folder() -> Traversable:
+    return resources.files(__package__)
+
+
+def _read(file: Traversable) -> LiteralString:
+    # The file ships with this package; it is as literal as the code.
+    return cast(LiteralString, file.read_text("utf-8"))
+
+
+def _apply(connection: psycopg.Connection, file: Traversable) -> str:
+    with connection.transaction():
+        connection.execute("SET LOCAL statement_timeout = '10min'")
+        connection.execute(_read(file))
+        connection.execute("INSERT INTO public.schema_migration (name) VALUES (%s)", (file.name,))
+    return file.name
+
+
+def _make_roles(connection: psycopg.Connection, roles: Roles) -> None:
+    for role, password in (("codefence_ingest", roles.ingest), ("codefence_trace", roles.trace)):
+        exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None
+        statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if exists else "CREATE ROLE {} LOGIN PASSWORD {}")
+        connection.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
+
+
+def _use_timescale(connection: psycopg.Connection) -> None:
+    found = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
+    if found is not None:
+        connection.execute(_read(_folder() / "timescale.sql"))
