@@ -32,6 +32,12 @@ class ImageError(CodefenceError):
     code = "IMAGE_UNREADABLE"
 
 
+class ImageMissingError(ImageError):
+    """A file that was asked for does not exist."""
+
+    code = "IMAGE_MISSING"
+
+
 class ImageTooLargeError(ImageError):
     """An image has more pixels than a station is willing to hold in memory."""
 
