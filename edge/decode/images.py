@@ -1,6 +1,8 @@
 """Picture files to grey levels: sizes are checked in the header, before a pixel is decoded."""
 
 import io
+import os
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -36,12 +38,7 @@ Image.MAX_IMAGE_PIXELS = None
 def read_bytes(path: Path) -> bytes:
     """Return the content of a picture file; raises `ImageError` where there is none to decode."""
     try:
-        size = path.stat().st_size
-        if size > LARGEST_BYTES:
-            raise ImageTooLargeError(
-                f"the file has {size:,} bytes; {LARGEST_BYTES:,} are the limit",
-                advice="Save the picture as JPEG or WebP, or crop it.",
-            )
+        _check_file(path.stat())
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise ImageMissingError("no such file", advice="Check the name and the folder.") from error
@@ -74,6 +71,16 @@ def load_image(content: bytes) -> Gray:
             f"the picture is damaged: {error}", advice="Copy or take it again; the file is cut short or altered."
         ) from error
     return _gray(upright)
+
+
+def _check_file(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError("this is no regular file", advice="Name a picture file or a folder that can be read.")
+    if status.st_size > LARGEST_BYTES:
+        raise ImageTooLargeError(
+            f"the file has {status.st_size:,} bytes; {LARGEST_BYTES:,} are the limit",
+            advice="Save the picture as JPEG or WebP, or crop it.",
+        )
 
 
 def _check_size(width: int, height: int) -> None:
