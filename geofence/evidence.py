@@ -1,0 +1,74 @@
+"""What is known of where a scan happened, from the strongest evidence to the weakest."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+
+from geofence.coordinates import Crs, validated
+from geofence.errors import CoordinateError
+
+
+class EvidenceKind(StrEnum):
+    """The rungs of the ladder."""
+
+    SITE = "site"
+    GPS = "gps"
+    IP_CITY = "ip_city"
+    NONE = "none"
+
+
+class Platform(StrEnum):
+    """Who reported the accuracy radius: each means another share of the error by it."""
+
+    ANDROID = "android"
+    IOS = "ios"
+    WEB = "web"
+
+
+# Android reports the 68 % radius, iOS combines two sigmas, the W3C web interface reports the 95 % radius.
+RADIUS_PER_SIGMA = {Platform.ANDROID: 1.51, Platform.IOS: 1.41, Platform.WEB: 2.45}
+
+
+@dataclass(frozen=True, slots=True)
+class SiteEvidence:
+    """A store, warehouse or station whose registered WGS-84 position is taken as exact."""
+
+    site_id: str
+    lon: float
+    lat: float
+
+    def __post_init__(self) -> None:
+        validated(self.lon, self.lat)
+
+
+@dataclass(frozen=True, slots=True)
+class GpsEvidence:
+    """A fix with the platform's accuracy radius in metres; `crs` None means that the system is unknown."""
+
+    lon: float
+    lat: float
+    accuracy_m: float
+    platform: Platform
+    crs: Crs | None = Crs.WGS84
+
+    def __post_init__(self) -> None:
+        validated(self.lon, self.lat)
+        if not isfinite(self.accuracy_m) or self.accuracy_m < 0:
+            raise CoordinateError(
+                f"accuracy is {self.accuracy_m} m", advice="Report a fix without accuracy as no position at all."
+            )
+
+    @property
+    def device_sigma_m(self) -> float:
+        """The standard deviation per axis, in metres."""
+        return self.accuracy_m / RADIUS_PER_SIGMA[self.platform]
+
+
+@dataclass(frozen=True, slots=True)
+class IpCityEvidence:
+    """The division a network address was attributed to: somewhere in there, perhaps."""
+
+    adcode: str
+
+
+Evidence = SiteEvidence | GpsEvidence | IpCityEvidence

@@ -1,0 +1,155 @@
+"""A map of three levels, loaded level by level when first asked."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geofence.errors import UnknownAdcodeError
+from geofence.maps.atoms import NOWHERE, Atom, AtomRecord, GeometryArray, IndexArray, Layer, Level
+from geofence.maps.boundary import BoundaryLines, Segments
+
+# Two public maps of one city disagree by a median of 132 m. If both err alike and independently, their difference
+# has sqrt(2) sigma, and the median of its absolute value is 0.6745 of that: 132 / (0.6745 * 1.4142) = 138.
+BOUNDARY_SIGMA_M = 138.0
+LARGEST_FIRST = (Level.PROVINCE, Level.CITY, Level.COUNTY)
+# Hong Kong, Macau and Taiwan use WGS-84: the shifted systems end at the mainland's border.
+UNSHIFTED_PROVINCES = frozenset({"710000", "810000", "820000"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mainland:
+    """Where GCJ-02 and BD-09 differ from WGS-84."""
+
+    provinces: Layer
+    shifted: NDArray[np.bool_]
+
+    def contains_many(self, lons: NDArray[np.float64], lats: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return one boolean per point, shape (n,); positions beyond the poles are outside."""
+        owners = self.provinces.owners(lons, lats)
+        found: NDArray[np.bool_] = (owners != NOWHERE) & self.shifted[owners]
+        return found
+
+
+class AtomMap:
+    """Divisions by code and by position; counties are the atoms, numbered from 0 in file order.
+
+    `version` names the source and its SHA-256, so that a stored verdict can say which map it was made with.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        records: Mapping[Level, Sequence[AtomRecord]],
+        geometries: Callable[[Level], GeometryArray],
+        *,
+        boundary_sigma_m: float = BOUNDARY_SIGMA_M,
+    ) -> None:
+        self.version = version
+        self.boundary_sigma_m = boundary_sigma_m
+        self._records = records
+        self._geometries = geometries
+        self._layers: dict[Level, Layer] = {}
+        self._lines: BoundaryLines | None = None
+        self._loading = threading.Lock()
+        self._positions = {
+            level: {record.adcode: index for index, record in enumerate(records.get(level, ()))}
+            for level in LARGEST_FIRST
+        }
+        self._counties = self._counties_by_ancestor()
+
+    def layer(self, level: Level) -> Layer:
+        """Return one level with its shapes, reading them at the first call."""
+        with self._loading:
+            if level not in self._layers:
+                self._layers[level] = Layer(self._records.get(level, ()), self._geometries(level))
+            return self._layers[level]
+
+    def border_of(self, mask: NDArray[np.bool_]) -> Segments:
+        """Return the border of a set of counties, shape (n, 4): lon, lat, lon, lat in degrees."""
+        geometries = self.layer(Level.COUNTY).geometries
+        with self._loading:
+            if self._lines is None:
+                self._lines = BoundaryLines(geometries)
+        return self._lines.around(mask)
+
+    def mainland(self) -> Mainland:
+        """Return the region in which GCJ-02 is shifted."""
+        provinces = self.layer(Level.PROVINCE)
+        shifted = [record.adcode not in UNSHIFTED_PROVINCES for record in provinces.records]
+        return Mainland(provinces, np.array(shifted, dtype=np.bool_))
+
+    @property
+    def atom_count(self) -> int:
+        """The number of counties, which is the length of every territory's mask."""
+        return len(self._records.get(Level.COUNTY, ()))
+
+    def records(self, level: Level) -> tuple[AtomRecord, ...]:
+        """Return codes and names of one level without reading any shape."""
+        return tuple(self._records.get(level, ()))
+
+    def record(self, adcode: str) -> AtomRecord:
+        """Return codes and names of one division; the largest one where a code serves several levels.
+
+        Raises UnknownAdcodeError.
+        """
+        level, index = self._place(adcode)
+        return self._records[level][index]
+
+    def atom(self, adcode: str) -> Atom:
+        """Return one division with its shape. Raises UnknownAdcodeError."""
+        level, index = self._place(adcode)
+        return self.layer(level).atom(index)
+
+    def ancestors(self, adcode: str) -> tuple[AtomRecord, ...]:
+        """Return the larger divisions around one, nearest first. Raises UnknownAdcodeError."""
+        found: list[AtomRecord] = []
+        parent = self.record(adcode).parent
+        while parent is not None:
+            found.append(self.record(parent))
+            parent = found[-1].parent
+        return tuple(found)
+
+    def counties_of(self, adcode: str) -> tuple[str, ...]:
+        """Return the codes of all counties in a division; a county holds itself. Raises UnknownAdcodeError."""
+        counties = self._records[Level.COUNTY]
+        return tuple(counties[index].adcode for index in self.atom_indexes(adcode).tolist())
+
+    def atom_indexes(self, adcode: str) -> IndexArray:
+        """Return the numbers of all counties in a division. Raises UnknownAdcodeError."""
+        self._place(adcode)
+        return self._counties[adcode]
+
+    def codes_of(self, mask: NDArray[np.bool_]) -> tuple[str, ...]:
+        """Return the codes of the counties set in a mask of shape (atom_count,)."""
+        counties = self._records[Level.COUNTY]
+        return tuple(counties[index].adcode for index in np.flatnonzero(mask).tolist())
+
+    def locate(self, lon: float, lat: float) -> str | None:
+        """Return the code of the county covering a WGS-84 point, None at sea or abroad."""
+        return self.locate_many(lon, lat)[0]
+
+    def locate_many(self, lons: ArrayLike, lats: ArrayLike) -> list[str | None]:
+        """Return the county code per WGS-84 point; a point on a border counts as inside the first county."""
+        layer = self.layer(Level.COUNTY)
+        owners = layer.locate_many(lons, lats).tolist()
+        return [None if index == NOWHERE else layer.records[index].adcode for index in owners]
+
+    def _place(self, adcode: str) -> tuple[Level, int]:
+        for level in LARGEST_FIRST:
+            index = self._positions[level].get(adcode)
+            if index is not None:
+                return level, index
+        raise UnknownAdcodeError(
+            f"the map {self.version} has no division {adcode!r}",
+            advice="Check the code against the map's release: divisions are renamed and merged every year.",
+        )
+
+    def _counties_by_ancestor(self) -> dict[str, IndexArray]:
+        found: dict[str, list[int]] = {}
+        for index, county in enumerate(self._records.get(Level.COUNTY, ())):
+            for code in {county.adcode, *(record.adcode for record in self.ancestors(county.adcode))}:
+                found.setdefault(code, []).append(index)
+        return {code: np.array(indexes, dtype=np.intp) for code, indexes in found.items()}

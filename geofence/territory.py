@@ -1,0 +1,167 @@
+"""Who may sell where: immutable versions, and a book that answers for any moment as known at any moment."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofence.errors import TerritoryError
+from geofence.maps.atom_map import AtomMap
+from geofence.maps.boundary import Segments
+
+AtomMask = NDArray[np.bool_]
+DEFAULT_CHANNEL = "retail"
+
+
+def utc(moment: datetime, name: str) -> datetime:
+    """Return an aware datetime in UTC. Raises TerritoryError for a naive one, naming the field."""
+    if moment.tzinfo is None:
+        raise TerritoryError(f"{name} has no time zone", advice="Pass aware datetimes; store UTC.")
+    return moment.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Whose territory is asked for, when the scan happened, and what had been recorded by then."""
+
+    dealer: str
+    valid_at: datetime
+    known_at: datetime
+    channel: str = DEFAULT_CHANNEL
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "valid_at", utc(self.valid_at, "valid_at"))
+        object.__setattr__(self, "known_at", utc(self.known_at, "known_at"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerritoryVersion:
+    """One statement of a contract: where a dealer may sell from `valid_from` until `valid_to`.
+
+    `adcodes` are divisions of any level: a province stands for all its counties. No codes at all says that the
+    dealer may sell nowhere, which is how a contract ends. Codes are kept sorted and once each; times in UTC.
+    """
+
+    dealer: str
+    adcodes: tuple[str, ...]
+    valid_from: datetime
+    valid_to: datetime | None = None
+    recorded_at: datetime
+    channel: str = DEFAULT_CHANNEL
+    exclusive: bool = True
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adcodes", tuple(sorted(set(self.adcodes))))
+        object.__setattr__(self, "valid_from", utc(self.valid_from, "valid_from"))
+        object.__setattr__(self, "recorded_at", utc(self.recorded_at, "recorded_at"))
+        if self.valid_to is not None:
+            object.__setattr__(self, "valid_to", utc(self.valid_to, "valid_to"))
+            if self.valid_to <= self.valid_from:
+                raise TerritoryError(
+                    f"the territory of {self.dealer} ends at {self.valid_to}, not after its start {self.valid_from}",
+                    advice="Swap the dates, or record a version without codes to end a contract.",
+                )
+        object.__setattr__(self, "sha256", self._digest())
+
+    def _digest(self) -> str:
+        stated = {
+            "adcodes": self.adcodes,
+            "channel": self.channel,
+            "dealer": self.dealer,
+            "exclusive": self.exclusive,
+            "recorded_at": self.recorded_at.isoformat(),
+            "valid_from": self.valid_from.isoformat(),
+            "valid_to": self.valid_to.isoformat() if self.valid_to else None,
+        }
+        text = json.dumps(stated, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def covers(self, valid_at: datetime) -> bool:
+        """Tell whether the version speaks about this moment; the end is exclusive."""
+        return self.valid_from <= valid_at and (self.valid_to is None or valid_at < self.valid_to)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Counties that two exclusive versions grant at the same time in the same channel."""
+
+    first: TerritoryVersion
+    second: TerritoryVersion
+    adcodes: tuple[str, ...]
+
+
+def atom_mask(version: TerritoryVersion, atoms: AtomMap) -> AtomMask:
+    """Return one boolean per county of the map, shape (atom_count,). Raises UnknownAdcodeError."""
+    mask = np.zeros(atoms.atom_count, dtype=np.bool_)
+    for adcode in version.adcodes:
+        mask[atoms.atom_indexes(adcode)] = True
+    return mask
+
+
+def outside_parent(child: TerritoryVersion, parent: TerritoryVersion, atoms: AtomMap) -> tuple[str, ...]:
+    """Return the counties a child grants that its parent does not hold; empty when all is well."""
+    return atoms.codes_of(atom_mask(child, atoms) & ~atom_mask(parent, atoms))
+
+
+def overlaps(siblings: Iterable[TerritoryVersion], atoms: AtomMap) -> list[Overlap]:
+    """Return every pair of exclusive siblings that share a county, a channel and a time."""
+    masked = [(version, atom_mask(version, atoms)) for version in siblings if version.exclusive]
+    found = []
+    for (first, first_mask), (second, second_mask) in combinations(masked, 2):
+        shared = first_mask & second_mask
+        if shared.any() and first.dealer != second.dealer and _meet(first, second):
+            found.append(Overlap(first, second, atoms.codes_of(shared)))
+    return found
+
+
+def _meet(first: TerritoryVersion, second: TerritoryVersion) -> bool:
+    later = max(first.valid_from, second.valid_from)
+    return first.channel == second.channel and first.covers(later) and second.covers(later)
+
+
+class TerritoryBook:
+    """All versions of all dealers over one map. A new contract makes a new book with `with_versions`."""
+
+    def __init__(self, atoms: AtomMap, versions: Iterable[TerritoryVersion]) -> None:
+        self.atoms = atoms
+        self.versions = tuple(versions)
+        self._by_dealer: dict[tuple[str, str], list[TerritoryVersion]] = {}
+        for version in sorted(self.versions, key=lambda each: each.recorded_at):
+            self._by_dealer.setdefault((version.dealer, version.channel), []).append(version)
+        self._masks: dict[str, AtomMask] = {}
+        self._borders: dict[str, Segments] = {}
+
+    def with_versions(self, *versions: TerritoryVersion) -> "TerritoryBook":
+        """Return a book that also holds `versions`."""
+        return TerritoryBook(self.atoms, (*self.versions, *versions))
+
+    def in_force(self, query: Query) -> TerritoryVersion | None:
+        """Return the version that was recorded last by `known_at` among those that cover `valid_at`."""
+        for version in reversed(self._by_dealer.get((query.dealer, query.channel), [])):
+            if version.recorded_at <= query.known_at and version.covers(query.valid_at):
+                return version
+        return None
+
+    def all_in_force(self, query: Query) -> list[TerritoryVersion]:
+        """Return the version in force of every dealer in the query's channel, ordered by dealer."""
+        dealers = sorted(dealer for dealer, channel in self._by_dealer if channel == query.channel)
+        asked = (Query(dealer, query.valid_at, query.known_at, query.channel) for dealer in dealers)
+        return [version for version in map(self.in_force, asked) if version is not None]
+
+    def mask(self, version: TerritoryVersion) -> AtomMask:
+        """Return the version's counties, shape (atom_count,); worked out once."""
+        if version.sha256 not in self._masks:
+            self._masks[version.sha256] = atom_mask(version, self.atoms)
+        return self._masks[version.sha256]
+
+    def border(self, version: TerritoryVersion) -> Segments:
+        """Return the version's border as segments, shape (n, 4), degrees; worked out once."""
+        if version.sha256 not in self._borders:
+            self._borders[version.sha256] = self.atoms.border_of(self.mask(version))
+        return self._borders[version.sha256]
