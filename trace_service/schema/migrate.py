@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import LiteralString, NamedTuple, cast
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -28,7 +28,7 @@ class Roles(NamedTuple):
 def migrate(dsn: str, roles: Roles, *, until: str = "") -> list[str]:
     """Apply what is missing, up to and including migration `until` (default: all); return the names applied.
 
-    `dsn` must belong to the database's owner. A lock that is not had within 10 s raises `psycopg.errors.LockNotAvailable`
+    `dsn` must belong to the database's owner. A lock not had within 10 s raises `LockNotAvailable`
     and leaves the database as it was.
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -65,7 +65,7 @@ def _folder() -> Traversable:
 
 def _read(file: Traversable) -> LiteralString:
     # The file ships with this package; it is as literal as the code.
-    return cast(LiteralString, file.read_text("utf-8"))
+    return file.read_text("utf-8")
 
 
 def _apply(connection: psycopg.Connection, file: Traversable) -> str:

@@ -1,0 +1,39 @@
+"""What the trace service needs to know, from the environment (`TRACE_…`)."""
+
+import base64
+import binascii
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class TraceSettings(BaseSettings):
+    """Settings of worker, console and migrations; frozen, built once and passed in."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACE_", frozen=True, extra="forbid")
+
+    database_url: SecretStr = Field(description="PostgreSQL of the least-privileged role codefence_trace, as a URL.")
+    owner_url: SecretStr | None = Field(
+        None, description="PostgreSQL of the schema's owner; only `trace migrate` uses it."
+    )
+    ingest_password: SecretStr | None = Field(
+        None, description="Given to the role codefence_ingest by `trace migrate`."
+    )
+    trace_password: SecretStr | None = Field(None, description="Given to the role codefence_trace by `trace migrate`.")
+    key_encryption_key: SecretStr = Field(description="32 bytes in base64; wraps every code master at rest.")
+    http_host: str = Field("127.0.0.1", description="Address on which the console listens.")
+    http_port: Annotated[int, Field(ge=1, le=65535)] = Field(8080, description="Port of the console.")
+    https: bool = Field(default=False, description="Behind a TLS proxy: cookies are Secure and carry the __Host- prefix.")
+    label_host: str = Field("id.codefence.example", description="Host in the Digital Link URIs on printed labels.")
+
+    @field_validator("key_encryption_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr) -> SecretStr:
+        try:
+            size = len(base64.b64decode(value.get_secret_value(), validate=True))
+        except binascii.Error as error:
+            raise ValueError("not base64; make one with: openssl rand -base64 32") from error
+        if size != 32:  # noqa: PLR2004  a 256-bit key
+            raise ValueError(f"{size} bytes, 32 are needed; make one with: openssl rand -base64 32")
+        return value
