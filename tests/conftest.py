@@ -1,0 +1,98 @@
+"""Real parts for the tests: one PostgreSQL a run with a fresh migrated database a test, and brokers on demand."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from cli.embedded.binaries import service_account
+from cli.embedded.broker import Broker
+from cli.embedded.postgres import Database, EmbeddedPostgres, create_database
+from cli.embedded.users import INGEST, device_user, ingest_user
+from trace_service.schema.migrate import Roles, migrate
+
+_ROLES = Roles(ingest="ingest-of-tests", trace="trace-of-tests")
+_TEMPLATE = "codefence_template"
+
+
+@dataclass(frozen=True)
+class TestDatabase:
+    """Connection URLs of one fresh database, for its owner and for the two least-privileged roles."""
+
+    __test__ = False
+    owner_dsn: str
+    ingest_dsn: str
+    trace_dsn: str
+
+
+@dataclass(frozen=True)
+class TestBroker:
+    """A running broker: where it listens, and the password of `ingest` and of every device."""
+
+    __test__ = False
+    host: str
+    port: int
+    passwords: Mapping[str, str]
+    broker: Broker
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("server"), service_account())
+    yield server.start()
+    server.stop()
+    shutil.rmtree(server.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Database) -> str:
+    create_database(postgres.dsn(), _TEMPLATE)
+    migrate(postgres.dsn(_TEMPLATE), _ROLES)
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database(postgres: Database, migrated_template: str) -> Iterator[TestDatabase]:
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(migrated_template)))
+    owner = postgres.dsn(name)
+    yield TestDatabase(
+        owner_dsn=owner,
+        ingest_dsn=_as_role(owner, "codefence_ingest", _ROLES.ingest),
+        trace_dsn=_as_role(owner, "codefence_trace", _ROLES.trace),
+    )
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def start_broker() -> Iterator[Callable[[Mapping[str, str]], TestBroker]]:
+    """Start a broker that lets in `ingest` and the given devices, named with their sites."""
+    started: list[tuple[Broker, Path]] = []
+
+    def start(devices: Mapping[str, str]) -> TestBroker:
+        passwords = {name: secrets.token_urlsafe(12) for name in (*devices, INGEST)}
+        users = [device_user(site, device, passwords[device]) for device, site in devices.items()]
+        folder = Path(tempfile.mkdtemp(prefix="broker-"))
+        broker = Broker(folder, [*users, ingest_user(passwords[INGEST])])
+        started.append((broker, folder))
+        return TestBroker("127.0.0.1", broker.start(), passwords, broker)
+
+    yield start
+    for broker, folder in started:
+        broker.stop()
+        shutil.rmtree(folder)
+
+
+def _as_role(dsn: str, role: str, password: str) -> str:
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{parts.hostname}:{parts.port}"))
