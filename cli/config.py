@@ -1,0 +1,51 @@
+"""`codefence config`: every setting of every process, with its meaning and its present value."""
+
+import json
+from collections.abc import Iterator
+
+import click
+from edge.settings import ShelfSettings, StationSettings
+from pydantic import SecretStr, ValidationError
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from ingest.settings import IngestSettings
+from trace_service.settings import TraceSettings
+
+CLASSES: tuple[type[BaseSettings], ...] = (StationSettings, ShelfSettings, IngestSettings, TraceSettings)
+
+
+@click.group()
+def config() -> None:
+    """Show settings."""
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(*, as_json: bool) -> None:
+    r"""Show every setting's environment variable, value (secrets redacted) and meaning.
+
+    \b
+    Example:
+      TRACE_HTTP_PORT=9000 codefence config show
+    """
+    rows = {name: (value, meaning) for class_ in CLASSES for name, value, meaning in _rows(class_)}
+    if as_json:
+        click.echo(json.dumps({name: {"value": value, "meaning": meaning} for name, (value, meaning) in rows.items()}))
+        return
+    for name, (value, meaning) in rows.items():
+        click.echo(f"{name} = {value}\n    {meaning}")
+
+
+def _rows(class_: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
+    try:
+        present = class_().model_dump()
+    except ValidationError as error:
+        invalid = {str(problem["loc"][0]): problem["msg"] for problem in error.errors() if problem["loc"]}
+        present = {name: f"({message})" for name, message in invalid.items()}
+    prefix = class_.model_config.get("env_prefix", "")
+    for name, field in class_.model_fields.items():
+        default = "" if field.default is PydanticUndefined or field.default is None else field.default
+        value = present.get(name, default)
+        shown = "(set)" if isinstance(value, SecretStr) else str("" if value is None else value)
+        yield f"{prefix}{name}".upper(), shown, field.description or ""

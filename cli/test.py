@@ -1,0 +1,30 @@
+"""`codefence test`: every test of the checkout, with pytest's own summary last."""
+
+import os
+from pathlib import Path
+
+import click
+from trace_service.web.build_assets import ensure_assets
+
+from cli.installation import codefence
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    r"""Run every test; ARGUMENTS go to pytest.
+
+    \b
+    Examples:
+      codefence test
+      codefence test tests/unit -k serial
+
+    What needs a part that only root can install (a browser, libzbar) is skipped, one line each.
+    """
+    root = Path(__file__).parents[1]
+    if not (root / "tests").is_dir():
+        raise click.ClickException("the tests are not part of an installed package; run this in a checkout")
+    ensure_assets(lambda text: click.echo(text, err=True))
+    os.chdir(root)
+    python = Path(codefence()[0]).with_name("python")
+    os.execv(python, [str(python), "-m", "pytest", *arguments])  # noqa: S606  becoming pytest is the purpose

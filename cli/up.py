@@ -1,0 +1,128 @@
+"""`codefence up`: the whole system on embedded parts, until Ctrl-C."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from trace_service.web.build_assets import ensure_assets
+
+from cli.embedded.binaries import service_account
+from cli.embedded.broker import Broker
+from cli.embedded.files import prepare_folder, require_port
+from cli.embedded.postgres import EmbeddedPostgres, create_database
+from cli.embedded.supervisor import Supervisor
+from cli.installation import DATABASE, DEMO_LOGIN, STATIONS, Installation, codefence
+from contracts.errors import CodefenceError, StartError
+from trace_service.schema.migrate import Roles, migrate
+
+
+@click.command()
+@click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Folder that keeps all data, secrets and logs; a later `up` resumes from it.")  # fmt: skip
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Port of the console.")
+@click.option("--sim/--no-sim", default=True, show_default=True, help="Emulate stations, shelves and a market.")
+@click.option("--attack/--no-attack", default=True, show_default=True, help="Let one simulated dealer divert goods.")
+def up(*, var: Path, port: int, sim: bool, attack: bool) -> None:
+    r"""Start database, broker, ingest, trace service and a simulated market.
+
+    \b
+    Examples:
+      codefence up                 everything, with one dealer who diverts goods
+      codefence up --no-attack     honest traffic only: no alert may come
+      codefence up --no-sim        for your own devices (see docs/edge.md)
+
+    Ctrl-C stops everything cleanly. Exit codes: 0 after a clean stop, 1 when something could not be started.
+    """
+    try:
+        ensure_assets(_say)
+        with Supervisor(var) as supervisor:
+            _start(supervisor, prepare_folder(var), port, sim=sim, attack=attack)
+            supervisor.watch()
+    except CodefenceError as error:
+        raise click.ClickException(f"{error.message}\n  {error.advice}" if error.advice else error.message) from error
+    _say("stopped; the data stay in " + str(var))
+
+
+def _start(supervisor: Supervisor, var: Path, port: int, *, sim: bool, attack: bool) -> None:
+    require_port(port, "the console (another one: --port)")
+    with _step("database"):
+        postgres = EmbeddedPostgres(var, service_account())
+        installation = Installation(var, port, postgres.prepare())
+        supervisor.start(postgres.child())
+        create_database(installation.database.dsn(), DATABASE)
+        migrate(
+            installation.owner_dsn, Roles(installation.secret("ingest-database"), installation.secret("trace-database"))
+        )
+    with _step("demo brand and a print job of fresh codes" if sim else "demo brand"):
+        _seed(installation)
+    with _step("broker"):
+        broker = Broker(var, installation.broker_users())
+        installation = replace(installation, broker_port=broker.prepare())
+        supervisor.start(broker.child())
+    with _step("ingest, trace worker and console"):
+        for child in installation.server_children():
+            supervisor.start(child)
+    if sim:
+        with _step("two stations, four shelves and a market"):
+            _start_devices(supervisor, installation, attack=attack)
+    _tell(installation, sim=sim, attack=attack)
+
+
+def _seed(installation: Installation) -> None:
+    installation.market.parent.mkdir(parents=True, exist_ok=True)
+    command = codefence("trace", "demo", "--out", installation.market, "--password-file", installation.password_file)
+    made = subprocess.run(command, env=installation.trace_environment(), capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise StartError(f"the demo data could not be made:\n{made.stderr.strip()}")
+
+
+def _start_devices(supervisor: Supervisor, installation: Installation, *, attack: bool) -> None:
+    controllers, market = installation.simulators(attack=attack)
+    shelves = json.loads(installation.market.read_text("utf-8"))["shelves"]
+    for device, site in STATIONS.items():
+        supervisor.start(installation.station(device, site))
+    for shelf in shelves:
+        child = installation.shelf(shelf["device"], shelf["site"])
+        planogram = [{key: entry[key] for key in ("channel", "gtin", "unit_weight_g")} for entry in shelf["channels"]]
+        (installation.var / "shelves" / f"{shelf['device']}.json").write_text(json.dumps(planogram), encoding="utf-8")
+        supervisor.start(child)
+    supervisor.start(controllers)
+    supervisor.start(market)
+
+
+def _tell(installation: Installation, *, sim: bool, attack: bool) -> None:
+    lines = [
+        "",
+        "Codefence is up.",
+        f"  console   http://127.0.0.1:{installation.console_port}",
+        f"  log in    {DEMO_LOGIN} / {installation.secret('demo')}",
+    ]
+    if sim and attack:
+        lines += ["  look at   Alerts: one dealer's cases turn up in a foreign city, within about a minute"]
+    elif sim:
+        lines += ["  look at   Alerts: stays empty, the market is honest"]
+    if sim:
+        lines += ["            Proposals: a shelf falls below its reorder line, within about a minute"]
+    lines += [
+        f"  broker    mqtt://127.0.0.1:{installation.broker_port}  (codefence device add … lets your own devices in)",
+        f"  logs      {installation.var / 'log'}",
+        "  stop      Ctrl-C",
+        "",
+    ]
+    _say("\n".join(lines))
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    _say(f"starting {what} …")
+    yield
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+    sys.stderr.flush()
