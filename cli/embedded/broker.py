@@ -79,7 +79,9 @@ class Broker:
     def start(self) -> int:
         """Start the broker and return its MQTT port once it answers; raise StartError otherwise."""
         port = self.prepare()
-        self._running = Running(self._folder, self.child())
+        if self._running is None:
+            self._running = Running(self._folder, self.child())
+        self._running.child = self.child()
         self._running.start()
         self._running.wait_ready()
         return port

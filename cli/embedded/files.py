@@ -16,6 +16,10 @@ MEBIBYTE = 1 << 20
 SMALLEST_FREE = 500 * MEBIBYTE
 """Bytes that must be free before a part starts: a new database, its log and a broker's backlog."""
 
+# Below the range from which Linux serves outgoing connections, which could take a port between two starts.
+_PORTS = range(20_000, 32_768)
+_PORT_TRIES = 200
+
 
 def prepare_folder(folder: Path, *, free: int = SMALLEST_FREE) -> Path:
     """Create `folder` and return it resolved; raise StartError if it cannot be written or the disk is nearly full."""
@@ -92,11 +96,15 @@ def kept_port(path: Path) -> int:
         remembered = int(path.read_text(encoding="ascii"))
         if port_is_free(remembered):
             return remembered
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    write_private(path, f"{port}\n")
-    return port
+    for _ in range(_PORT_TRIES):
+        port = secrets.choice(_PORTS)
+        if port_is_free(port):
+            write_private(path, f"{port}\n")
+            return port
+    raise StartError(
+        f"no free port found between {_PORTS.start} and {_PORTS.stop - 1}",
+        advice="See what listens with: ss -ltn",
+    )
 
 
 class FolderLock:

@@ -87,6 +87,13 @@ class EmbeddedPostgres:
         return self._running
 
     @property
+    def database(self) -> Database:
+        """How to reach the server; known once it was prepared."""
+        if self._database is None:
+            raise StartError("the database was not prepared", advice="Call prepare() first.")
+        return self._database
+
+    @property
     def home(self) -> Path:
         """The folder with the data, the port and the password, all links resolved."""
         return (self._folder / "postgres").resolve()
@@ -106,12 +113,14 @@ class EmbeddedPostgres:
 
     def child(self) -> Child:
         """Return the server as a child to supervise; `prepare` comes first."""
-        return self._child(self._prepared().port, postgres_binaries(self._account))
+        return self._child(self.database.port, postgres_binaries(self._account))
 
     def start(self) -> Database:
         """Start the server and return once it answers; raise StartError with the tail of its log otherwise."""
         database = self.prepare()
-        self._running = Running(self._folder, self.child())
+        if self._running is None:
+            self._running = Running(self._folder, self.child())
+        self._running.child = self.child()
         self._running.start()
         self._running.wait_ready()
         return database
@@ -120,11 +129,6 @@ class EmbeddedPostgres:
         """Shut down at once but cleanly: open transactions are rolled back, committed ones are on disk."""
         if self._running:
             self._running.stop()
-
-    def _prepared(self) -> Database:
-        if self._database is None:
-            raise StartError("the database was not prepared", advice="Call prepare() first.")
-        return self._database
 
     def _child(self, port: int, binaries: Path) -> Child:
         settings = {**_SETTINGS, "port": str(port)}
@@ -144,7 +148,7 @@ class EmbeddedPostgres:
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self._prepared().dsn(), connect_timeout=2).close()
+            psycopg.connect(self.database.dsn(), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True

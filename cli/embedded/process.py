@@ -115,6 +115,16 @@ def _living(identity: tuple[int, float]) -> psutil.Process | None:
     return None
 
 
+def _gone_within(identity: tuple[int, float], seconds: float) -> bool:
+    # psutil's own wait counts a dead process that nobody collects, as in many containers, as living.
+    deadline = time.monotonic() + seconds
+    while _living(identity) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
 class Running:
     """A child of this process, with its log at `folder`/log/NAME.log and its record at `folder`/run/NAME.json."""
 
@@ -136,6 +146,8 @@ class Running:
 
     def start(self) -> None:
         """Start the program; raise StartError if another living process runs it on the same folder."""
+        if self.pid is not None:
+            raise StartError(f"{self.child.name} runs already, as process {self.pid}", advice="Stop it first.")
         self.clear_leftover()
         self.child.before_start()
         self.log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -209,11 +221,9 @@ class Running:
             )
         log.warning("stopping a leftover of an earlier run", action="child.leftover", child=self.child.name)
         leftover.send_signal(self.child.stop_signal)
-        try:
-            leftover.wait(self.child.stop_within)
-        except psutil.TimeoutExpired:
+        if not _gone_within(record.child, self.child.stop_within):
             leftover.kill()
-            leftover.wait(self.child.stop_within)
+            _gone_within(record.child, self.child.stop_within)
 
     def trim_log(self) -> None:
         """Keep a log that has grown past 20 MiB as NAME.log.1 and go on with an empty one.
