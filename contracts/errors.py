@@ -56,6 +56,12 @@ class OutboxFullError(CodefenceError):
     code = "OUTBOX_FULL"
 
 
+class OutboxError(CodefenceError):
+    """The edge cannot keep events: its file is damaged, or its disk is full or failing."""
+
+    code = "OUTBOX_FAILED"
+
+
 class CodeError(CodefenceError):
     """A text is no code of the kind it claims to be; `position` counts characters from 0."""
 
