@@ -1,0 +1,195 @@
+"""The outbox: every event is on disk here before anything else happens to it.
+
+One thread writes. Whatever callers hand in while it commits shares the next transaction, so that one fsync serves a
+burst and a single scan waits for nothing but its own.
+"""
+
+import fcntl
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self, TypeVar
+
+import structlog
+
+from contracts.errors import CodefenceError, OutboxError
+from contracts.messages import Ack, Resend
+from edge.outbox.store import Draft, Row, Settled, Store, open_database
+
+_T = TypeVar("_T")
+_GROUP: Final = 200
+_PRUNE_SECONDS: Final = 600.0
+DEFAULT_LIMIT: Final = 200_000
+_log = structlog.get_logger(__name__)
+
+
+class _Job(NamedTuple):
+    work: Callable[[Store], object]
+    promise: "Future[object]"
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Outbox:
+    """An SQLite file that one agent at a time keeps its events in; use it as a context manager, from any thread.
+
+    Every method returns after its effect is on disk, and raises `OutboxError` where the disk does not take it.
+    """
+
+    def __init__(self, path: Path, *, limit: int = DEFAULT_LIMIT, clock: Callable[[], int] = now_ms) -> None:
+        self._clock = clock
+        self._lock = _lock(path)
+        self._database = open_database(path)
+        self._store = Store(self._database, limit=limit, now=clock())
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._wake: Callable[[], None] = lambda: None
+        self._pruned = float("-inf")
+        self._thread = threading.Thread(target=self._write, name="outbox")
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def boot(self) -> str:
+        """What events added now are numbered under."""
+        return self._store.boot
+
+    @property
+    def depth(self) -> int:
+        """How many events wait for their acknowledgement."""
+        return self._store.waiting
+
+    def on_added(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called after every commit that added events."""
+        self._wake = wake
+
+    def add(self, drafts: Sequence[Draft], notes: Mapping[str, str] | None = None) -> list[bool]:
+        """Keep events and notes, all or none; see `Store.add`. Raises `OutboxFullError` too."""
+        kept = self._do(lambda store: store.add(drafts, notes or {}))
+        self._wake()
+        return kept
+
+    def take(self, limit: int, *, after: int = 0, except_ids: Collection[int] = ()) -> list[Row]:
+        """Return waiting rows, the oldest first; see `Store.take`."""
+        return self._do(lambda store: store.take(limit, after=after, except_ids=except_ids))
+
+    def newest(self) -> int:
+        """Return the id of the newest row."""
+        return self._do(Store.newest)
+
+    def settle(self, ack: Ack) -> Settled:
+        """Take note of an application's acknowledgement."""
+        return self._do(lambda store: store.settle(ack, self._clock()))
+
+    def reopen(self, request: Resend) -> int:
+        """Make a range wait again; see `Store.reopen`."""
+        missing = self._do(lambda store: store.reopen(request, self._clock()))
+        self._wake()
+        return missing
+
+    def notes(self) -> dict[str, str]:
+        """Return what was noted with `add`, also before a restart."""
+        return self._do(Store.notes)
+
+    def close(self) -> None:
+        """Commit what was handed in and close the file."""
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join()
+            self._database.close()
+            self._lock.close()
+
+    def _do(self, work: Callable[[Store], _T]) -> _T:
+        if not self._thread.is_alive():
+            raise OutboxError("the outbox is closed")
+        promise: Future[_T] = Future()
+        self._jobs.put(_Job(work, promise))  # type: ignore[arg-type]  # the promise holds what `work` returns
+        return promise.result()
+
+    def _write(self) -> None:
+        ended = False
+        while not ended:
+            group: list[_Job] = []
+            job = self._jobs.get()
+            while job is not None:
+                group.append(job)
+                if len(group) == _GROUP or self._jobs.empty():
+                    break
+                job = self._jobs.get()
+            ended = job is None
+            if group:
+                self._commit(group)
+
+    def _commit(self, group: list[_Job]) -> None:
+        """Do the group's work in one transaction, then let every caller know."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            outcomes = [_outcome(job.work, self._store) for job in group]
+            if time.monotonic() - self._pruned > _PRUNE_SECONDS:
+                self._store.prune(self._clock())
+                self._pruned = time.monotonic()
+            self._database.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - handed to the callers, who wait for it in their own threads
+            self._roll_back(group, error)
+            return
+        self._store.committed()
+        for job, (value, failure) in zip(group, outcomes, strict=True):
+            if failure is None:
+                job.promise.set_result(value)
+            else:
+                job.promise.set_exception(failure)
+
+    def _roll_back(self, group: list[_Job], error: Exception) -> None:
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+        self._store.rolled_back()
+        _log.critical("the outbox cannot write", action="outbox.failed", reason=str(error))
+        advice = "Make room on the disk, or replace the storage card; nothing that was confirmed is lost."
+        for job in group:
+            failure = OutboxError(f"the outbox cannot write: {error}", advice=advice)
+            failure.__cause__ = error
+            job.promise.set_exception(failure)
+
+
+def _outcome(work: Callable[[Store], object], store: Store) -> tuple[object, CodefenceError | None]:
+    """Do one caller's work; a refusal, raised before anything was written, is its own and not its neighbours'."""
+    try:
+        return work(store), None
+    except CodefenceError as refusal:
+        return None, refusal
+
+
+def _lock(path: Path) -> "_LockFile":
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _LockFile(path.with_suffix(".lock"))
+
+
+class _LockFile:
+    """Held while an agent runs: two on one outbox would give the same sequence numbers out."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise OutboxError(
+                f"another agent uses the outbox in {path.parent}", advice="Give each agent its own EDGE_DATA."
+            ) from error
+
+    def close(self) -> None:
+        self._file.close()
