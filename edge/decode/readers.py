@@ -65,7 +65,7 @@ def zbar(image: Gray, stage: str) -> list[Code]:
     zbar guesses the character set of QR codes and guesses wrong, so only plain ASCII passes. It does not tell AIM
     identifiers, so `aim` is empty.
     """
-    library = _zbar_library()
+    library = zbar_library()
     if library is None:
         return []
     wanted = [library.ZBarSymbol[name] for name in _ZBAR_NAMES]
@@ -74,7 +74,8 @@ def zbar(image: Gray, stage: str) -> list[Code]:
 
 
 @functools.cache
-def _zbar_library() -> ModuleType | None:
+def zbar_library() -> ModuleType | None:
+    """Return the module `pyzbar.pyzbar`, or nothing where the system's libzbar is missing; says so once."""
     try:
         return importlib.import_module("pyzbar.pyzbar")
     except ImportError:
