@@ -5,8 +5,11 @@ GRANT UPDATE ON landing.device, landing.received, landing.dead_letter TO codefen
 REVOKE INSERT ON landing.device FROM codefence_ingest;
 GRANT SELECT ON ALL TABLES IN SCHEMA landing TO codefence_trace;
 GRANT DELETE, UPDATE ON landing.work TO codefence_trace;
+GRANT INSERT ON landing.device TO codefence_trace;
 GRANT USAGE ON SCHEMA trace TO codefence_trace;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA trace TO codefence_trace;
 GRANT UPDATE ON trace.batch, trace.binding, trace.containment, trace.alert, trace.quarantine, trace.stock,
-    trace.shelf_channel, trace.proposal, trace.session TO codefence_trace;
-GRANT DELETE ON trace.session TO codefence_trace;
+    trace.shelf_channel, trace.proposal, trace.session, trace.shipment, trace.verdict TO codefence_trace;
+GRANT UPDATE (name, role, password_hash, language, disabled_at) ON trace.account TO codefence_trace;
+GRANT DELETE ON trace.session, trace.alert_evidence TO codefence_trace;
+GRANT USAGE ON SEQUENCE trace.sscc_serial TO codefence_trace;

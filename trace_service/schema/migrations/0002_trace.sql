@@ -42,6 +42,11 @@ CREATE TABLE trace.batch (
     FOREIGN KEY (brand, epoch) REFERENCES trace.master_key
 );
 CREATE INDEX batch_counters ON trace.batch USING gist (counters);
+-- Every allotment starts where the last one ended, so two that overlap would start alike.
+CREATE UNIQUE INDEX batch_start ON trace.batch (gtin, lower(counters));
+
+-- The running number inside SSCCs; a gap costs nothing, a repetition would name two cases alike.
+CREATE SEQUENCE trace.sscc_serial MAXVALUE 999999999;
 
 CREATE TABLE trace.dealer (
     id      text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9_-]{1,64}$'),
@@ -60,7 +65,7 @@ CREATE TABLE trace.territory (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     brand       text NOT NULL REFERENCES trace.brand,
     dealer      text NOT NULL REFERENCES trace.dealer,
-    channel     text NOT NULL DEFAULT 'all',
+    channel     text NOT NULL DEFAULT 'retail',
     adcodes     text[] NOT NULL CHECK (cardinality(adcodes) > 0),
     exclusive   boolean NOT NULL DEFAULT true,
     valid_from  timestamptz NOT NULL,
@@ -96,7 +101,9 @@ CREATE TABLE trace.containment (
     recorded_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX containment_child ON trace.containment (child) WHERE valid_to IS NULL;
+CREATE UNIQUE INDEX containment_fact ON trace.containment (child, parent, valid_from);
 CREATE INDEX containment_parent ON trace.containment (parent);
+COMMENT ON COLUMN trace.containment.valid_to IS 'equal to valid_from: a late event showed that this never held';
 
 CREATE TABLE trace.shipment (
     id         text NOT NULL,
@@ -123,12 +130,15 @@ CREATE TABLE trace.binding (
     FOREIGN KEY (brand, shipment) REFERENCES trace.shipment
 );
 CREATE UNIQUE INDEX binding_unit ON trace.binding (unit) WHERE valid_to IS NULL;
+CREATE UNIQUE INDEX binding_event ON trace.binding (device, boot, seq);
 CREATE INDEX binding_shipment ON trace.binding (brand, shipment);
+COMMENT ON COLUMN trace.binding.valid_to IS 'equal to valid_from: a late event showed that this never held';
 
--- The chain of custody: one row for each thing that happened to a unit, with the message that says so.
+-- The chain of custody: one row for each thing that a station said about a unit, with the message that says so.
+-- Containment, bindings and quarantine are derived from these rows by event time, whatever their order of arrival.
 CREATE TABLE trace.custody_event (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    brand       text NOT NULL REFERENCES trace.brand,
+    brand       text REFERENCES trace.brand,
     unit        text NOT NULL,
     biz_step    text NOT NULL,
     site        text NOT NULL REFERENCES trace.site,
@@ -143,6 +153,10 @@ CREATE TABLE trace.custody_event (
     UNIQUE (device, boot, seq)
 );
 CREATE INDEX custody_event_unit ON trace.custody_event (unit, occurred_at);
+CREATE INDEX custody_event_parent ON trace.custody_event (parent) WHERE parent IS NOT NULL;
+CREATE INDEX custody_event_site ON trace.custody_event (site, biz_step);
+COMMENT ON COLUMN trace.custody_event.brand IS 'empty while nobody knows whose logistic unit it is';
+COMMENT ON COLUMN trace.custody_event.dealer IS 'the recipient of a shipment, empty when the scan named nobody we know';
 
 -- What was decided about each scan. Expected outcomes are values here, never errors.
 CREATE TABLE trace.verdict (
@@ -179,6 +193,13 @@ CREATE INDEX verdict_cell ON trace.verdict (brand, dealer, city, occurred_at) WH
 CREATE INDEX verdict_unit ON trace.verdict (unit, occurred_at);
 CREATE INDEX verdict_recent ON trace.verdict (brand, occurred_at);
 
+-- What had been decided before a late event changed the answer: yesterday's alert stays reproducible.
+CREATE TABLE trace.verdict_superseded (
+    LIKE trace.verdict,
+    superseded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (device, boot, seq, decided_at)
+);
+
 CREATE TABLE trace.alert (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     brand       text NOT NULL REFERENCES trace.brand,
@@ -189,7 +210,8 @@ CREATE TABLE trace.alert (
     updated_at  timestamptz NOT NULL,
     state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'acknowledged', 'closed')),
     outcome     text CHECK (outcome IN
-        ('confirmed', 'tourist_or_gift', 'e_commerce', 'documented_transfer', 'location_error', 'unresolved')),
+        ('confirmed', 'tourist_or_gift', 'e_commerce', 'documented_transfer', 'location_error', 'unresolved',
+         'retracted')),
     decided_by  text,
     decided_at  timestamptz,
     cases       integer NOT NULL,
@@ -197,6 +219,7 @@ CREATE TABLE trace.alert (
     reason      jsonb NOT NULL,
     CHECK ((state = 'closed') = (outcome IS NOT NULL))
 );
+COMMENT ON COLUMN trace.alert.outcome IS 'retracted: the service itself closed it, late events took its evidence away';
 CREATE UNIQUE INDEX alert_cell ON trace.alert (brand, kind, dealer, city) WHERE state <> 'closed';
 CREATE INDEX alert_queue ON trace.alert (brand, state, raised_at);
 

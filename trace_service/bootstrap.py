@@ -1,0 +1,32 @@
+"""Builds what the processes share: settings and logs. Nothing here runs at import."""
+
+import sys
+
+import structlog
+from pydantic import ValidationError
+
+from contracts.errors import ConfigurationError
+from trace_service.settings import TraceSettings
+
+
+def load_settings() -> TraceSettings:
+    """Return the settings of the environment; raises `ConfigurationError` naming every variable that is wrong."""
+    try:
+        return TraceSettings()
+    except ValidationError as error:
+        wrong = [f"TRACE_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors() if each["loc"]]
+        raise ConfigurationError("; ".join(wrong), advice="Set these environment variables.") from error
+
+
+def configure_logs() -> None:
+    """Log one JSON object a line on standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,121 @@
+"""The command line of the trace service: `codefence trace`."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+import msgspec
+
+from contracts.errors import CodefenceError, ConfigurationError
+from trace_service.accounts import add_account
+from trace_service.bootstrap import configure_logs, load_settings
+from trace_service.demo import run_demo
+from trace_service.keys import KeyWrapper
+from trace_service.schema.migrate import Roles
+from trace_service.schema.migrate import migrate as apply_migrations
+from trace_service.store.connection import connect
+
+_P = ParamSpec("_P")
+_DEMO_PROFILE = {"brand": "qingyuan", "name": "演示 Demo", "role": "compliance", "language": "zh"}
+
+
+@click.group()
+def trace() -> None:
+    """Keep custody, judge scans and watch stock; settings come from the environment (TRACE_…)."""
+
+
+def _reported(command: Callable[_P, None]) -> Callable[_P, None]:
+    """Turn a coded error into one line with its advice, and exit code 1."""
+
+    @functools.wraps(command)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except CodefenceError as error:
+            raise click.ClickException(f"{error.code}: {error.message}. {error.advice}") from error
+
+    return wrapper
+
+
+@trace.command()
+@_reported
+def migrate() -> None:
+    """Bring the database to the present schema and give both roles their passwords; run it again at will."""
+    settings = load_settings()
+    if not (settings.owner_url and settings.ingest_password and settings.trace_password):
+        raise ConfigurationError(
+            "the schema's owner or a role's password is missing",
+            advice="Set TRACE_OWNER_URL, TRACE_INGEST_PASSWORD and TRACE_TRACE_PASSWORD.",
+        )
+    roles = Roles(settings.ingest_password.get_secret_value(), settings.trace_password.get_secret_value())
+    applied = apply_migrations(settings.owner_url.get_secret_value(), roles)
+    click.echo("\n".join(applied) if applied else "up to date", err=True)
+
+
+@trace.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The print job, JSON.")
+@click.option(
+    "--password-file", type=click.Path(exists=True, path_type=Path), help="Holds the password of the account 'demo'."
+)
+@_reported
+def demo(out: Path, password_file: Path | None) -> None:
+    """Register the demo brand if it is missing, issue a print run of codes, and write it for the simulator."""
+    settings = load_settings()
+    with connect(settings.database_url.get_secret_value(), "trace demo") as connection:
+        job = run_demo(connection, KeyWrapper(settings.key_encryption_key), settings.label_host)
+        if password_file is not None:
+            add_account(connection, "demo", password_file.read_text("utf-8").strip(), _DEMO_PROFILE)
+    _write_atomically(out, msgspec.json.format(msgspec.json.encode(job), indent=1))
+    click.echo(f"{job['run']}: {len(job['cases'])} cases for {len(job['orders'])} orders in {out}", err=True)
+
+
+@trace.command()
+@_reported
+def web() -> None:
+    """Serve the console."""
+    settings = load_settings()
+    configure_logs()
+    import uvicorn  # noqa: PLC0415  the other commands start without a web server
+
+    from trace_service.app import create_app  # noqa: PLC0415  likewise
+
+    uvicorn.run(create_app(settings), host=settings.http_host, port=settings.http_port, log_config=None)
+
+
+@trace.group()
+def account() -> None:
+    """Manage who may log in to the console."""
+
+
+@account.command()
+@click.argument("login")
+@click.option("--brand", required=True, help="The brand whose data the account sees.")
+@click.option("--name", default="", help="Shown in the console; the login by default.")
+@click.option("--role", type=click.Choice(["compliance", "supply"]), default="compliance", show_default=True)
+@click.option("--language", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
+@_reported
+def add(login: str, *, brand: str, name: str, role: str, language: str) -> None:
+    """Add an account, or give it a new password, read from standard input or asked for."""
+    settings = load_settings()
+    password = _password()
+    profile = {"brand": brand, "name": name or login, "role": role, "language": language}
+    with connect(settings.database_url.get_secret_value(), "trace account") as connection:
+        add_account(connection, login, password, profile)
+    click.echo(f"{login} may log in", err=True)
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return answer
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_bytes(content)
+    fresh.replace(path)
