@@ -133,6 +133,34 @@ def test_a_server_that_cannot_start_says_why(server: EmbeddedPostgres) -> None:
     (server.home / "data" / "hidden").rename(server.home / "data" / "global" / "pg_control")
 
 
+def test_data_of_another_major_release_is_refused_with_the_way_out(server: EmbeddedPostgres) -> None:
+    server.stop()
+    version = server.home / "data" / "PG_VERSION"
+    version.write_text("17\n", encoding="ascii")
+    with pytest.raises(StartError, match="written by PostgreSQL 17, and this release brings 18") as caught:
+        server.start()
+    assert "pg_dumpall" in caught.value.advice
+
+
+@AS_ROOT
+def test_a_removed_folder_is_a_fresh_start_that_mentions_the_old_data(
+    server: EmbeddedPostgres, tmp_path: Path, account: Account | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_database(server.database.dsn(), "shop")
+    server.stop()
+    earlier = server.home
+    shutil.rmtree(tmp_path / "var")
+    anew = EmbeddedPostgres(tmp_path / "var", account)
+    database = anew.start()
+    try:
+        with pytest.raises(psycopg.OperationalError, match="does not exist"):
+            psycopg.connect(database.dsn("shop"))
+        assert (earlier / "data").is_dir()
+        assert f"home={earlier}" in capsys.readouterr().out
+    finally:
+        anew.stop()
+
+
 @AS_ROOT
 def test_started_by_root_it_runs_as_another_account_and_opens_no_folder(
     tmp_path: Path, account: Account | None

@@ -39,11 +39,11 @@ import logging, sys
 from pathlib import Path
 from cli.embedded.process import Child
 from cli.embedded.supervisor import Supervisor
-folder, program, names = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+folder, program, patience, names = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), sys.argv[4:]
 with Supervisor(folder / "var") as supervisor:
     for name in names:
         argv = [sys.executable, "-c", program, str(folder), name]
-        supervisor.start(Child(name, argv, ready=(folder / f"{name}.pid").exists, stop_within=1))
+        supervisor.start(Child(name, argv, ready=(folder / f"{name}.pid").exists, stop_within=patience))
     (folder / "ready").touch()
     supervisor.watch()
 print("left cleanly")
@@ -67,12 +67,12 @@ def dead(process: psutil.Process) -> bool:
 class Owner:
     """A process of its own that supervises, as `codefence up` does."""
 
-    def __init__(self, folder: Path, *names: str) -> None:
+    def __init__(self, folder: Path, *names: str, patience: float = 1) -> None:
         self.folder = folder
         self.output = folder / "output"
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", OWNER, str(folder), PROGRAM, *names], stdout=output, stderr=output
+                [sys.executable, "-c", OWNER, str(folder), PROGRAM, str(patience), *names], stdout=output, stderr=output
             )
         until((folder / "ready").exists)
 
@@ -87,8 +87,8 @@ class Owner:
 def owner(tmp_path: Path) -> Iterator[Callable[..., Owner]]:
     owners: list[Owner] = []
 
-    def make(*names: str) -> Owner:
-        owners.append(Owner(tmp_path, *names))
+    def make(*names: str, patience: float = 1) -> Owner:
+        owners.append(Owner(tmp_path, *names, patience=patience))
         return owners[-1]
 
     yield make
@@ -145,6 +145,17 @@ def test_a_child_that_ignores_everything_is_killed_on_stop_and_on_the_next_start
     successor.process.terminate()
     assert successor.process.wait(WAIT) == 0
     assert dead(heir)
+
+
+def test_a_second_signal_does_not_wait_for_a_child_that_hangs(owner: Callable[..., Owner]) -> None:
+    running = owner("stubborn", patience=60)
+    child = psutil.Process(running.pid("stubborn"))
+    running.process.send_signal(signal.SIGINT)
+    time.sleep(1.2)
+    assert not dead(child)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(WAIT) == 0
+    assert dead(child)
 
 
 def test_a_second_start_on_the_same_folder_names_the_first(owner: Callable[..., Owner]) -> None:
