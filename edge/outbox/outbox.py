@@ -6,7 +6,6 @@ burst and a single scan waits for nothing but its own.
 
 import fcntl
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,0 +1,60 @@
+"""What the agents need to know, from the environment (`EDGE_…`)."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.messages import Activity
+from edge.outbox.outbox import DEFAULT_LIMIT
+
+_NAME = "^[A-Za-z0-9_-]{1,64}$"
+
+
+class OutboxSettings(BaseSettings):
+    """Where an agent keeps what it has captured."""
+
+    model_config = SettingsConfigDict(env_prefix="EDGE_", frozen=True, extra="forbid")
+
+    data: Path = Field(description="Folder of this agent alone; its outbox is outbox.db in it.")
+    outbox_limit: Annotated[int, Field(ge=100, le=10_000_000)] = Field(
+        DEFAULT_LIMIT, description="Most events that may wait for the server; beyond it scans are refused."
+    )
+
+
+class AgentSettings(OutboxSettings):
+    """What stations and shelves have in common; frozen, built once and passed in."""
+
+    device: str = Field(pattern=_NAME, description="Name of this device in the registry; also its MQTT client id.")
+    site: str = Field(pattern=_NAME, description="Site where the device is registered.")
+    broker_host: str = Field("127.0.0.1", min_length=1, description="Host of the MQTT broker.")
+    broker_port: Annotated[int, Field(ge=1, le=65535)] = Field(1883, description="Port of the MQTT broker.")
+    broker_user: str = Field("", description="MQTT user; the device's name unless given.")
+    broker_password: SecretStr | None = Field(None, description="Password of the MQTT user; none with certificates.")
+    tls_ca: Path | None = Field(None, description="Certificate authority of the broker; given, the link is encrypted.")
+    tls_cert: Path | None = Field(None, description="Certificate of this device, PEM.")
+    tls_key: Path | None = Field(None, description="Private key of this device, PEM.")
+
+
+class StationSettings(AgentSettings):
+    """Settings of a scanning station."""
+
+    source: str = Field(
+        pattern="^(folder|serial|camera|video):.+$",
+        description="What reads the codes: folder:PATH, serial:PATH, camera:INDEX or camera:PATH, video:PATH.",
+    )
+    activity: Activity = Field(Activity.OBSERVE, description="What the station does while no order is begun.")
+    expected: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1, description="Codes that one picture shows; with fewer the decoder looks harder."
+    )
+    repeat_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        3.0, description="A code read again within this time is the same scan."
+    )
+
+
+class ShelfSettings(AgentSettings):
+    """Settings of a shelf agent."""
+
+    serial: str = Field(description="Serial line of the shelf controller, such as /dev/ttyUSB0.")
+    planogram: Path = Field(description="JSON file that says which product lies on which channel.")
