@@ -88,6 +88,8 @@ class Installation:
             "INGEST_DATABASE_URL": self._role_dsn("codefence_ingest", self.secret("ingest-database")),
             "INGEST_BROKER_PORT": str(self.broker_port),
             "INGEST_BROKER_USER": INGEST,
+            # A session belongs to whoever knows the client id, so this one must not be guessed.
+            "INGEST_CLIENT_ID": f"ingest-{self.secret('ingest-client')}",
             "INGEST_BROKER_PASSWORD": self.secret("ingest-broker"),
         }
         trace = self._serving_environment()

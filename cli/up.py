@@ -3,22 +3,26 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
-from trace_service.web.build_assets import ensure_assets
 
 from cli.embedded.binaries import service_account
 from cli.embedded.broker import Broker
 from cli.embedded.files import prepare_folder, require_port
 from cli.embedded.postgres import EmbeddedPostgres, create_database
+from cli.embedded.process import Running
 from cli.embedded.supervisor import Supervisor
 from cli.installation import DATABASE, DEMO_LOGIN, STATIONS, Installation, codefence
 from contracts.errors import CodefenceError, StartError
 from trace_service.schema.migrate import Roles, migrate
+from trace_service.web.build_assets import ensure_assets
+
+_REGISTRY_SECONDS = 2.0
 
 
 @click.command()
@@ -41,14 +45,36 @@ def up(*, var: Path, port: int, sim: bool, attack: bool) -> None:
     try:
         ensure_assets(_say)
         with Supervisor(var) as supervisor:
-            _start(supervisor, prepare_folder(var), port, sim=sim, attack=attack)
-            supervisor.watch()
+            registry = _start(supervisor, prepare_folder(var), port, sim=sim, attack=attack)
+            supervisor.watch(registry.refresh)
     except CodefenceError as error:
         raise click.ClickException(f"{error.message}\n  {error.advice}" if error.advice else error.message) from error
     _say("stopped; the data stay in " + str(var))
 
 
-def _start(supervisor: Supervisor, var: Path, port: int, *, sim: bool, attack: bool) -> None:
+class _Registry:
+    """Lets devices that were registered since into the broker."""
+
+    def __init__(self, installation: Installation, broker: Broker, running: Running) -> None:
+        self._installation = installation
+        self._broker = broker
+        self._running = running
+        self._users = installation.broker_users()
+        self._looked = time.monotonic()
+
+    def refresh(self) -> None:
+        """Look every few seconds; a database that is just being restarted is asked again later."""
+        if time.monotonic() - self._looked < _REGISTRY_SECONDS:
+            return
+        self._looked = time.monotonic()
+        with suppress(psycopg.OperationalError):
+            users = self._installation.broker_users()
+            if users != self._users:
+                self._users = users
+                self._broker.reload(users, self._running.pid)
+
+
+def _start(supervisor: Supervisor, var: Path, port: int, *, sim: bool, attack: bool) -> _Registry:
     require_port(port, "the console (another one: --port)")
     with _step("database"):
         postgres = EmbeddedPostgres(var, service_account())
@@ -63,7 +89,7 @@ def _start(supervisor: Supervisor, var: Path, port: int, *, sim: bool, attack: b
     with _step("broker"):
         broker = Broker(var, installation.broker_users())
         installation = replace(installation, broker_port=broker.prepare())
-        supervisor.start(broker.child())
+        registry = _Registry(installation, broker, supervisor.start(broker.child()))
     with _step("ingest, trace worker and console"):
         for child in installation.server_children():
             supervisor.start(child)
@@ -71,6 +97,7 @@ def _start(supervisor: Supervisor, var: Path, port: int, *, sim: bool, attack: b
         with _step("two stations, four shelves and a market"):
             _start_devices(supervisor, installation, attack=attack)
     _tell(installation, sim=sim, attack=attack)
+    return registry
 
 
 def _seed(installation: Installation) -> None:

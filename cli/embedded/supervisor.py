@@ -4,7 +4,7 @@
         supervisor.start(database.child())
         migrate()
         supervisor.start(broker.child())
-        supervisor.watch()
+        supervisor.watch(each)
 
 SIGINT and SIGTERM end the block at whatever point it is, without an error; the children are then stopped in reverse
 order. A second signal while they stop kills what still runs. Use it in the main thread.
@@ -93,9 +93,13 @@ class Supervisor:
         log.info("started", action="child.started", child=child.name, pid=running.pid)
         return running
 
-    def watch(self) -> NoReturn:
-        """Restart children that die, each time a little later, until a signal ends the block."""
+    def watch(self, each: Callable[[], None]) -> NoReturn:
+        """Restart children that die, each time a little later, until a signal ends the block.
+
+        `each` is called several times a second and should return quickly.
+        """
         while True:
+            each()
             for watched in self._watched:
                 self._check(watched)
                 watched.running.trim_log()

@@ -45,7 +45,7 @@ with Supervisor(folder / "var") as supervisor:
         argv = [sys.executable, "-c", program, str(folder), name]
         supervisor.start(Child(name, argv, ready=(folder / f"{name}.pid").exists, stop_within=patience))
     (folder / "ready").touch()
-    supervisor.watch()
+    supervisor.watch(lambda: None)
 print("left cleanly")
 """
 
