@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import psycopg
 
 from cli.embedded.binaries import service_account
 from cli.embedded.broker import Broker
