@@ -21,3 +21,6 @@ class IngestSettings(BaseSettings):
     )
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Most events in one transaction.")
     flush_ms: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="Longest wait before a batch is written.")
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="Port on the loopback address for Prometheus; none without it."
+    )

@@ -115,6 +115,8 @@ CREATE TABLE landing.dead_letter (
     replayed_at timestamptz
 );
 CREATE INDEX dead_letter_open ON landing.dead_letter (received_at) WHERE replayed_at IS NULL;
+-- A boot is 128 random bits: with a sequence number it finds why an event that is sent again was refused.
+CREATE INDEX dead_letter_identity ON landing.dead_letter (boot, first_seq);
 COMMENT ON COLUMN landing.dead_letter.reason IS 'a code of contracts.errors';
 
 -- Work for the trace service, queued in the transaction that stores the event and claimed with SKIP LOCKED.

@@ -1,0 +1,182 @@
+"""The group `codefence ingest`: the worker, and what it could not store."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+import psycopg
+import structlog
+from pydantic import ValidationError
+
+from contracts.errors import CodefenceError
+from ingest import dead_letters
+from ingest.metrics import Metrics
+from ingest.paho_consumer import Account, PahoConsumer
+from ingest.settings import IngestSettings
+from ingest.worker import Worker
+from ingest.writer import connect
+
+_RUN_HELP: Final = """\b
+Exit codes:
+  0  stopped by SIGTERM or SIGINT, everything received is committed or still with the broker
+  2  a setting is missing or wrong
+"""
+_LETTERS_HELP: Final = """\b
+Examples:
+  codefence ingest dead-letters list
+  codefence ingest dead-letters show 7 --json | jq -r .body > mended.json
+  codefence ingest dead-letters replay 7 --mended mended.json
+
+\b
+Exit codes:
+  0  done
+  1  no such letter, still refused, or the database is away
+  2  wrong usage
+"""
+
+_json_flag = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+
+
+@click.group()
+def ingest() -> None:
+    """Store what devices publish; acknowledge what is committed."""
+
+
+@ingest.command(epilog=_RUN_HELP)
+def run() -> None:
+    """Run one worker until SIGTERM or SIGINT; settings come from INGEST_… in the environment.
+
+    It waits for a database or a broker that is away, and says so on standard error, a JSON object a line.
+    """
+    settings = _settings()
+    _log_json()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    metrics = Metrics()
+    if settings.metrics_port is not None:
+        metrics.serve(settings.metrics_port)
+    account = Account(
+        settings.broker_host,
+        settings.broker_port,
+        settings.broker_user,
+        settings.broker_password.get_secret_value(),
+        settings.client_id,
+    )
+    Worker(settings, lambda: time.time_ns() // 1_000_000, PahoConsumer(account), metrics).run(stop)
+
+
+@ingest.group("dead-letters", epilog=_LETTERS_HELP)
+def dead_letters_group() -> None:
+    """Look at messages that could not be stored, and put them through again."""
+
+
+@dead_letters_group.command("list")
+@click.option("--all", "replayed", is_flag=True, help="Those already replayed, too.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="The newest so many.")
+@_json_flag
+def list_letters(*, replayed: bool, limit: int, as_json: bool) -> None:
+    """List dead letters, newest first."""
+    with _database() as connection:
+        letters = dead_letters.find(connection, replayed=replayed, limit=limit)
+    for letter in letters:
+        click.echo(_as_json(letter) if as_json else _line(letter))
+    if not letters and not as_json:
+        click.echo("no dead letters")
+
+
+@dead_letters_group.command()
+@click.argument("number", type=int)
+@_json_flag
+def show(number: int, *, as_json: bool) -> None:
+    """Show the dead letter NUMBER with its payload."""
+    with _database() as connection:
+        letter = dead_letters.get(connection, number)
+    if as_json:
+        click.echo(_as_json(letter))
+        return
+    click.echo(_line(letter))
+    click.echo(_visible(letter.detail))
+    click.echo(_visible(letter.payload.decode("utf-8", "backslashreplace")))
+
+
+@dead_letters_group.command()
+@click.argument("number", type=int)
+@click.option(
+    "--mended",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with the mended JSON array of events, or with a whole mended message.",
+)
+@click.option("--topic", help="The topic on which the device should have published.")
+@_json_flag
+def replay(number: int, *, mended: Path | None, topic: str | None, as_json: bool) -> None:
+    """Put the dead letter NUMBER through again, mended or as it came, and mark it as replayed."""
+    payload = mended.read_bytes() if mended else None
+    with _database() as connection:
+        outcome = dead_letters.replay(connection, number, mended=payload, topic=topic)
+    if as_json:
+        click.echo(msgspec.json.encode({"committed": outcome.committed, "duplicates": outcome.duplicates}))
+    else:
+        click.echo(f"{outcome.committed} events stored, {outcome.duplicates} were stored before")
+
+
+def _settings() -> IngestSettings:
+    try:
+        return IngestSettings()
+    except ValidationError as error:
+        problems = "; ".join(f"INGEST_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise click.UsageError(f"{problems}. Settings come from the environment; see docs/ingest.md.") from error
+
+
+@contextmanager
+def _database() -> Iterator[psycopg.Connection]:
+    """Open the database for one command and translate what goes wrong."""
+    url = _settings().database_url.get_secret_value()
+    try:
+        with connect(url, "codefence dead-letters") as connection:
+            yield connection
+    except CodefenceError as error:
+        raise click.ClickException(f"[{error.code}] {error.message}. {error.advice}") from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"[DATABASE] {str(error).strip()}") from error
+
+
+def _log_json() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _as_json(letter: dead_letters.Letter) -> bytes:
+    shown = {name: getattr(letter, name) for name in letter.__struct_fields__}
+    if letter.payload:
+        shown["body"] = letter.body.decode("utf-8", "backslashreplace")
+    else:
+        del shown["payload"]
+    return msgspec.json.encode(shown)
+
+
+def _line(letter: dead_letters.Letter) -> str:
+    numbers = "" if letter.first_seq is None else f" {letter.first_seq}-{letter.last_seq}"
+    state = " replayed" if letter.replayed_at else ""
+    when = f"{letter.received_at:%Y-%m-%d %H:%M:%S}"
+    return f"{letter.id}  {when}  {letter.reason}  {_visible(letter.topic)}{numbers}{state}"
+
+
+def _visible(text: str) -> str:
+    """Return the text with control characters spelt out: a payload must not be able to steer the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else f"<{ord(char):02X}>" for char in text)

@@ -1,0 +1,218 @@
+"""One transaction's work: lock, look up, decide, write. Whoever calls it commits, and only then acknowledges."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import Connection, Cursor
+
+from contracts.errors import TopicError
+from contracts.messages import Status
+from ingest.decode import Decoded, Fault
+from ingest.plan import Address, Key, Past, Plan, Planner, Reply
+from ingest.queries import QUERIES
+from ingest.ranges import Range, merge, multirange, overlaps
+from ingest.rows import TYPES, Row, event_rows, letter_rows, moment
+
+
+class Registration(NamedTuple):
+    """What the registry says of a device."""
+
+    site: str
+    retired: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a transaction did: replies to publish after the commit, and counts for the metrics."""
+
+    replies: dict[Address, Reply] = field(default_factory=dict)
+    committed: int = 0
+    duplicates: int = 0
+    letters: list[Fault] = field(default_factory=list)
+    """The dead letters that were written."""
+
+    def add(self, other: "Outcome") -> None:
+        """Take in what another part of the same batch did."""
+        for address, reply in other.replies.items():
+            mine = self.replies.setdefault(address, Reply())
+            mine.committed += reply.committed
+            mine.refused += reply.refused
+        self.committed += other.committed
+        self.duplicates += other.duplicates
+        self.letters += other.letters
+
+
+def store(connection: Connection, batch: Sequence[Decoded], *, replay: bool = False) -> Outcome:
+    """Write a batch inside the caller's transaction.
+
+    With `replay`, events that were refused before are taken, and the devices' own state is left alone.
+    Raises what PostgreSQL raises; nothing is kept then.
+    """
+    with connection.cursor() as cursor:
+        registry = _registry(cursor, batch)
+        messages = [_admit(message, registry) for message in batch]
+        history = _history(cursor, messages, registry)
+        planner = Planner(history, replay=replay)
+        for message in messages:
+            planner.add(message, registered=message.device in registry)
+        _write(cursor, planner.plan)
+        if not replay:
+            _update_devices(cursor, [message for message in messages if _speaks_for_itself(message, registry)])
+    plan = planner.plan
+    committed = sum(len(items) for _, items in plan.new)
+    return Outcome(plan.replies, committed, plan.duplicates, [fault for _, fault in plan.letters])
+
+
+def _registry(cursor: Cursor, batch: Iterable[Decoded]) -> dict[str, Registration]:
+    devices = sorted({message.device for message in batch if message.device})
+    rows = cursor.execute(QUERIES["registered"], {"devices": devices})
+    return {device: Registration(site, retired) for device, site, retired in rows}
+
+
+def _admit(message: Decoded, registry: dict[str, Registration]) -> Decoded:
+    """Refuse a message from a device that is not registered, not any more, or not at this site."""
+    known = registry.get(message.device)
+    if not message.device or _welcome(message, known):
+        return message
+    if known is None:
+        return message.reject(TopicError(f"no device {message.device} is registered"))
+    if known.retired:
+        return message.reject(TopicError(f"the device {message.device} is retired"))
+    return message.reject(TopicError(f"{message.device} is registered at {known.site}, not at {message.site}"))
+
+
+def _welcome(message: Decoded, known: Registration | None) -> bool:
+    return known is not None and not known.retired and known.site == message.site
+
+
+def _speaks_for_itself(message: Decoded, registry: dict[str, Registration]) -> bool:
+    identified = message.first is not None or message.will is not None
+    return identified and _welcome(message, registry.get(message.device))
+
+
+def _history(cursor: Cursor, messages: list[Decoded], registry: dict[str, Registration]) -> dict[Key, Past]:
+    """Lock what is known of every sequence in the batch, and look up the past of numbers that came before."""
+    identified = [message for message in messages if message.first is not None]
+    streams = sorted({(message.device, message.boot) for message in identified if message.device in registry})
+    known = _lock(cursor, streams)
+    seen: list[Key] = []
+    for message in identified:
+        ranges = known.get((message.device, message.boot))
+        first, last = message.first or 0, message.last or 0
+        # Of an unregistered device no ranges are kept; its dead letters alone tell whether it was heard before.
+        if ranges is None or overlaps(ranges, first, last):
+            numbers = range(first, last + 1)
+            seen += [
+                Key(message.device, message.boot, seq)
+                for seq in numbers
+                if ranges is None or overlaps(ranges, seq, seq)
+            ]
+    return _past(cursor, sorted(set(seen))) if seen else {}
+
+
+def _lock(cursor: Cursor, streams: list[tuple[str, str]]) -> dict[tuple[str, str], list[Range]]:
+    """Lock the rows of the sequences, made where missing; return the ranges received so far, inclusive."""
+    known = _locked(cursor, streams)
+    missing = [stream for stream in streams if stream not in known]
+    if missing:
+        cursor.execute(QUERIES["open_received"], _columns(missing))
+        known |= _locked(cursor, missing)
+    return known
+
+
+def _locked(cursor: Cursor, streams: list[tuple[str, str]]) -> dict[tuple[str, str], list[Range]]:
+    if not streams:
+        return {}
+    rows = cursor.execute(QUERIES["lock_received"], _columns(streams))
+    return {
+        (device, boot.hex): [(one.lower, one.upper - 1) for one in ranges] for device, boot, ranges in rows.fetchall()
+    }
+
+
+def _columns(streams: list[tuple[str, str]]) -> dict[str, object]:
+    return {"devices": [device for device, _ in streams], "boots": [UUID(boot) for _, boot in streams]}
+
+
+def _past(cursor: Cursor, keys: list[Key]) -> dict[Key, Past]:
+    parameters = {
+        "devices": [key.device or None for key in keys],
+        "boots": [UUID(key.boot) for key in keys],
+        "seqs": [key.seq for key in keys],
+    }
+    reasons = {
+        Key(device or "", boot.hex, seq): reason
+        for device, boot, seq, reason in cursor.execute(QUERIES["refused"], parameters)
+    }
+    past = {key: Past(None, reason) for key, reason in reasons.items()}
+    for device, boot, seq, content in cursor.execute(QUERIES["stored"], parameters):
+        key = Key(device, boot.hex, seq)
+        past[key] = Past(content, reasons.get(key))
+    return past
+
+
+def _write(cursor: Cursor, plan: Plan) -> None:
+    rows = event_rows(plan.new)
+    if plan.letters:
+        rows["copy_dead_letter"] = letter_rows(plan.letters)
+    for block, lines in rows.items():
+        _copy(cursor, block, lines)
+    if plan.received:
+        streams = sorted(plan.received)
+        ranges = [multirange(merge(plan.received[stream])) for stream in streams]
+        cursor.execute(QUERIES["extend_received"], {**_columns(streams), "ranges": ranges})
+    if "copy_work" in rows:
+        cursor.execute(QUERIES["notify_work"])
+
+
+def _copy(cursor: Cursor, block: str, rows: list[Row]) -> None:
+    with cursor.copy(QUERIES[block]) as copy:
+        copy.set_types(TYPES[block])
+        for row in rows:
+            copy.write_row(row)
+
+
+@dataclass(slots=True)
+class _News:
+    """What a batch tells of one device; None leaves what is known."""
+
+    last_seen: int | None = None
+    skew_ms: int | None = None
+    state: str | None = None
+    firmware: str | None = None
+    outbox_depth: int | None = None
+
+
+def _update_devices(cursor: Cursor, messages: list[Decoded]) -> None:
+    news: dict[str, _News] = {}
+    for message in messages:
+        _learn(news.setdefault(message.device, _News()), message)
+    if not news:
+        return
+    devices = sorted(news)
+    values = [news[device] for device in devices]
+    parameters = {
+        "devices": devices,
+        "last_seens": [None if one.last_seen is None else moment(one.last_seen) for one in values],
+        "skews": [one.skew_ms for one in values],
+        "states": [one.state for one in values],
+        "firmwares": [one.firmware for one in values],
+        "depths": [one.outbox_depth for one in values],
+    }
+    cursor.execute(QUERIES["update_device"], parameters)
+
+
+def _learn(news: _News, message: Decoded) -> None:
+    if message.will is not None:
+        # Written when the device connected, so it says nothing of when it was last seen.
+        news.state = message.will.state
+        return
+    news.last_seen = message.received_at
+    if message.sent_at:
+        news.skew_ms = message.sent_at - message.received_at
+    for item in message.items:
+        if isinstance(item.event, Status):
+            news.state = item.event.state
+            news.firmware = item.event.firmware or news.firmware
+            news.outbox_depth = item.event.outbox_depth

@@ -1,0 +1,182 @@
+"""One ingest worker: receive, decode, commit, and only then acknowledge."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+import structlog
+
+from contracts.messages import encode_ack
+from contracts.topics import ack_topic
+from ingest.backoff import Backoff
+from ingest.consumer import Arrival, BrokerError, Consumer
+from ingest.decode import Clock, Decoded, decode
+from ingest.metrics import Metrics
+from ingest.settings import IngestSettings
+from ingest.store import Outcome
+from ingest.writer import Writer
+
+# How long SIGTERM may go unnoticed while no message comes.
+_IDLE_SECONDS: Final = 0.25
+_BATCH_BYTES: Final = 8 << 20
+# Connection lost, transaction rolled back, object in use, operator intervention: they pass by themselves.
+_PASSING: Final = ("08", "40", "55", "57")
+
+log = structlog.get_logger(__name__)
+
+_Pair = tuple[Arrival, Decoded]
+
+
+class Worker:
+    """Moves messages from one consumer into the landing tables until told to stop.
+
+    `clock` gives milliseconds since the epoch; against it every capture time is judged.
+    """
+
+    def __init__(
+        self, settings: IngestSettings, clock: Clock, consumer: Consumer, metrics: Metrics | None = None
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._consumer = consumer
+        self._metrics = metrics or Metrics()
+        self._writer = Writer(settings.database_url.get_secret_value(), f"codefence {settings.client_id}")
+        self._waiting: deque[_Pair] = deque()
+        self._waiting_events = 0
+        self._acks: deque[tuple[str, bytes]] = deque()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; then commit and acknowledge what was received, and disconnect.
+
+        Neither a broker nor a database that is away ends it: it waits, says so, and acknowledges nothing.
+        """
+        backoff = Backoff(0.2, 15)
+        try:
+            while not stop.is_set():
+                try:
+                    self._consumer.connect()
+                    log.info("connected to the broker", action="ingest.connected")
+                    self._metrics.broker_connected.set(1)
+                    backoff.reset()
+                    self._serve(stop)
+                except BrokerError as error:
+                    self._metrics.broker_connected.set(0)
+                    delay = backoff.next()
+                    log.warning(
+                        error.message, action="ingest.broker", advice=error.advice, retry_in_seconds=round(delay, 2)
+                    )
+                    stop.wait(delay)
+        finally:
+            self._consumer.close()
+            self._writer.close()
+            log.info("stopped", action="ingest.stopped")
+
+    def _serve(self, stop: threading.Event) -> None:
+        while True:
+            self._publish_acks()
+            batch = self._collect(stop)
+            if batch and not self._process(batch, stop):
+                return
+            if stop.is_set() and not self._waiting:
+                return
+
+    def _collect(self, stop: threading.Event) -> list[_Pair]:
+        """Return messages with at most `batch_size` events, or what came within `flush_ms` of the first."""
+        deadline: float | None = None
+        while self._waiting_events < self._settings.batch_size and not stop.is_set():
+            if deadline is None and self._waiting:
+                deadline = time.monotonic() + self._settings.flush_ms / 1000
+            patience = _IDLE_SECONDS if deadline is None else deadline - time.monotonic()
+            if patience <= 0 or not self._receive(patience):
+                break
+        return self._take()
+
+    def _receive(self, timeout: float) -> bool:
+        arrivals = self._consumer.receive(self._settings.batch_size, timeout)
+        now = self._clock()
+        for arrival in arrivals:
+            message = decode(arrival.topic, arrival.payload, now)
+            self._waiting.append((arrival, message))
+            self._waiting_events += message.size
+        self._metrics.received.inc(len(arrivals))
+        return bool(arrivals)
+
+    def _take(self) -> list[_Pair]:
+        batch: list[_Pair] = []
+        events = size = 0
+        while self._waiting:
+            arrival, message = self._waiting[0]
+            events += message.size
+            size += len(arrival.payload)
+            if batch and (events > self._settings.batch_size or size > _BATCH_BYTES):
+                break
+            batch.append(self._waiting.popleft())
+            self._waiting_events -= message.size
+        return batch
+
+    def _process(self, batch: Sequence[_Pair], stop: threading.Event) -> bool:
+        """Commit a batch and acknowledge it; False if it had to be given up unacknowledged because of `stop`."""
+        outcome = self._commit([message for _, message in batch], stop)
+        if outcome is None:
+            return False
+        for address, reply in outcome.replies.items():
+            self._acks.append((ack_topic(address.site, address.device), encode_ack(reply.ack(address.boot))))
+        self._publish_acks()
+        self._consumer.settle([arrival for arrival, _ in batch])
+        return True
+
+    def _publish_acks(self) -> None:
+        # Kept until published: after a reconnect the devices get the acknowledgements that the old connection lost.
+        while self._acks:
+            self._consumer.publish(*self._acks[0])
+            self._acks.popleft()
+
+    def _commit(self, messages: list[Decoded], stop: threading.Event) -> Outcome | None:
+        """Write until it succeeds; None if told to stop before."""
+        backoff = Backoff(0.2, 10)
+        while True:
+            started = time.monotonic()
+            try:
+                outcome = self._writer.write(messages)
+            except psycopg.Error as error:
+                self._writer.close()
+                delay = self._hold(error, backoff)
+            else:
+                self._note(outcome, messages, time.monotonic() - started)
+                return outcome
+            if stop.wait(delay):
+                log.warning("stopping with a batch unacknowledged", action="ingest.unacknowledged", n=len(messages))
+                return None
+
+    def _hold(self, error: psycopg.Error, backoff: Backoff) -> float:
+        """Say why nothing is committed; return the seconds until the next try."""
+        self._metrics.holding.set(1)
+        sqlstate = error.sqlstate or ""
+        lost = not sqlstate and isinstance(error, psycopg.OperationalError)
+        delay = backoff.next()
+        if lost or sqlstate.startswith(_PASSING):
+            level = log.warning
+        else:
+            level = log.error
+            delay += 1
+        level(
+            "the database cannot take a batch; nothing is acknowledged until it does",
+            action="ingest.hold",
+            sqlstate=sqlstate,
+            error=str(error).strip(),
+            retry_in_seconds=round(delay, 2),
+        )
+        return delay
+
+    def _note(self, outcome: Outcome, messages: list[Decoded], seconds: float) -> None:
+        self._metrics.holding.set(0)
+        self._metrics.batch_seconds.observe(seconds)
+        self._metrics.count(outcome)
+        sent = min((message.sent_at for message in messages if message.sent_at), default=0)
+        if sent:
+            self._metrics.lag_seconds.set((self._clock() - sent) / 1000)
+        for fault in outcome.letters:
+            log.warning(fault.detail, action="ingest.dead_letter", reason=fault.reason, sqlstate=fault.sqlstate)
