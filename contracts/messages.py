@@ -97,7 +97,7 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
     units: Annotated[int, Meta(ge=0, le=1_000_000)]
     confidence: Annotated[float, Meta(ge=0, le=1)]
     fault: Annotated[str, Meta(max_length=32, pattern=r"^[A-Z_]*\Z")] = ""
-    """Empty, or why the figure should not be believed: SATURATED, STUCK, UNIT_WEIGHT, UNSTABLE."""
+    """Empty, or why the figure should not be believed: SATURATED, STUCK, UNIT_WEIGHT, UNSTABLE, SILENT."""
 
 
 class Environment(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ class Backoff:
 
     def wait(self) -> float:
         """Return how long to wait now, and wait longer the next time."""
-        ceiling = min(self._last, self._first * 2 ** min(self._failures, 32))
+        ceiling = min(self._last, self._first * 2.0 ** min(self._failures, 32))
         self._failures += 1
         return self._draw() * ceiling
 

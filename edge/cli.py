@@ -9,6 +9,7 @@ import click
 import msgspec
 import structlog
 
+from edge.agent_cli import outbox, shelf, station
 from edge.scan import Scan, expand, scan_files
 
 _PROGRESS_SECONDS: Final = 2.0
@@ -48,6 +49,10 @@ def scan(files: tuple[Path, ...], *, as_json: bool) -> None:
 @click.group()
 def edge() -> None:
     """Run a scanning station or a shelf agent."""
+
+
+for _command in (station, shelf, outbox):
+    edge.add_command(_command)
 
 
 def _json(result: Scan) -> bytes:

@@ -52,6 +52,7 @@ class Uplink:
         self._next_status = 0.0
         self._live_after = 0
         self._online = False
+        self._failed = False
         self._waker, self._waking = socket.socketpair()
         self._waker.settimeout(0)
         self._waking.settimeout(0)
@@ -62,6 +63,11 @@ class Uplink:
     def is_online(self) -> bool:
         """Whether the broker has granted a connection that still stands."""
         return self._online
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the thread ended though nobody stopped it."""
+        return self._failed
 
     def start(self) -> None:
         """Begin to connect."""
@@ -83,12 +89,15 @@ class Uplink:
             return  # awake already, or ended
 
     def _run(self) -> None:
+        completed = False
         try:
             while not self._stop.is_set():
                 self._connect_once()
                 self._sit_out(self._backoff.wait())
+            completed = True
         finally:
             self._online = False
+            self._failed = not completed
             self._on_end()
 
     def _sit_out(self, seconds: float) -> None:
