@@ -3,11 +3,15 @@
 import asyncio
 import signal
 import sys
+import threading
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 import structlog
 
+from firmware_sim.market.gateway import Account
+from firmware_sim.market.play import Options, play
 from firmware_sim.shelves.controller import Trouble
 from firmware_sim.shelves.shop import Shop
 from firmware_sim.world import load_world
@@ -20,6 +24,17 @@ _WORLD = click.option(
     help="The print job, market.json.",
 )
 _SEED = click.option("--seed", default=1, show_default=True, help="The same seed gives the same behaviour.")
+
+
+class _Choices(TypedDict):
+    """The options of `market` that only say how it is played."""
+
+    broker_host: str
+    seed: int
+    attack: bool
+    speed: float
+    stations: Path
+    state: Path | None
 
 
 @click.group()
@@ -39,6 +54,42 @@ def shelves(world_file: Path, seed: int, links: Path, state: Path | None, faults
     world = load_world(world_file)
     shop = Shop(world.shelves, seed=seed, state_file=state, troubles=dict(map(_trouble, faults)))
     asyncio.run(_until_stopped(shop, links))
+
+
+@simulate.command()
+@_WORLD
+@_SEED
+@click.option("--stations", required=True, type=click.Path(path_type=Path, file_okay=False), help="Stations' folders.")
+@click.option("--broker-host", default="127.0.0.1", show_default=True)
+@click.option("--broker-port", required=True, type=click.IntRange(1, 65_535))
+@click.option("--user", default="gateway-market", show_default=True, help="The gateway's device and user name.")
+@click.option("--password-file", required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--attack/--no-attack", default=True, show_default=True, help="Whether a dealer diverts goods.")
+@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.1, 100), help="Times as fast.")
+@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="[default: market-state.db by WORLD]")
+def market(world_file: Path, broker_port: int, user: str, password_file: Path, **choices: Unpack[_Choices]) -> None:
+    """Pack, ship and scan the goods of the print job in real time until stopped.
+
+    Photos go to STATIONS/station-pack/in and STATIONS/station-ship/in, scans to the broker. What truly happened is
+    written to truth.json beside WORLD, for people and scores only. Started again, the market goes on where it was.
+    """
+    world = load_world(world_file)
+    device = world.devices.get(user)
+    if device is None:
+        raise click.BadParameter(f"{world_file} knows no device {user!r}", param_hint="--user")
+    password = password_file.read_text("utf-8").strip()
+    options = Options(
+        seed=choices["seed"],
+        attack=choices["attack"],
+        speed=choices["speed"],
+        stations=choices["stations"],
+        state=choices["state"] or world_file.with_name("market-state.db"),
+        truth=world_file.with_name("truth.json"),
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    play(world, Account(choices["broker_host"], broker_port, user, password, device.site), options, stop)
 
 
 def _trouble(text: str) -> tuple[str, Trouble]:

@@ -1,7 +1,7 @@
 """Who takes goods from a shelf, sometimes puts one back, and at times fills it up.
 
 Time is compressed: a quiet channel sells about once a minute, as often as a good shop sells it in an hour. The one
-channel that stands lowest against its capacity sells every five seconds at first, so that it crosses its reorder
+channel that stands lowest against its capacity sells every six seconds at first, so that it crosses its reorder
 line while someone watches.
 """
 
@@ -14,10 +14,10 @@ from firmware_sim.shelves.cell import LoadCell, weigh_units
 from firmware_sim.world import Channel
 
 QUIET_SECONDS: Final = 75.0
-RUSH_SECONDS: Final = 5.0
+RUSH_SECONDS: Final = 6.0
 RUSH_ENDS: Final = 45.0
 """The rush lasts for this long after the shelf was first started, seconds."""
-_FIRST_VISIT_SECONDS: Final = 8.0
+_FIRST_VISIT_SECONDS: Final = 12.0
 _PUT_BACK_SHARE: Final = 0.1
 _PUT_BACK_SECONDS: Final = (6.0, 12.0)
 _REFILL_BELOW: Final = 0.08
