@@ -19,6 +19,8 @@ _UNSTABLE_SECONDS: Final = 20.0
 _GAP_SECONDS: Final = 2.0
 _SURE: Final = 0.98
 _DOUBTFUL: Final = 0.5
+_RESIDUAL: Final = 0.25
+_RESIDUAL_A_UNIT: Final = 0.02
 _LEARNING_STEPS: Final = 20
 _LEARNING_LIMIT: Final = 0.1
 _LEAST_TOLERANCE_G: Final = 2.0
@@ -128,16 +130,14 @@ class Weigher:
         steps = (level - known.reference_g) / known.unit_weight_g
         count = round(steps)
         unit_weight = known.unit_weight_g
-        confidence = known.confidence
-        if count:
-            belief = _belief(steps, count)
-            confidence = min(confidence, belief)
-            if belief > _DOUBTFUL:
-                unit_weight = self._learn(unit_weight, (level - known.reference_g) / count, abs(count))
+        belief = _belief(steps, count)
+        confidence = min(known.confidence, belief)
+        if count and belief > _DOUBTFUL:
+            unit_weight = self._learn(unit_weight, (level - known.reference_g) / count, abs(count))
         units = known.units + count
         if not 0 <= units <= MOST_UNITS:
             units, confidence = max(0, min(units, MOST_UNITS)), 0.0
-        if round(level / unit_weight) == units:
+        if abs(level / unit_weight - units) <= _RESIDUAL:
             confidence = max(confidence, min(_SURE, _belief(level / unit_weight, units)))
         return Memory(units, level, unit_weight, confidence)
 
@@ -150,4 +150,4 @@ class Weigher:
 
 def _belief(steps: float, count: int) -> float:
     """Return 1 for a whole number of units, 0.5 where the residual reaches .25 + .02 a unit, and 0 from twice that."""
-    return max(0.0, 1.0 - 0.5 * abs(steps - count) / (0.25 + 0.02 * abs(count)))
+    return max(0.0, 1.0 - 0.5 * abs(steps - count) / (_RESIDUAL + _RESIDUAL_A_UNIT * abs(count)))
