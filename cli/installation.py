@@ -56,7 +56,9 @@ class Installation:
     def broker_users(self) -> list[BrokerUser]:
         """Return an account for ingest and one for every registered device."""
         with psycopg.connect(self.owner_dsn) as connection:
-            devices = connection.execute("SELECT site, id FROM landing.device WHERE retired_at IS NULL").fetchall()
+            devices = connection.execute(
+                "SELECT site, id FROM landing.device WHERE retired_at IS NULL ORDER BY id"
+            ).fetchall()
         users = [device_user(site, device, self.device_secret(device)) for site, device in devices]
         return [*users, ingest_user(self.secret("ingest-broker"))]
 

@@ -4,8 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,26 +76,26 @@ class _Registry:
 
 def _start(supervisor: Supervisor, var: Path, port: int, *, sim: bool, attack: bool) -> _Registry:
     require_port(port, "the console (another one: --port)")
-    with _step("database"):
-        postgres = EmbeddedPostgres(var, service_account())
-        installation = Installation(var, port, postgres.prepare())
-        supervisor.start(postgres.child())
-        create_database(installation.database.dsn(), DATABASE)
-        migrate(
-            installation.owner_dsn, Roles(installation.secret("ingest-database"), installation.secret("trace-database"))
-        )
-    with _step("demo brand and a print job of fresh codes" if sim else "demo brand"):
-        _seed(installation)
-    with _step("broker"):
-        broker = Broker(var, installation.broker_users())
-        installation = replace(installation, broker_port=broker.prepare())
-        registry = _Registry(installation, broker, supervisor.start(broker.child()))
-    with _step("ingest, trace worker and console"):
-        for child in installation.server_children():
-            supervisor.start(child)
+    _say("starting database …")
+    postgres = EmbeddedPostgres(var, service_account())
+    installation = Installation(var, port, postgres.prepare())
+    supervisor.start(postgres.child())
+    create_database(installation.database.dsn(), DATABASE)
+    migrate(
+        installation.owner_dsn, Roles(installation.secret("ingest-database"), installation.secret("trace-database"))
+    )
+    _say("starting the demo brand, with a print job of fresh codes …" if sim else "starting the demo brand …")
+    _seed(installation)
+    _say("starting broker …")
+    broker = Broker(var, installation.broker_users())
+    installation = replace(installation, broker_port=broker.prepare())
+    registry = _Registry(installation, broker, supervisor.start(broker.child()))
+    _say("starting ingest, trace worker and console …")
+    for child in installation.server_children():
+        supervisor.start(child)
     if sim:
-        with _step("two stations, four shelves and a market"):
-            _start_devices(supervisor, installation, attack=attack)
+        _say("starting two stations, four shelves and a market …")
+        _start_devices(supervisor, installation, attack=attack)
     _tell(installation, sim=sim, attack=attack)
     return registry
 
@@ -143,12 +142,6 @@ def _tell(installation: Installation, *, sim: bool, attack: bool) -> None:
         "",
     ]
     _say("\n".join(lines))
-
-
-@contextmanager
-def _step(what: str) -> Iterator[None]:
-    _say(f"starting {what} …")
-    yield
 
 
 def _say(text: str) -> None:
