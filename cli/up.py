@@ -111,14 +111,14 @@ def _seed(installation: Installation) -> None:
 def _start_devices(supervisor: Supervisor, installation: Installation, *, attack: bool) -> None:
     controllers, market = installation.simulators(attack=attack)
     shelves = json.loads(installation.market.read_text("utf-8"))["shelves"]
-    for device, site in STATIONS.items():
-        supervisor.start(installation.station(device, site))
+    supervisor.start(controllers)
     for shelf in shelves:
         child = installation.shelf(shelf["device"], shelf["site"])
         planogram = [{key: entry[key] for key in ("channel", "gtin", "unit_weight_g")} for entry in shelf["channels"]]
         (installation.var / "shelves" / f"{shelf['device']}.json").write_text(json.dumps(planogram), encoding="utf-8")
         supervisor.start(child)
-    supervisor.start(controllers)
+    for device, site in STATIONS.items():
+        supervisor.start(installation.station(device, site))
     supervisor.start(market)
 
 
