@@ -46,7 +46,11 @@ class Outbox:
     def __init__(self, path: Path, *, limit: int = DEFAULT_LIMIT, clock: Callable[[], int] = now_ms) -> None:
         self._clock = clock
         self._lock = _lock(path)
-        self._database = open_database(path)
+        try:
+            self._database = open_database(path)
+        except OutboxError:
+            self._lock.close()
+            raise
         self._store = Store(self._database, limit=limit, now=clock())
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._wake: Callable[[], None] = lambda: None

@@ -58,16 +58,20 @@ def open_database(path: Path) -> sqlite3.Connection:
     Every commit reaches the disk before it returns (WAL with synchronous=FULL). The connection may pass to another
     thread, but is used by one at a time.
     """
+    advice = f"Keep a copy of {path} for support, move it away and start again; its unsent events stay in it."
     try:
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise OutboxError(f"the outbox {path} cannot be opened: {error}", advice=advice) from error
+    try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         version = int(database.execute("PRAGMA user_version").fetchone()[0])
         if version == 0:
             database.executescript(f"BEGIN; {SCHEMA}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
     except sqlite3.Error as error:
-        advice = f"Keep a copy of {path} for support, move it away and start again; its unsent events stay in it."
-        raise OutboxError(f"the outbox {path} cannot be opened: {error}", advice=advice) from error
+        database.close()
+        raise OutboxError(f"the outbox {path} cannot be used: {error}", advice=advice) from error
     if version > SCHEMA_VERSION:
         database.close()
         raise OutboxError(f"the outbox {path} was made by a newer version", advice="Install that version again.")

@@ -1,5 +1,4 @@
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -30,8 +29,8 @@ class Cell:
 
 
 @pytest.fixture
-def cell() -> Iterator[Cell]:
-    yield Cell(24, Weigher(UNIT))
+def cell() -> Cell:
+    return Cell(24, Weigher(UNIT))
 
 
 def test_the_first_plateau_counts_what_stands_there(cell: Cell) -> None:
