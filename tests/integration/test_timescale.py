@@ -1,0 +1,197 @@
+"""The schema and ingest on a real TimescaleDB: the same migrations, grants and writer as on plain PostgreSQL."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+import pytest
+import timescale_root
+from psycopg import sql
+
+from cli.embedded.postgres import Database, create_database
+from contracts.messages import Ack, Environment, Event, Refusal, Scan, Status, Stock, encode_event, pack
+from contracts.topics import Kind, event_topic
+from ingest.decode import Decoded, decode
+from ingest.store import Outcome
+from ingest.writer import Writer
+from trace_service.schema.migrate import Roles, migrate
+
+_DAY_MS = 24 * 3600 * 1000
+_LANDING = {"scan", "stock", "environment", "status"}
+_ROLES = Roles(ingest="ingest-of-tests", trace="trace-of-tests")
+
+pytestmark = [
+    # The root folder is made once and fetches 150 packages.
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(timescale_root.unavailable()), reason=timescale_root.unavailable()),
+]
+
+
+class Migrated(NamedTuple):
+    """A migrated database as its owner, as ingest and as the trace service see it."""
+
+    owner: str
+    ingest: str
+    trace: str
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Database]:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def progress(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(line, flush=True)  # noqa: T201  a minute of silence would look like a hang
+
+    with timescale_root.timescale(tmp_path_factory.mktemp("timescale"), progress) as database:
+        yield database
+
+
+@pytest.fixture
+def migrated(server: Database) -> Iterator[Migrated]:
+    name = f"test_{secrets.token_hex(6)}"
+    create_database(server.dsn(), name)
+    migrate(server.dsn(name), _ROLES)
+    with psycopg.connect(server.dsn(name)) as connection:
+        connection.execute("INSERT INTO landing.device (id, site, kind) VALUES ('scanner-1', 'dc-east', 'station')")
+    yield Migrated(
+        owner=server.dsn(name),
+        ingest=Database(server.host, server.port, "codefence_ingest", _ROLES.ingest).dsn(name),
+        trace=Database(server.host, server.port, "codefence_trace", _ROLES.trace).dsn(name),
+    )
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _query(dsn: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(statement, parameters).fetchall()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _scan(nonce: str, ts: int) -> Scan:
+    return Scan(ts=ts, code=nonce, symbology="datamatrix")
+
+
+def _message(boot: str, seq: int, *events: Event, kind: Kind = Kind.SCAN) -> Decoded:
+    payload = pack(boot, seq, _now(), [encode_event(event) for event in events])
+    return decode(event_topic("dc-east", "scanner-1", kind), payload, _now())
+
+
+def _write(dsn: str, *messages: Decoded) -> Outcome:
+    writer = Writer(dsn, "codefence test")
+    try:
+        return writer.write(messages)
+    finally:
+        writer.close()
+
+
+def _only_ack(outcome: Outcome, boot: str) -> Ack:
+    (reply,) = outcome.replies.values()
+    return reply.ack(boot)
+
+
+def test_migrations_make_hypertables_of_the_landing_tables(migrated: Migrated) -> None:
+    found = _query(
+        migrated.owner,
+        "SELECT hypertable_name, time_interval FROM timescaledb_information.dimensions"
+        " WHERE hypertable_schema = 'landing'",
+    )
+    assert {name for name, _ in found} == _LANDING
+    assert {interval.days for _, interval in found} == {1}
+
+
+def test_migrating_again_changes_nothing_and_keeps_what_was_received(migrated: Migrated) -> None:
+    _write(migrated.ingest, _message(secrets.token_hex(16), 1, _scan("kept", _now())))
+    assert migrate(migrated.owner, _ROLES) == []
+    assert _query(migrated.trace, "SELECT code FROM landing.scan") == [("kept",)]
+
+
+def test_every_kind_of_event_is_stored_once_and_acknowledged_again(migrated: Migrated) -> None:
+    boot, now = secrets.token_hex(16), _now()
+    batch = [
+        _message(boot, 1, *[_scan(f"day-{day}", now - day * _DAY_MS) for day in range(3)]),
+        _message(
+            boot, 4, Stock(ts=now, channel=1, gtin="06901234567892", grams=900, units=3, confidence=1), kind=Kind.STOCK
+        ),
+        _message(boot, 5, Environment(ts=now, temperature_c=4.5), kind=Kind.ENV),
+        _message(boot, 6, Status(ts=now, state="online", dropped=((8, 9),)), kind=Kind.STATUS),
+    ]
+    first = _write(migrated.ingest, *batch)
+    again = _write(migrated.ingest, *batch)
+    assert (first.committed, again.committed, again.duplicates) == (6, 0, 6)
+    assert _only_ack(first, boot) == _only_ack(again, boot) == Ack(boot=boot, committed=((1, 6),))
+    counts = _query(
+        migrated.trace,
+        "SELECT (SELECT count(*) FROM landing.scan), (SELECT count(*) FROM landing.stock),"
+        " (SELECT count(*) FROM landing.environment), (SELECT count(*) FROM landing.status)",
+    )
+    assert counts == [(3, 1, 1, 1)]
+    chunks = _query(
+        migrated.owner, "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'scan'"
+    )
+    assert chunks == [(3,)]
+    received = _query(migrated.owner, "SELECT ranges::text FROM landing.received WHERE boot = %s", UUID(boot))
+    assert received == [("{[1,7),[8,10)}",)]
+    assert _query(migrated.trace, "SELECT count(*) FROM landing.work WHERE kind = 'scan'") == [(3,)]
+
+
+def test_other_content_under_a_known_number_and_wrong_times_become_dead_letters(migrated: Migrated) -> None:
+    boot, now = secrets.token_hex(16), _now()
+    _write(migrated.ingest, _message(boot, 1, _scan("first", now)))
+    outcome = _write(migrated.ingest, _message(boot, 1, _scan("other", now), _scan("late", now - 31 * _DAY_MS)))
+    assert _only_ack(outcome, boot) == Ack(
+        boot=boot, refused=(Refusal(1, 1, "CONTENT_MISMATCH"), Refusal(2, 2, "TIME_OUT_OF_RANGE"))
+    )
+    letters = _query(migrated.owner, "SELECT reason, first_seq FROM landing.dead_letter ORDER BY id")
+    assert letters == [("CONTENT_MISMATCH", 1), ("TIME_OUT_OF_RANGE", 2)]
+    assert _query(migrated.trace, "SELECT code FROM landing.scan") == [("first",)]
+
+
+def test_one_row_that_the_database_refuses_does_not_hold_back_the_others(migrated: Migrated) -> None:
+    with psycopg.connect(migrated.owner) as connection:
+        connection.execute("ALTER TABLE landing.scan ADD CHECK (code <> 'poison')")
+    boot, now = secrets.token_hex(16), _now()
+    outcome = _write(migrated.ingest, _message(boot, 1, *[_scan(code, now) for code in ("a", "poison", "b")]))
+    assert _only_ack(outcome, boot).committed == ((1, 1), (3, 3))
+    assert _query(migrated.trace, "SELECT code FROM landing.scan ORDER BY seq") == [("a",), ("b",)]
+    assert _query(migrated.owner, "SELECT first_seq, sqlstate FROM landing.dead_letter") == [(2, "23514")]
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        ("ingest", "UPDATE landing.scan SET code = 'forged'"),
+        ("ingest", "DELETE FROM landing.scan"),
+        ("ingest", "SELECT drop_chunks('landing.scan', older_than => now() + interval '1 day')"),
+        ("ingest", "SELECT * FROM trace.brand"),
+        ("ingest", "INSERT INTO landing.device (id, site, kind) VALUES ('rogue', 'dc-east', 'station')"),
+        ("trace", "UPDATE landing.scan SET code = 'forged'"),
+        ("trace", "DELETE FROM landing.scan"),
+        ("trace", "SELECT drop_chunks('landing.scan', older_than => now() + interval '1 day')"),
+        ("trace", "ALTER TABLE landing.scan ADD COLUMN more text"),
+    ],
+)
+def test_neither_role_can_rewrite_what_was_received(migrated: Migrated, role: str, statement: str) -> None:
+    _write(migrated.ingest, _message(secrets.token_hex(16), 1, _scan("genuine", _now())))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(getattr(migrated, role)) as connection:
+        connection.execute(statement)
+    assert _query(migrated.trace, "SELECT code FROM landing.scan") == [("genuine",)]
+
+
+def test_chunks_grant_no_more_than_their_table(migrated: Migrated) -> None:
+    _write(migrated.ingest, _message(secrets.token_hex(16), 1, _scan("genuine", _now())))
+    ((schema, chunk),) = _query(
+        migrated.owner,
+        "SELECT chunk_schema, chunk_name FROM timescaledb_information.chunks WHERE hypertable_name = 'scan'",
+    )
+    statement = sql.SQL("UPDATE {} SET code = 'forged'").format(sql.Identifier(schema, chunk))
+    for dsn in (migrated.ingest, migrated.trace):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(dsn) as connection:
+            connection.execute(statement)
