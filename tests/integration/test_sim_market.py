@@ -19,6 +19,7 @@ from sim_market_sample import write_market
 from contracts.messages import (
     Ack,
     Kind,
+    Pause,
     Refusal,
     Resend,
     Scan,
@@ -89,6 +90,10 @@ class Ingest:
     def resend(self, boot: str, first: int, last: int) -> None:
         command = encode_command(Resend(boot=boot, first=first, last=last))
         self._client.publish(command_topic(SITE, DEVICE), command, qos=1)
+
+    def pause(self, until: float) -> None:
+        command = encode_command(Pause(until=round(until * 1000)))
+        self._client.publish(command_topic(SITE, DEVICE), command, qos=1, retain=True)
 
     def scans(self) -> list[Scan]:
         found = [decode_event(kind, raw) for _, (kind, raw) in sorted(self.events.items()) if kind is Kind.SCAN]
@@ -264,4 +269,20 @@ def test_a_refused_event_is_given_up_and_a_range_that_ingest_misses_is_sent_agai
     _until(lambda: received.deliveries[boot, 3] > before and received.deliveries[boot, 4] > 1, 10)
     time.sleep(11)
     assert received.deliveries[boot, 1] == 1
+    assert stations.is_alive()
+
+
+def test_a_paused_fleet_is_silent_until_the_given_time(
+    ingest: tuple[Ingest, Broker], stations: Stations, market: Callable[..., Market]
+) -> None:
+    received, broker = ingest
+    running = market(broker, (4,))
+    running.start("--speed", "10", "--no-attack")
+    _until(lambda: len(received.events) >= 8, 60)
+    received.pause(time.time() + 4)
+    time.sleep(0.8)
+    silent = len(received.events)
+    time.sleep(2.5)
+    assert len(received.events) == silent
+    _until(lambda: len(received.events) > silent + 3, 10)
     assert stations.is_alive()
