@@ -84,7 +84,7 @@ def replay(connection: Connection, number: int, *, mended: bytes | None = None, 
             raise ReplayError(f"dead letter {number} was replayed before")
         outcome = store(connection, [message], replay=True)
         if outcome.letters:
-            fault = outcome.letters[0]
+            _, fault = outcome.letters[0]
             raise ReplayError(
                 f"still refused: {fault.reason}, {fault.detail}",
                 advice="Mend the body with --mended, the topic with --topic, or the registry.",

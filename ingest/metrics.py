@@ -41,7 +41,7 @@ class Metrics:
         """Take in what a committed batch did."""
         self.committed.inc(outcome.committed)
         self.duplicates.inc(outcome.duplicates)
-        for fault in outcome.letters:
+        for _, fault in outcome.letters:
             self.dead_letters.labels(fault.reason).inc()
 
     def serve(self, port: int) -> None:

@@ -30,7 +30,7 @@ class Outcome:
     replies: dict[Address, Reply] = field(default_factory=dict)
     committed: int = 0
     duplicates: int = 0
-    letters: list[Fault] = field(default_factory=list)
+    letters: list[tuple[Decoded, Fault]] = field(default_factory=list)
     """The dead letters that were written."""
 
     def add(self, other: "Outcome") -> None:
@@ -62,7 +62,7 @@ def store(connection: Connection, batch: Sequence[Decoded], *, replay: bool = Fa
             _update_devices(cursor, [message for message in messages if _speaks_for_itself(message, registry)])
     plan = planner.plan
     committed = sum(len(items) for _, items in plan.new)
-    return Outcome(plan.replies, committed, plan.duplicates, [fault for _, fault in plan.letters])
+    return Outcome(plan.replies, committed, plan.duplicates, plan.letters)
 
 
 def _registry(cursor: Cursor, batch: Iterable[Decoded]) -> dict[str, Registration]:
@@ -74,7 +74,7 @@ def _registry(cursor: Cursor, batch: Iterable[Decoded]) -> dict[str, Registratio
 def _admit(message: Decoded, registry: dict[str, Registration]) -> Decoded:
     """Refuse a message from a device that is not registered, not any more, or not at this site."""
     known = registry.get(message.device)
-    if not message.device or _welcome(message, known):
+    if not message.device or _welcome(message, known) or not _identified(message):
         return message
     if known is None:
         return message.reject(TopicError(f"no device {message.device} is registered"))
@@ -88,8 +88,11 @@ def _welcome(message: Decoded, known: Registration | None) -> bool:
 
 
 def _speaks_for_itself(message: Decoded, registry: dict[str, Registration]) -> bool:
-    identified = message.first is not None or message.will is not None
-    return identified and _welcome(message, registry.get(message.device))
+    return _identified(message) and _welcome(message, registry.get(message.device))
+
+
+def _identified(message: Decoded) -> bool:
+    return message.first is not None or message.will is not None
 
 
 def _history(cursor: Cursor, messages: list[Decoded], registry: dict[str, Registration]) -> dict[Key, Past]:

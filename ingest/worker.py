@@ -178,5 +178,7 @@ class Worker:
         sent = min((message.sent_at for message in messages if message.sent_at), default=0)
         if sent:
             self._metrics.lag_seconds.set((self._clock() - sent) / 1000)
-        for fault in outcome.letters:
-            log.warning(fault.detail, action="ingest.dead_letter", reason=fault.reason, sqlstate=fault.sqlstate)
+        for message, fault in outcome.letters:
+            log.warning(
+                fault.detail, action="ingest.dead_letter", reason=fault.reason, device=message.device, seq=fault.first
+            )
