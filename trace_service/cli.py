@@ -1,15 +1,20 @@
 """The command line of the trace service: `codefence trace`."""
 
 import functools
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
 
 import click
 import msgspec
+import psycopg
 
 from contracts.errors import CodefenceError, ConfigurationError
+from geofence.errors import GeofenceError
+from geofence.maps import load_installed_map
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.demo import run_demo
@@ -17,6 +22,7 @@ from trace_service.keys import KeyWrapper
 from trace_service.schema.migrate import Roles
 from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect
+from trace_service.worker import Worker
 
 _P = ParamSpec("_P")
 _DEMO_PROFILE = {"brand": "qingyuan", "name": "演示 Demo", "role": "compliance", "language": "zh"}
@@ -34,8 +40,10 @@ def _reported(command: Callable[_P, None]) -> Callable[_P, None]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except CodefenceError as error:
-            raise click.ClickException(f"{error.code}: {error.message}. {error.advice}") from error
+        except (CodefenceError, GeofenceError) as error:
+            raise click.ClickException(f"{error.code}: {error}. {error.advice}") from error
+        except psycopg.OperationalError as error:
+            raise click.ClickException(f"DATABASE: {error} Check the address and that the database runs.") from error
 
     return wrapper
 
@@ -70,6 +78,19 @@ def demo(out: Path, password_file: Path | None) -> None:
             add_account(connection, "demo", password_file.read_text("utf-8").strip(), _DEMO_PROFILE)
     _write_atomically(out, msgspec.json.format(msgspec.json.encode(job), indent=1))
     click.echo(f"{job['run']}: {len(job['cases'])} cases for {len(job['orders'])} orders in {out}", err=True)
+
+
+@trace.command()
+@_reported
+def worker() -> None:
+    """Decide about scans and stock as they arrive; start several to share the load. SIGTERM ends it cleanly."""
+    settings = load_settings()
+    configure_logs()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    keys = KeyWrapper(settings.key_encryption_key)
+    Worker(settings.database_url.get_secret_value(), keys, load_installed_map(), stop).run()
 
 
 @trace.command()

@@ -14,7 +14,7 @@ from geofence.territory import TerritoryVersion
 from trace_service.codes.issue import issue_batch
 from trace_service.keys import KeyWrapper
 from trace_service.places import load_places
-from trace_service.store.connection import Connection
+from trace_service.store.connection import Connection, one
 from trace_service.store.queries import SQL
 
 _CONTRACTS_FROM = datetime(2024, 1, 1, tzinfo=UTC)
@@ -118,8 +118,8 @@ def _territory(brand: str, dealer: Row) -> Row:
 
 
 def _print_run(connection: Connection, keys: KeyWrapper, demo: Demo, label_host: str) -> Row:
-    runs = connection.execute(SQL["runs"], {"brand": demo.brand["id"]}).fetchone()
-    run = f"R{(runs[0] if runs else 0) + 1:04}"
+    (runs,) = one(connection, SQL["runs"], {"brand": demo.brand["id"]})
+    run = f"R{runs + 1:04}"
     orders = [{"id": f"SO-{run}-{n:02}", **order} for n, order in enumerate(demo.orders, start=1)]
     return {
         "run": run,

@@ -24,7 +24,9 @@ class TraceSettings(BaseSettings):
     key_encryption_key: SecretStr = Field(description="32 bytes in base64; wraps every code master at rest.")
     http_host: str = Field("127.0.0.1", description="Address on which the console listens.")
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(8080, description="Port of the console.")
-    https: bool = Field(default=False, description="Behind a TLS proxy: cookies are Secure and carry the __Host- prefix.")
+    https: bool = Field(
+        default=False, description="Behind a TLS proxy: cookies are Secure and carry the __Host- prefix."
+    )
     label_host: str = Field("id.codefence.example", description="Host in the Digital Link URIs on printed labels.")
 
     @field_validator("key_encryption_key")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from contracts.errors import ConfigurationError
 from contracts.tc20 import Tc20
 from trace_service.keys import KeyWrapper
-from trace_service.store.connection import Connection
+from trace_service.store.connection import Connection, one
 from trace_service.store.queries import SQL
 
 
@@ -31,7 +31,7 @@ def issue_batch(connection: Connection, keys: KeyWrapper, gtin: str, count: int,
     key = connection.execute(SQL["active_key"], {"brand": brand[0]}).fetchone()
     if key is None:
         raise ConfigurationError(f"{brand[0]} has no active code key", advice="Add a master key of a new epoch.")
-    (first,) = connection.execute(SQL["next_counter"], {"gtin": gtin}).fetchone() or (0,)
+    (first,) = one(connection, SQL["next_counter"], {"gtin": gtin})
     row = {"brand": brand[0], "gtin": gtin, "epoch": key.epoch, "first": first, "count": count, "lot": lot}
     connection.execute(SQL["insert_batch"], row)
     issuer = Tc20(keys.unwrap(key.wrapped), brand[0], key.epoch)

@@ -1,11 +1,20 @@
 """Connections as every part of the service wants them: aware UTC times, rows as named tuples."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import namedtuple_row
 
 Connection = psycopg.Connection[Any]
+
+
+def one(connection: Connection, query: LiteralString, parameters: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    """Return the row of a query that always has one, such as an aggregate."""
+    row = connection.execute(query, parameters).fetchone()
+    if row is None:
+        raise LookupError(f"no row from: {query}")
+    return row
 
 
 def connect(dsn: str, name: str) -> Connection:

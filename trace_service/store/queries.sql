@@ -68,3 +68,395 @@ SELECT count(DISTINCT lot) FROM trace.batch WHERE brand = %(brand)s
 
 -- name: sscc_serials
 SELECT nextval('trace.sscc_serial') FROM generate_series(1, %(count)s)
+
+-- name: products
+SELECT gtin, brand FROM trace.product WHERE gtin = ANY(%(gtins)s)
+
+-- name: issued
+SELECT wanted.unit, batch.commissioned_at IS NOT NULL
+FROM unnest(%(units)s::text[], %(gtins)s::text[], %(epochs)s::int[], %(counters)s::bigint[])
+    AS wanted (unit, gtin, epoch, counter)
+JOIN trace.batch ON batch.gtin = wanted.gtin AND batch.epoch = wanted.epoch
+    AND batch.counters @> wanted.counter AND NOT batch.excluded @> wanted.counter
+
+-- name: claim
+-- Deleted within the transaction that does the work: a worker that dies leaves them queued.
+DELETE FROM landing.work WHERE id = ANY(ARRAY(
+    SELECT id FROM landing.work ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING id, kind, device, boot, seq, ts
+
+-- name: claim_these
+DELETE FROM landing.work WHERE id = ANY(ARRAY(
+    SELECT id FROM landing.work WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE SKIP LOCKED))
+RETURNING id, kind, device, boot, seq, ts
+
+-- name: scans
+SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
+    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[], %(moments)s::timestamptz[])
+    AS wanted (device, boot, seq, ts)
+JOIN landing.scan USING (device, boot, seq, ts)
+
+-- name: scans_of_units
+SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
+    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs
+FROM trace.verdict
+JOIN landing.scan ON scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
+    AND scan.ts = verdict.occurred_at
+WHERE verdict.unit = ANY(%(units)s)
+
+-- name: lock
+-- Transaction-level locks, taken in the order of the keys.
+SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY AS wanted (key, place) ORDER BY place
+
+-- name: parents
+SELECT DISTINCT parent FROM trace.custody_event WHERE unit = ANY(%(units)s) AND parent IS NOT NULL
+
+-- name: now
+SELECT now()
+
+-- name: sites
+SELECT id, kind, dealer, lon, lat FROM trace.site
+WHERE id = ANY(%(names)s) OR upper(id) = ANY(%(recipients)s)
+
+-- name: recipients
+SELECT id, brand FROM trace.dealer WHERE upper(id) = ANY(%(recipients)s) OR id = ANY(%(names)s)
+
+-- name: insert_events
+INSERT INTO trace.custody_event (brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq)
+SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq
+FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, unit text, biz_step text, site text, dealer text,
+    shipment text, parent text, occurred_at timestamptz, device text, boot uuid, seq bigint)
+ON CONFLICT (device, boot, seq) DO NOTHING
+
+-- name: connected
+-- Every unit below the touched ones, and everything that any of these or of the asked ones was ever packed into.
+WITH RECURSIVE down AS (
+    SELECT unnest(%(touched)s::text[]) AS unit
+    UNION
+    SELECT event.unit FROM trace.custody_event AS event JOIN down ON event.parent = down.unit
+), up AS (
+    SELECT unit FROM down
+    UNION
+    SELECT unnest(%(asked)s::text[])
+    UNION
+    SELECT event.parent FROM trace.custody_event AS event JOIN up ON event.unit = up.unit
+    WHERE event.parent IS NOT NULL
+)
+SELECT up.unit, down.unit IS NOT NULL AS affected FROM up LEFT JOIN down USING (unit)
+
+-- name: events
+SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq
+FROM trace.custody_event WHERE unit = ANY(%(units)s)
+
+-- name: insert_shipments
+INSERT INTO trace.shipment (id, brand, from_site, to_dealer, started_at)
+SELECT DISTINCT ON (brand, shipment) shipment, brand, site, dealer, valid_from
+FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, shipment text, site text, dealer text, valid_from timestamptz)
+ORDER BY brand, shipment, valid_from
+ON CONFLICT (brand, id) DO UPDATE SET from_site = excluded.from_site, to_dealer = excluded.to_dealer,
+    started_at = excluded.started_at
+WHERE excluded.started_at < shipment.started_at
+
+-- name: retract_containments
+-- What a replay no longer says never held; what it says has ended ends first, so that the next row may begin.
+WITH fresh AS (
+    SELECT child, parent, valid_from, valid_to
+    FROM jsonb_to_recordset(%(rows)s) AS r (child text, parent text, valid_from timestamptz, valid_to timestamptz)
+)
+UPDATE trace.containment AS old SET valid_to = wanted.valid_to
+FROM (
+    SELECT known.id, CASE WHEN fresh.child IS NULL THEN known.valid_from ELSE fresh.valid_to END AS valid_to
+    FROM trace.containment AS known LEFT JOIN fresh USING (child, parent, valid_from)
+    WHERE known.child = ANY(%(units)s)
+) AS wanted
+WHERE old.id = wanted.id AND wanted.valid_to IS NOT NULL AND old.valid_to IS DISTINCT FROM wanted.valid_to
+
+-- name: insert_containments
+INSERT INTO trace.containment (brand, child, parent, valid_from, valid_to)
+SELECT brand, child, parent, valid_from, valid_to
+FROM jsonb_to_recordset(%(rows)s)
+    AS fresh (brand text, child text, parent text, valid_from timestamptz, valid_to timestamptz)
+ON CONFLICT (child, parent, valid_from) DO UPDATE SET valid_to = excluded.valid_to
+WHERE containment.valid_to IS DISTINCT FROM excluded.valid_to
+
+-- name: retract_bindings
+WITH fresh AS (
+    SELECT device, boot, seq, valid_to
+    FROM jsonb_to_recordset(%(rows)s) AS r (device text, boot uuid, seq bigint, valid_to timestamptz)
+)
+UPDATE trace.binding AS old SET valid_to = wanted.valid_to
+FROM (
+    SELECT known.id, CASE WHEN fresh.device IS NULL THEN known.valid_from ELSE fresh.valid_to END AS valid_to
+    FROM trace.binding AS known LEFT JOIN fresh USING (device, boot, seq)
+    WHERE known.unit = ANY(%(units)s)
+) AS wanted
+WHERE old.id = wanted.id AND wanted.valid_to IS NOT NULL AND old.valid_to IS DISTINCT FROM wanted.valid_to
+
+-- name: insert_bindings
+INSERT INTO trace.binding (brand, unit, dealer, shipment, valid_from, valid_to, device, boot, seq)
+SELECT brand, unit, dealer, shipment, valid_from, valid_to, device, boot, seq
+FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, unit text, dealer text, shipment text,
+    valid_from timestamptz, valid_to timestamptz, device text, boot uuid, seq bigint)
+ON CONFLICT (device, boot, seq) DO UPDATE SET valid_to = excluded.valid_to
+WHERE binding.valid_to IS DISTINCT FROM excluded.valid_to
+
+-- name: insert_quarantine
+INSERT INTO trace.quarantine (brand, device, boot, seq, ts, code, reason, detail)
+SELECT brand, device, boot, seq, ts, code, reason, detail
+FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, device text, boot uuid, seq bigint, ts timestamptz, code text,
+    reason text, detail text)
+ON CONFLICT (device, boot, seq) DO UPDATE SET brand = excluded.brand, reason = excluded.reason,
+    detail = excluded.detail, resolved_at = NULL
+WHERE quarantine.reason <> excluded.reason OR quarantine.resolved_at IS NOT NULL
+
+-- name: resolve_quarantine
+UPDATE trace.quarantine SET resolved_at = now()
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS mended (device, boot, seq)
+WHERE quarantine.device = mended.device AND quarantine.boot = mended.boot AND quarantine.seq = mended.seq
+    AND quarantine.resolved_at IS NULL
+
+-- name: verdicts
+SELECT verdict.device, verdict.boot::text AS boot, verdict.seq, code, unit, gtin, case_unit, activity, occurred_at,
+    code_state, custody_state, place, brand, p_inside, signed_distance_m, lon, lat, accuracy_m, city, dealer, shipment,
+    territory, map_version, reasons
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS wanted (device, boot, seq)
+JOIN trace.verdict USING (device, boot, seq)
+
+-- name: supersede_verdicts
+INSERT INTO trace.verdict_superseded
+SELECT verdict.*
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS wanted (device, boot, seq)
+JOIN trace.verdict USING (device, boot, seq)
+ON CONFLICT DO NOTHING
+
+-- name: write_verdicts
+INSERT INTO trace.verdict (device, boot, seq, brand, code, unit, gtin, case_unit, activity, occurred_at, code_state,
+    custody_state, place, p_inside, signed_distance_m, lon, lat, accuracy_m, city, dealer, shipment, territory,
+    map_version, reasons)
+SELECT device, boot, seq, brand, code, unit, gtin, case_unit, activity, occurred_at, code_state, custody_state, place,
+    p_inside, signed_distance_m, lon, lat, accuracy_m, city, dealer, shipment, territory, map_version, reasons
+FROM jsonb_to_recordset(%(rows)s) AS fresh (device text, boot uuid, seq bigint, brand text, code text, unit text,
+    gtin text, case_unit text, activity text, occurred_at timestamptz, code_state text, custody_state text, place text,
+    p_inside float8, signed_distance_m float8, lon float8, lat float8, accuracy_m float8, city text, dealer text,
+    shipment text, territory bigint, map_version text, reasons jsonb)
+ON CONFLICT (device, boot, seq) DO UPDATE SET (brand, code, unit, gtin, case_unit, activity, occurred_at, decided_at,
+    code_state, custody_state, place, p_inside, signed_distance_m, lon, lat, accuracy_m, city, dealer, shipment,
+    territory, map_version, reasons) = (excluded.brand, excluded.code, excluded.unit, excluded.gtin,
+    excluded.case_unit, excluded.activity, excluded.occurred_at, clock_timestamp(), excluded.code_state,
+    excluded.custody_state, excluded.place, excluded.p_inside, excluded.signed_distance_m, excluded.lon, excluded.lat,
+    excluded.accuracy_m, excluded.city, excluded.dealer, excluded.shipment, excluded.territory, excluded.map_version,
+    excluded.reasons)
+
+-- name: books_version
+SELECT (SELECT count(*) FROM trace.territory) AS territories, (SELECT max(id) FROM trace.territory) AS newest,
+    (SELECT count(*) FROM trace.dealer) AS dealers
+
+-- name: territories
+SELECT id, brand, dealer, channel, adcodes, exclusive, valid_from, valid_to, recorded_at, sha256 FROM trace.territory
+
+-- name: dealers
+SELECT id, brand, level FROM trace.dealer
+
+-- name: suspicious_dealers
+-- Dealers with a city that reaches the least number of cases, or with an alert that may have to go.
+SELECT brand, dealer FROM (
+    SELECT verdict.brand, verdict.dealer FROM trace.verdict
+    JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
+    WHERE verdict.place = 'outside' AND verdict.city IS NOT NULL
+    GROUP BY verdict.brand, verdict.dealer, verdict.city
+    HAVING count(DISTINCT verdict.case_unit) >= %(least)s
+) AS busy
+UNION
+SELECT alert.brand, alert.dealer FROM trace.alert
+JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
+WHERE alert.state <> 'closed'
+
+-- name: hits
+-- The first sighting of every case in every city; what people have decided on is not counted again.
+SELECT verdict.brand, verdict.dealer, verdict.city, verdict.case_unit, min(verdict.occurred_at) AS first_at,
+    bool_or(verdict.place = 'outside') AS outside
+FROM trace.verdict
+JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
+WHERE verdict.city IS NOT NULL AND NOT EXISTS (
+    SELECT FROM trace.alert_evidence AS evidence JOIN trace.alert ON alert.id = evidence.alert
+    WHERE evidence.device = verdict.device AND evidence.boot = verdict.boot AND evidence.seq = verdict.seq
+        AND alert.state = 'closed')
+GROUP BY verdict.brand, verdict.dealer, verdict.city, verdict.case_unit
+
+-- name: evidence_of_cases
+SELECT verdict.device, verdict.boot, verdict.seq, verdict.unit, verdict.case_unit, verdict.occurred_at,
+    verdict.signed_distance_m, verdict.shipment, verdict.lon, verdict.lat, verdict.reasons
+FROM trace.verdict
+WHERE verdict.brand = %(brand)s AND verdict.dealer = %(dealer)s AND verdict.city = %(city)s
+    AND verdict.place = 'outside' AND verdict.case_unit = ANY(%(cases)s)
+    AND NOT EXISTS (
+        SELECT FROM trace.alert_evidence AS evidence JOIN trace.alert ON alert.id = evidence.alert
+        WHERE evidence.device = verdict.device AND evidence.boot = verdict.boot AND evidence.seq = verdict.seq
+            AND alert.state = 'closed')
+ORDER BY verdict.occurred_at, verdict.device, verdict.boot, verdict.seq
+
+-- name: city_middle
+SELECT avg(lon) AS lon, avg(lat) AS lat FROM trace.verdict
+WHERE brand = %(brand)s AND dealer = %(dealer)s AND city = %(city)s AND place = 'outside'
+
+-- name: open_alerts
+SELECT alert.id, alert.brand, alert.dealer, alert.city, alert.cases, alert.scans, alert.reason FROM trace.alert
+JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
+WHERE alert.state <> 'closed' AND alert.kind = 'diversion'
+
+-- name: insert_alert
+INSERT INTO trace.alert (brand, kind, dealer, city, raised_at, updated_at, cases, scans, reason)
+VALUES (%(brand)s, 'diversion', %(dealer)s, %(city)s, clock_timestamp(), clock_timestamp(), %(cases)s, %(scans)s,
+    %(reason)s)
+RETURNING id
+
+-- name: update_alert
+UPDATE trace.alert SET updated_at = clock_timestamp(), cases = %(cases)s, scans = %(scans)s, reason = %(reason)s
+WHERE id = %(id)s
+
+-- name: retract_alert
+UPDATE trace.alert SET updated_at = clock_timestamp(), decided_at = clock_timestamp(), decided_by = NULL,
+    state = 'closed', outcome = 'retracted', reason = reason || %(note)s
+WHERE id = %(id)s
+
+-- name: withdraw_evidence
+DELETE FROM trace.alert_evidence AS old
+WHERE old.alert = %(alert)s AND NOT EXISTS (
+    SELECT FROM jsonb_to_recordset(%(rows)s) AS kept (device text, boot uuid, seq bigint, case_unit text)
+    WHERE kept.device = old.device AND kept.boot = old.boot AND kept.seq = old.seq AND kept.case_unit = old.case_unit)
+
+-- name: insert_evidence
+INSERT INTO trace.alert_evidence (alert, device, boot, seq, unit, case_unit)
+SELECT %(alert)s, device, boot, seq, unit, case_unit
+FROM jsonb_to_recordset(%(rows)s) AS fresh (device text, boot uuid, seq bigint, unit text, case_unit text)
+ON CONFLICT (alert, device, boot, seq) DO NOTHING
+
+-- name: tell_console
+SELECT pg_notify('console', payload) FROM unnest(%(payloads)s::text[]) AS payload
+
+-- name: readings
+SELECT stock.device, stock.boot, stock.seq, stock.ts, stock.site, stock.channel, stock.gtin, stock.units,
+    stock.confidence, stock.fault, site.id IS NOT NULL AS known_site, product.gtin IS NOT NULL AS known_product
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[], %(moments)s::timestamptz[])
+    AS wanted (device, boot, seq, ts)
+JOIN landing.stock USING (device, boot, seq, ts)
+LEFT JOIN trace.site ON site.id = stock.site
+LEFT JOIN trace.product ON product.gtin = stock.gtin
+
+-- name: channels
+SELECT site, gtin FROM trace.shelf_channel WHERE device = ANY(%(devices)s)
+
+-- name: write_channels
+INSERT INTO trace.shelf_channel (device, channel, site, gtin, units, confidence, fault, ts, boot, seq)
+SELECT device, channel, site, gtin, units, confidence, fault, ts, boot, seq
+FROM jsonb_to_recordset(%(rows)s) AS fresh (device text, channel smallint, site text, gtin text, units integer,
+    confidence real, fault text, ts timestamptz, boot uuid, seq bigint)
+ON CONFLICT (device, channel) DO UPDATE SET site = excluded.site, gtin = excluded.gtin, units = excluded.units,
+    confidence = excluded.confidence, fault = excluded.fault, ts = excluded.ts, boot = excluded.boot, seq = excluded.seq
+WHERE (excluded.ts, excluded.boot, excluded.seq) > (shelf_channel.ts, shelf_channel.boot, shelf_channel.seq)
+
+-- name: sense_stock
+-- One channel that cannot be believed makes the sum unbelievable: the last good figure stays, marked as doubtful.
+WITH sums AS (
+    SELECT wanted.site, wanted.gtin, sum(channel.units)::integer AS units, max(channel.ts) AS ts,
+        min(CASE WHEN channel.fault = '' THEN channel.confidence ELSE 0 END) AS confidence,
+        (array_agg(channel.device ORDER BY channel.ts DESC, channel.seq DESC))[1] AS device,
+        (array_agg(channel.boot ORDER BY channel.ts DESC, channel.seq DESC))[1] AS boot,
+        (array_agg(channel.seq ORDER BY channel.ts DESC, channel.seq DESC))[1] AS seq
+    FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
+    LEFT JOIN trace.shelf_channel AS channel USING (site, gtin)
+    GROUP BY wanted.site, wanted.gtin
+)
+UPDATE trace.stock SET
+    sensed = CASE WHEN coalesce(sums.confidence, 1) >= %(least)s THEN sums.units ELSE stock.sensed END,
+    sensed_at = CASE WHEN coalesce(sums.confidence, 1) >= %(least)s THEN sums.ts ELSE stock.sensed_at END,
+    confidence = sums.confidence, device = sums.device, boot = sums.boot, seq = sums.seq,
+    updated_at = clock_timestamp()
+FROM sums
+WHERE stock.site = sums.site AND stock.gtin = sums.gtin
+
+-- name: products_of_moves
+-- Which products stand behind moved units: an item names its own, a case those of what lies in it.
+SELECT DISTINCT moved.site, split_part(coalesce(inner_unit.child, moved.unit), '/', 3) AS gtin
+FROM unnest(%(sites)s::text[], %(units)s::text[]) AS moved (site, unit)
+LEFT JOIN trace.containment AS inner_unit ON inner_unit.parent = moved.unit AND inner_unit.valid_to IS DISTINCT FROM
+    inner_unit.valid_from
+JOIN trace.stock ON stock.site = moved.site
+    AND stock.gtin = split_part(coalesce(inner_unit.child, moved.unit), '/', 3)
+
+-- name: count_stock
+-- The ledger: items received at the site, by themselves or in their case, less those sold there.
+WITH wanted AS (
+    SELECT site, gtin FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS w (site, gtin)
+), received AS (
+    SELECT event.site, event.unit FROM trace.custody_event AS event
+    WHERE event.biz_step = 'receiving' AND event.site = ANY(%(sites)s)
+    UNION
+    SELECT event.site, inner_unit.child FROM trace.custody_event AS event
+    JOIN trace.containment AS inner_unit ON inner_unit.parent = event.unit
+        AND inner_unit.valid_to IS DISTINCT FROM inner_unit.valid_from
+    WHERE event.biz_step = 'receiving' AND event.site = ANY(%(sites)s)
+), moves AS (
+    SELECT site, unit, 1 AS change FROM received
+    UNION ALL
+    SELECT DISTINCT event.site, event.unit, -1 FROM trace.custody_event AS event
+    WHERE event.biz_step = 'retail_selling' AND event.site = ANY(%(sites)s)
+), totals AS (
+    SELECT wanted.site, wanted.gtin, coalesce(sum(moves.change), 0)::integer AS ledger
+    FROM wanted LEFT JOIN moves ON moves.site = wanted.site AND moves.unit LIKE '/01/' || wanted.gtin || '/21/%%'
+    GROUP BY wanted.site, wanted.gtin
+)
+UPDATE trace.stock SET ledger = totals.ledger, updated_at = clock_timestamp()
+FROM totals
+WHERE stock.site = totals.site AND stock.gtin = totals.gtin AND stock.ledger <> totals.ledger
+
+-- name: positions
+-- What was approved within the lead time counts as on its way; what was rejected is not proposed again for a day.
+SELECT stock.site, stock.gtin, stock.brand, stock.dealer, stock.sensed, stock.confidence, stock.ledger,
+    stock.ledger <> 0 OR EXISTS (
+        SELECT FROM trace.custody_event WHERE custody_event.site = stock.site AND biz_step = 'receiving') AS counted,
+    stock.in_transit + coalesce(approved.quantity, 0)::integer AS in_transit, stock.daily_demand, stock.reorder,
+    stock.maximum, product.items_per_case, current_date AS today, proposal.id AS proposal, proposal.quantity,
+    proposal.need_by, proposal.reason, EXISTS (
+        SELECT FROM trace.proposal AS old WHERE old.site = stock.site AND old.gtin = stock.gtin
+            AND old.state = 'rejected' AND old.decided_at > now() - interval '1 day') AS rejected_lately
+FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
+JOIN trace.stock USING (site, gtin)
+JOIN trace.product USING (gtin)
+LEFT JOIN trace.proposal ON proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'open'
+LEFT JOIN LATERAL (
+    SELECT sum(old.quantity) AS quantity FROM trace.proposal AS old
+    WHERE old.site = stock.site AND old.gtin = stock.gtin AND old.state = 'approved'
+        AND old.decided_at > now() - interval '5 days'
+) AS approved ON true
+
+-- name: insert_proposals
+INSERT INTO trace.proposal (brand, kind, site, gtin, dealer, quantity, need_by, reason, created_at, updated_at,
+    device, boot, seq)
+SELECT brand, 'order', site, gtin, dealer, quantity, need_by, reason, clock_timestamp(), clock_timestamp(), device,
+    boot, seq
+FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, site text, gtin text, dealer text, quantity integer,
+    need_by date, reason jsonb, device text, boot uuid, seq bigint)
+
+-- name: update_proposals
+UPDATE trace.proposal SET quantity = fresh.quantity, need_by = fresh.need_by, reason = fresh.reason,
+    device = fresh.device, boot = fresh.boot, seq = fresh.seq, updated_at = clock_timestamp()
+FROM jsonb_to_recordset(%(rows)s) AS fresh (id bigint, quantity integer, need_by date, reason jsonb, device text,
+    boot uuid, seq bigint)
+WHERE proposal.id = fresh.id AND proposal.state = 'open'
+
+-- name: withdraw_proposals
+UPDATE trace.proposal SET state = 'withdrawn', updated_at = clock_timestamp()
+FROM jsonb_to_recordset(%(rows)s) AS gone (id bigint)
+WHERE proposal.id = gone.id AND proposal.state = 'open'
+
+-- name: quarantine_claimed
+INSERT INTO trace.quarantine (device, boot, seq, ts, code, reason, detail)
+VALUES (%(device)s, %(boot)s, %(seq)s, %(ts)s, %(code)s, 'processing_failed', %(detail)s)
+ON CONFLICT (device, boot, seq) DO NOTHING
+
+-- name: claimed_code
+SELECT code FROM landing.scan WHERE device = %(device)s AND boot = %(boot)s AND seq = %(seq)s AND ts = %(ts)s
+UNION ALL
+SELECT gtin FROM landing.stock WHERE device = %(device)s AND boot = %(boot)s AND seq = %(seq)s AND ts = %(ts)s

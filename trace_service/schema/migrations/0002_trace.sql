@@ -190,6 +190,7 @@ CREATE TABLE trace.verdict (
     PRIMARY KEY (device, boot, seq)
 );
 CREATE INDEX verdict_cell ON trace.verdict (brand, dealer, city, occurred_at) WHERE place = 'outside';
+CREATE INDEX verdict_located ON trace.verdict (brand, dealer, city, case_unit, occurred_at) WHERE city IS NOT NULL;
 CREATE INDEX verdict_unit ON trace.verdict (unit, occurred_at);
 CREATE INDEX verdict_recent ON trace.verdict (brand, occurred_at);
 
@@ -233,6 +234,7 @@ CREATE TABLE trace.alert_evidence (
     PRIMARY KEY (alert, device, boot, seq),
     FOREIGN KEY (device, boot, seq) REFERENCES trace.verdict
 );
+CREATE INDEX alert_evidence_scan ON trace.alert_evidence (device, boot, seq);
 
 -- Events that break a rule of custody: kept, shown with a reason, and repaired by new events.
 CREATE TABLE trace.quarantine (

@@ -1,0 +1,73 @@
+"""The web application: console and JSON API in one process."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Gauge
+
+from trace_service.api import alerts as api_alerts
+from trace_service.api import documentation
+from trace_service.api import scans as api_scans
+from trace_service.api import session as api_session
+from trace_service.api import stock as api_stock
+from trace_service.settings import TraceSettings
+from trace_service.web import answers
+from trace_service.web.auth.sessions import Sessions
+from trace_service.web.auth.throttle import Throttle
+from trace_service.web.build_assets import BUILD, asset_names
+from trace_service.web.context import Console
+from trace_service.web.database import Database
+from trace_service.web.headers import HeadersAndMetrics, Metrics
+from trace_service.web.live import LiveUpdates
+from trace_service.web.places import Places
+from trace_service.web.render import Renderer
+from trace_service.web.static import ImmutableFiles
+from trace_service.web.views import alerts, devices, events, health, login, maps, proposals, scans, stock
+
+
+def create_app(settings: TraceSettings) -> FastAPI:
+    """Return the application; raises AssetsError when scripts and styles were not built."""
+    console = _make_console(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await console.database.open()
+        await console.live.start()
+        yield
+        await console.live.stop()
+        await console.database.close()
+
+    app = FastAPI(
+        title="Codefence", version="1", description=documentation.SUMMARY, lifespan=lifespan,
+        openapi_url="/api/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False,
+    )  # fmt: skip
+    app.state.console = console
+    app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
+    answers.install(app)
+    for page in (alerts, devices, events, health, login, maps, proposals, scans, stock):
+        app.include_router(page.router, include_in_schema=False)
+    for part in (api_session, api_alerts, api_stock, api_scans):
+        app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
+    app.mount("/static", ImmutableFiles(BUILD))
+    return app
+
+
+def _make_console(settings: TraceSettings) -> Console:
+    registry = CollectorRegistry()
+    database = Database(settings.database_url.get_secret_value())
+    live = LiveUpdates(database)
+    Gauge("codefence_live_pages", "Open pages with live updates.", registry=registry).set_function(
+        lambda: live.audience
+    )
+    places = Places()
+    return Console(
+        settings=settings,
+        database=database,
+        sessions=Sessions(database, Throttle(time.monotonic)),
+        live=live,
+        places=places,
+        renderer=Renderer(asset_names(), places),
+        metrics=Metrics(registry),
+    )

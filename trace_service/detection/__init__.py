@@ -1,0 +1,1 @@
+"""Diversion: what adds up to evidence."""

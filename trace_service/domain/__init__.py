@@ -1,0 +1,1 @@
+"""The rules, pure: no database, no web framework, no clock."""

@@ -1,0 +1,227 @@
+"""One verdict on one scan, from what its code is, who holds the unit, and where it was seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from math import isfinite
+from typing import Any, Final
+
+from contracts.messages import Activity
+from geofence.check import check
+from geofence.coordinates import Crs, to_wgs84
+from geofence.evidence import Evidence, GpsEvidence, Platform, SiteEvidence
+from geofence.finding import Finding
+from geofence.maps import AtomMap, Level
+from geofence.territory import Query
+from trace_service.domain.custody import Custody
+from trace_service.domain.events import LOGISTIC_PREFIX, CustodyState, Refusal, Site, Source, Step
+from trace_service.domain.territories import BrandBook
+
+STEPS: Final[Mapping[str, Step]] = {
+    Activity.COMMISSION: Step.COMMISSION,
+    Activity.PACK: Step.PACK,
+    Activity.SHIP: Step.SHIP,
+    Activity.RECEIVE: Step.RECEIVE,
+    Activity.SELL: Step.SELL,
+    Activity.INSPECT: Step.INSPECT,
+}
+# What happens at a brand's own lines and docks says nothing about where goods are sold.
+NOT_JUDGED: Final = frozenset({Activity.COMMISSION, Activity.PACK, Activity.SHIP})
+_REFUSED_STATES: Final = {
+    Refusal.ALREADY_SHIPPED: CustodyState.ALREADY_SHIPPED,
+    Refusal.UNKNOWN_DEALER: CustodyState.UNKNOWN_DEALER,
+}
+
+
+class CodeState(StrEnum):
+    """What a scanned text is. Outward, every failure of an item code is one and the same: unknown."""
+
+    GENUINE = "genuine"
+    UNKNOWN = "unknown"
+    NOT_COMMISSIONED = "not_commissioned"
+    MALFORMED = "malformed"
+    FOREIGN = "foreign"
+    LOGISTIC = "logistic"
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the unit may take part in custody."""
+        return self in {CodeState.GENUINE, CodeState.LOGISTIC}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A scanned code after verification; `unit` is empty where the text names no single unit."""
+
+    state: CodeState
+    unit: str = ""
+    gtin: str = ""
+    brand: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFacts:
+    """One scan as it landed; position in degrees of the named system, accuracy in metres."""
+
+    source: Source
+    occurred_at: datetime
+    site: str
+    code: str
+    activity: str
+    lon: float | None
+    lat: float | None
+    accuracy_m: float | None
+    platform: str | None
+    crs: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided about one scan; the columns of trace.verdict. Positions are WGS-84."""
+
+    device: str
+    boot: str
+    seq: int
+    code: str
+    unit: str
+    gtin: str
+    case_unit: str
+    activity: str
+    occurred_at: datetime
+    code_state: str
+    custody_state: str = CustodyState.NONE.value
+    place: str = "not_checked"
+    brand: str | None = None
+    p_inside: float | None = None
+    signed_distance_m: float | None = None
+    lon: float | None = None
+    lat: float | None = None
+    accuracy_m: float | None = None
+    city: str | None = None
+    dealer: str | None = None
+    shipment: str | None = None
+    territory: int | None = None
+    map_version: str | None = None
+    reasons: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a verdict is decided against: custody, sites, the territories of each brand, and the present moment."""
+
+    custody: Custody
+    sites: Mapping[str, Site]
+    books: Mapping[str, BrandBook]
+    brand_of_dealer: Mapping[str, str]
+    now: datetime
+
+
+def decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) -> Verdict:
+    """Return the verdict on one scan; `refusal` is the rule of custody that it broke, if it is an event."""
+    custody = world.custody
+    case_unit = code.unit
+    if code.unit and not code.unit.startswith(LOGISTIC_PREFIX):
+        case_unit = custody.parent_at(code.unit, scan.occurred_at) or code.unit
+    fields: dict[str, Any] = {
+        "device": scan.source.device,
+        "boot": str(scan.source.boot),
+        "seq": scan.source.seq,
+        "code": scan.code,
+        "unit": code.unit,
+        "gtin": code.gtin,
+        "case_unit": case_unit,
+        "activity": scan.activity,
+        "occurred_at": scan.occurred_at,
+        "code_state": code.state.value,
+        "brand": code.brand,
+        "accuracy_m": scan.accuracy_m,
+    }
+    # 1. A code that nobody issued has no custody.
+    if not code.state.accepted:
+        state = CustodyState.NONE if refusal is None else CustodyState.QUARANTINED
+        return Verdict(**fields, custody_state=state.value, reasons=_reason(f"code_{code.state}"))
+    # 2. Who is entitled to the unit at the time of the scan?
+    holder = custody.entitled_at(code.unit, scan.occurred_at)
+    dealer = holder.dealer if holder else None
+    if dealer and holder:
+        fields |= {"dealer": dealer, "shipment": holder.shipment}
+        fields["brand"] = code.brand or world.brand_of_dealer.get(dealer)
+    state = _custody_state(scan, code, refusal, world, entitled=dealer is not None)
+    fields["custody_state"] = state.value
+    book = world.books.get(fields["brand"] or "")
+    # 3. Only what somebody is entitled to, and what was seen outside the brand's own lines, has a right place.
+    if dealer is None or book is None or refusal or scan.activity in NOT_JUDGED:
+        return Verdict(**fields, reasons=() if state is CustodyState.OK else _reason(f"custody_{state}"))
+    # 4. Is it there?
+    return Verdict(**fields, **_place(scan, dealer, book, world))
+
+
+def _reason(code: str) -> tuple[dict[str, Any], ...]:
+    return ({"code": code, "parameters": {}},)
+
+
+def _custody_state(
+    scan: ScanFacts, code: Code, refusal: Refusal | None, world: World, *, entitled: bool
+) -> CustodyState:
+    if refusal:
+        return _REFUSED_STATES.get(refusal, CustodyState.QUARANTINED)
+    is_logistic = code.state is CodeState.LOGISTIC
+    if scan.activity == Activity.SHIP:
+        empty = is_logistic and not world.custody.has_contents(code.unit)
+        return CustodyState.NOT_PACKED if empty else CustodyState.OK
+    if entitled or scan.activity in NOT_JUDGED:
+        return CustodyState.OK
+    packed = world.custody.parent_at(code.unit, scan.occurred_at) is not None
+    return CustodyState.UNBOUND if packed or is_logistic else CustodyState.NOT_PACKED
+
+
+def _place(scan: ScanFacts, dealer: str, book: BrandBook, world: World) -> dict[str, Any]:
+    atoms = book.territories.atoms
+    evidence = _evidence(scan, world.sites.get(scan.site))
+    finding = check(book.territories, Query(dealer, scan.occurred_at, world.now), evidence)
+    lon, lat = _wgs84(evidence, atoms)
+    reasons = [{"code": each.code.value, "parameters": each.parameters} for each in finding.reasons]
+    nearest = book.nearest_legal(finding)
+    if nearest:
+        reasons.append({"code": "nearest_legal", "parameters": nearest})
+    version = finding.territory_version
+    return {
+        "place": finding.verdict.value,
+        "p_inside": _finite(finding.p_inside),
+        "signed_distance_m": _finite(finding.signed_distance_m),
+        "lon": lon,
+        "lat": lat,
+        "city": _city(finding, atoms),
+        "territory": book.version_ids.get(version.sha256) if version else None,
+        "map_version": finding.map_version,
+        "reasons": tuple(reasons),
+    }
+
+
+def _evidence(scan: ScanFacts, site: Site | None) -> Evidence | None:
+    if scan.lon is not None and scan.lat is not None:
+        platform = Platform(scan.platform or Platform.WEB)
+        return GpsEvidence(scan.lon, scan.lat, scan.accuracy_m or 0.0, platform, Crs(scan.crs or Crs.WGS84))
+    if site and site.position:
+        return SiteEvidence(site.id, *site.position)
+    return None
+
+
+def _wgs84(evidence: Evidence | None, atoms: AtomMap) -> tuple[float | None, float | None]:
+    if isinstance(evidence, GpsEvidence) and evidence.crs:
+        lons, lats = to_wgs84(evidence.lon, evidence.lat, evidence.crs, atoms.mainland())
+        return float(lons[0]), float(lats[0])
+    return (evidence.lon, evidence.lat) if isinstance(evidence, SiteEvidence) else (None, None)
+
+
+def _city(finding: Finding, atoms: AtomMap) -> str | None:
+    if finding.owner_atom is None:
+        return None
+    record = atoms.record(finding.owner_atom)
+    # A city without counties is its own county, a municipality its own city.
+    return record.parent if record.level is Level.COUNTY and record.parent else record.adcode
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and isfinite(value) else None

@@ -1,0 +1,1 @@
+"""What the worker does with a batch of claimed work, in the caller's transaction."""

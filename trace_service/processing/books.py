@@ -1,0 +1,61 @@
+"""Territories as the geofence wants them: read again only when a row was added."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from geofence.maps import AtomMap
+from geofence.territory import TerritoryBook, TerritoryVersion
+from trace_service.domain.territories import BrandBook
+from trace_service.store.connection import Connection
+from trace_service.store.queries import SQL
+
+log = structlog.get_logger(__name__)
+
+
+class Books:
+    """The books of all brands over one map; borders worked out once stay until a contract changes."""
+
+    def __init__(self, atoms: AtomMap) -> None:
+        self._atoms = atoms
+        self._version: object = None
+        self._books: dict[str, BrandBook] = {}
+
+    def current(self, connection: Connection) -> Mapping[str, BrandBook]:
+        """Return the books as of this transaction."""
+        version = connection.execute(SQL["books_version"]).fetchone()
+        if version != self._version:
+            self._books = self._read(connection)
+            self._version = version
+        return self._books
+
+    def _read(self, connection: Connection) -> dict[str, BrandBook]:
+        versions: dict[str, list[TerritoryVersion]] = defaultdict(list)
+        numbers: dict[str, int] = {}
+        for row in connection.execute(SQL["territories"]):
+            version = _version(row)
+            if bytes.fromhex(version.sha256) != row.sha256:
+                log.error("a territory is not what was recorded; it is left out", action="books.altered", id=row.id)
+                continue
+            versions[row.brand].append(version)
+            numbers[version.sha256] = row.id
+        levels: dict[str, dict[str, int]] = defaultdict(dict)
+        for row in connection.execute(SQL["dealers"]):
+            levels[row.brand][row.id] = row.level
+        return {
+            brand: BrandBook(TerritoryBook(self._atoms, versions[brand]), numbers, levels[brand]) for brand in levels
+        }
+
+
+def _version(row: Any) -> TerritoryVersion:  # noqa: ANN401  a row's columns are known to the query alone
+    return TerritoryVersion(
+        dealer=row.dealer,
+        adcodes=tuple(row.adcodes),
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+        recorded_at=row.recorded_at,
+        channel=row.channel,
+        exclusive=row.exclusive,
+    )

@@ -1,0 +1,170 @@
+"""A batch of scans: verify, lock, replay custody, decide, and weigh the evidence, in the caller's transaction."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from trace_service.codes.verify import Text, read_parent, verify
+from trace_service.detection.cells import Cell, weigh
+from trace_service.domain.events import Event, Refusal, Site, Source, Step
+from trace_service.domain.verification import STEPS, Code, ScanFacts, Verdict, World, decide
+from trace_service.keys import KeyWrapper
+from trace_service.processing.books import Books
+from trace_service.processing.custody import Replayed, load_sites, record
+from trace_service.store.connection import Connection, one
+from trace_service.store.locks import lock_units
+from trace_service.store.queries import SQL
+from trace_service.store.rows import key_columns, recordset
+
+Row = Any
+_VERDICT_FIELDS = tuple(each.name for each in fields(Verdict))
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a batch changed: (kind, brand) pairs for the console, and (site, unit) pairs that moved stock."""
+
+    told: frozenset[tuple[str, str]]
+    moved: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Scans as landed, their codes, and the sites and dealers that they name."""
+
+    scans: dict[Source, Row]
+    codes: dict[Source, Code]
+    sites: dict[str, Site]
+    dealers: dict[str, str]
+    brand_of_dealer: dict[str, str]
+
+
+def process_scans(connection: Connection, keys: KeyWrapper, books: Books, claimed: Collection[Row]) -> News:
+    """Decide about claimed scans, and again about every scan that their news concerns."""
+    sources = {Source(row.device, row.boot, row.seq): row.ts for row in claimed}
+    query = {**key_columns(sources), "moments": list(sources.values())}
+    rows = connection.execute(SQL["scans"], query).fetchall()
+    # 1. What are these codes?
+    batch = _load(connection, keys, rows)
+    # 2. Nobody else may change these units, or what they lie in, until this is committed.
+    parents = {unit for row in rows if (unit := read_parent(row.parent))}
+    lock_units(connection, {code.unit for code in batch.codes.values() if code.unit} | parents)
+    # 3. What happened to them, in the order of their events?
+    events, _ = _events(batch)
+    seen = {code.unit for code in batch.codes.values() if code.unit}
+    replayed = record(connection, events, seen, batch.sites)
+    # 4. Earlier scans of the units concerned are decided about again.
+    again = connection.execute(SQL["scans_of_units"], {"units": sorted(replayed.affected)}).fetchall()
+    whole = _load(connection, keys, [*rows, *again])
+    _, inadmissible = _events(whole)
+    verdicts = _decide(connection, books, whole, replayed, inadmissible)
+    changed = _write(connection, verdicts)
+    _quarantine(connection, whole, inadmissible)
+    # 5. What do the changed verdicts add up to?
+    cells = {Cell(each.brand, each.dealer) for each in changed if each.brand and each.dealer and each.city}
+    told = weigh(connection, books.current(connection), cells) | {
+        ("scan", each.brand) for each in changed if each.brand
+    }
+    moved = {(event.site, event.unit) for _, event in events if event.step in {Step.RECEIVE, Step.SELL}}
+    return News(frozenset(told), frozenset(moved))
+
+
+def _load(connection: Connection, keys: KeyWrapper, rows: Iterable[Row]) -> _Batch:
+    scans = {Source(row.device, row.boot, row.seq): row for row in rows}
+    texts = {source: Text(row.code, row.aim) for source, row in scans.items()}
+    verified = verify(connection, keys, texts.values())
+    recipients = {row.recipient for row in scans.values() if row.recipient}
+    sites = load_sites(connection, {row.site for row in scans.values()}, recipients)
+    owners = {site.dealer for site in sites.values() if site.dealer}
+    names = {"recipients": sorted({name.upper() for name in recipients}), "names": sorted(owners)}
+    brands = dict(connection.execute(SQL["recipients"], names).fetchall())
+    return _Batch(
+        scans,
+        {source: verified[text] for source, text in texts.items()},
+        sites,
+        {name.upper(): name for name in brands}
+        | {site.id.upper(): site.dealer for site in sites.values() if site.dealer},
+        brands,
+    )
+
+
+def _events(batch: _Batch) -> tuple[list[tuple[str | None, Event]], dict[Source, Refusal]]:
+    """Return what the scans say happened, each with its brand, and the scans that custody cannot take in."""
+    events: list[tuple[str | None, Event]] = []
+    refused: dict[Source, Refusal] = {}
+    for source, row in batch.scans.items():
+        step, code = STEPS.get(row.activity), batch.codes[source]
+        if step is None:
+            continue
+        parent = read_parent(row.parent) if step is Step.PACK else None
+        refusal = _inadmissible(row, step, code, parent, batch.sites)
+        if refusal:
+            refused[source] = refusal
+            continue
+        dealer = batch.dealers.get(row.recipient.upper()) if step is Step.SHIP else None
+        brand = batch.brand_of_dealer.get(dealer or "")
+        if code.brand and brand and brand != code.brand:
+            dealer = None
+        shipment = (row.reference or f"{row.site}-{row.ts:%Y%m%d}-{dealer}") if step is Step.SHIP else None
+        event = Event(code.unit, step, row.site, row.ts, source, dealer, shipment, parent)
+        events.append((code.brand or (brand if dealer else None), event))
+    return events, refused
+
+
+def _inadmissible(row: Row, step: Step, code: Code, parent: str | None, sites: Mapping[str, Site]) -> Refusal | None:
+    if not code.state.accepted:
+        return Refusal.CODE_NOT_ACCEPTED
+    if row.site not in sites:
+        return Refusal.UNKNOWN_SITE
+    return Refusal.PARENT_INVALID if step is Step.PACK and parent is None else None
+
+
+def _decide(
+    connection: Connection, books: Books, batch: _Batch, replayed: Replayed, refused: Mapping[Source, Refusal]
+) -> list[Verdict]:
+    (now,) = one(connection, SQL["now"])
+    current = books.current(connection)
+    brands = {dealer: brand for brand, book in current.items() for dealer in book.levels}
+    world = World(replayed.custody, batch.sites, current, brands, now)
+    found = []
+    for source, row in batch.scans.items():
+        code = batch.codes[source]
+        if code.brand is None:
+            code = replace(code, brand=replayed.brands.get(code.unit))
+        refusal = refused.get(source) or replayed.refused.get(source)
+        found.append(decide(_facts(source, row), code, refusal, world))
+    return found
+
+
+def _facts(source: Source, row: Row) -> ScanFacts:
+    place = (row.lon, row.lat, row.accuracy_m, row.platform, row.crs)
+    return ScanFacts(source, row.ts, row.site, row.code, row.activity, *place)
+
+
+def _write(connection: Connection, verdicts: list[Verdict]) -> list[Verdict]:
+    """Store new and changed verdicts, keep what they replace, and return both sides of each change."""
+    keys = key_columns((each.device, each.boot, each.seq) for each in verdicts)
+    stored = {
+        (row.device, row.boot, row.seq): Verdict(**{**row._asdict(), "reasons": tuple(row.reasons)})
+        for row in connection.execute(SQL["verdicts"], keys)
+    }
+    fresh = [each for each in verdicts if stored.get((each.device, each.boot, each.seq)) != each]
+    if not fresh:
+        return []
+    replaced = [old for each in fresh if (old := stored.get((each.device, each.boot, each.seq)))]
+    if replaced:
+        numbers = key_columns((each.device, each.boot, each.seq) for each in replaced)
+        connection.execute(SQL["supersede_verdicts"], numbers)
+    connection.execute(SQL["write_verdicts"], {"rows": recordset(fresh)})
+    return [*fresh, *replaced]
+
+
+def _quarantine(connection: Connection, batch: _Batch, refused: Mapping[Source, Refusal]) -> None:
+    held = []
+    for source, why in refused.items():
+        row, code = batch.scans[source], batch.codes[source]
+        detail = row.site if why is Refusal.UNKNOWN_SITE else row.parent or code.state.value
+        fields = {"ts": row.ts, "code": row.code, "reason": why.value, "detail": detail[:200]}
+        held.append({"brand": code.brand, **source._asdict(), **fields})
+    if held:
+        connection.execute(SQL["insert_quarantine"], {"rows": recordset(held)})

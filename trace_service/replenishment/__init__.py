@@ -1,0 +1,1 @@
+"""Stock per site and product, and what to order."""

@@ -1,0 +1,78 @@
+"""When to order and how much: below the reorder line, whole cases up to the maximum. Pure."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from math import floor
+from typing import Any, Final
+
+from trace_service.domain.counts import negative_binomial
+
+LEAST_CONFIDENCE: Final = 0.5
+LEAD_TIME_DAYS: Final = 5
+# Retail demand is lumpier than Poisson, which would promise too much.
+DEMAND_DISPERSION: Final = 0.3
+_LARGEST_COUNT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Stock of one product at one site, in items; `on_hand` is None where nobody knows."""
+
+    on_hand: int | None
+    in_transit: int
+    reorder: int
+    maximum: int
+    daily_demand: float
+    items_per_case: int
+    source: str
+
+    @property
+    def available(self) -> int | None:
+        """On hand and on its way."""
+        return None if self.on_hand is None else self.on_hand + self.in_transit
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to order: items in whole cases, the day by which they are needed, and the reason's parameters."""
+
+    quantity: int
+    need_by: date
+    reason: dict[str, Any]
+
+
+def propose(position: Position, today: date) -> Order | None:
+    """Return the order that brings a position from below its reorder line up to its maximum, or None."""
+    # 1. Without a figure that can be believed there is nothing to decide.
+    if position.on_hand is None or position.available is None:
+        return None
+    # 2. Above the line there is time.
+    if position.available > position.reorder:
+        return None
+    # 3. Whole cases, and never more than fits.
+    cases = (position.maximum - position.available) // position.items_per_case
+    if cases < 1:
+        return None
+    days_left = floor(position.on_hand / position.daily_demand) if position.daily_demand > 0 else LEAD_TIME_DAYS
+    parameters = {
+        "stock": position.on_hand,
+        "source": position.source,
+        "in_transit": position.in_transit,
+        "reorder": position.reorder,
+        "maximum": position.maximum,
+        "daily_demand": position.daily_demand,
+        "lead_time_days": LEAD_TIME_DAYS,
+        "p_stockout": _stockout(position.available, position.daily_demand * LEAD_TIME_DAYS),
+        "cases": cases,
+        "items_per_case": position.items_per_case,
+    }
+    need_by = today + timedelta(days=max(1, days_left))
+    return Order(cases * position.items_per_case, need_by, {"code": "below_reorder", "parameters": parameters})
+
+
+def _stockout(available: int, demand: float) -> float:
+    """Return the probability that the demand of the lead time exceeds what is available."""
+    if demand <= 0:
+        return 0.0
+    within = sum(negative_binomial(demand, DEMAND_DISPERSION, min(max(available, 0), _LARGEST_COUNT)))
+    return round(max(0.0, 1.0 - within), 3)

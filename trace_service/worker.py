@@ -1,0 +1,150 @@
+"""The worker: claims queued work, a batch a transaction, and never loses or repeats any of it.
+
+Work leaves the queue in the transaction that writes its results, so a worker killed at any point leaves nothing half
+done. Several workers share a queue: they skip what another has claimed.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import psycopg
+import structlog
+from psycopg import errors
+
+from geofence.maps import AtomMap
+from trace_service.domain.events import Source
+from trace_service.keys import KeyWrapper
+from trace_service.processing.books import Books
+from trace_service.processing.scans import process_scans
+from trace_service.replenishment.stock import process_moves, process_readings
+from trace_service.store.connection import Connection, connect
+from trace_service.store.queries import SQL
+from trace_service.store.rows import recordset
+
+BATCH_SIZE: Final = 250
+POLL_SECONDS: Final = 1.0
+LARGEST_BACKOFF_SECONDS: Final = 15.0
+_ATTEMPTS: Final = 8
+# Another worker was in the way; the same work succeeds a moment later.
+_CONTENTION = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """One process's worth of work; `run` blocks until `stop` is set."""
+
+    def __init__(self, dsn: str, keys: KeyWrapper, atoms: AtomMap, stop: threading.Event) -> None:
+        self._dsn = dsn
+        self._keys = keys
+        self._books = Books(atoms)
+        self._stop = stop
+
+    def run(self) -> None:
+        """Work until told to stop; while the database is away, try again ever more slowly."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                with connect(self._dsn, "trace worker") as connection:
+                    log.info("connected", action="worker.connected")
+                    failures = 0
+                    self._serve(connection)
+            except psycopg.OperationalError as error:
+                failures += 1
+                wait = min(LARGEST_BACKOFF_SECONDS, 0.25 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311  jitter
+                log.warning("no database", action="worker.retry", error=str(error), seconds=round(wait, 2))
+                self._stop.wait(wait)
+        log.info("stopped", action="worker.stopped")
+
+    def drain(self, connection: Connection) -> int:
+        """Work until the queue is empty or another worker has the rest; return how many pieces were done."""
+        total = 0
+        while not self._stop.is_set():
+            done = self._one_batch(connection)
+            total += done
+            if not done:
+                break
+        return total
+
+    def _serve(self, connection: Connection) -> None:
+        connection.execute("LISTEN work")
+        while not self._stop.is_set():
+            self.drain(connection)
+            for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+                pass
+
+    def _one_batch(self, connection: Connection) -> int:
+        ids: list[int] = []
+        try:
+            return self._with_retries(connection, SQL["claim"], {"limit": BATCH_SIZE}, ids)
+        except psycopg.OperationalError:
+            raise
+        except Exception:  # noqa: BLE001  the boundary: whatever one piece of work does, the others go on
+            log.warning("a batch failed; looking for the piece that is to blame", action="worker.bisect", size=len(ids))
+            self._bisect(connection, ids)
+            return len(ids)
+
+    def _bisect(self, connection: Connection, ids: Sequence[int]) -> None:
+        for part in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+            if not part:
+                continue
+            try:
+                self._with_retries(connection, SQL["claim_these"], {"ids": list(part)}, [])
+            except psycopg.OperationalError:
+                raise
+            except Exception as error:
+                if len(part) > 1:
+                    self._bisect(connection, part)
+                else:
+                    log.exception("a piece of work cannot be done", action="worker.poison", work=part[0])
+                    _set_aside(connection, part[0], error)
+
+    def _with_retries(self, connection: Connection, claim: Any, query: dict[str, Any], ids: list[int]) -> int:  # noqa: ANN401
+        for attempt in range(1, _ATTEMPTS + 1):
+            ids.clear()
+            try:
+                with connection.transaction():
+                    claimed = connection.execute(claim, query).fetchall()
+                    ids.extend(row.id for row in claimed)
+                    self._process(connection, claimed)
+            except _CONTENTION as error:
+                if attempt == _ATTEMPTS:
+                    raise
+                log.info("another worker was in the way", action="worker.contention", error=type(error).__name__)
+                time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  jitter
+            else:
+                return len(claimed)
+        return 0
+
+    def _process(self, connection: Connection, claimed: Sequence[Any]) -> None:
+        if not claimed:
+            return
+        began = time.perf_counter()
+        scans = [row for row in claimed if row.kind == "scan"]
+        readings = [row for row in claimed if row.kind == "stock"]
+        told: set[tuple[str, str]] = set()
+        if scans:
+            news = process_scans(connection, self._keys, self._books, scans)
+            cause = Source(scans[-1].device, scans[-1].boot, scans[-1].seq)
+            told |= news.told | process_moves(connection, news.moved, cause)
+        if readings:
+            told |= process_readings(connection, readings)
+        payloads = [recordset([{"kind": kind, "brand": brand}])[1:-1] for kind, brand in sorted(told)]
+        connection.execute(SQL["tell_console"], {"payloads": payloads})
+        took = round(1000 * (time.perf_counter() - began))
+        log.info("batch", action="worker.batch", scans=len(scans), readings=len(readings), ms=took)
+
+
+def _set_aside(connection: Connection, work: int, error: Exception) -> None:
+    """Move one piece of work from the queue to the quarantine, with what went wrong."""
+    with connection.transaction():
+        row = connection.execute(SQL["claim_these"], {"ids": [work]}).fetchone()
+        if row is None:
+            return
+        keys = {"device": row.device, "boot": row.boot, "seq": row.seq, "ts": row.ts}
+        code = connection.execute(SQL["claimed_code"], keys).fetchone()
+        detail = f"{type(error).__name__}: {error}"[:500]
+        connection.execute(SQL["quarantine_claimed"], {**keys, "code": code[0] if code else "", "detail": detail})
