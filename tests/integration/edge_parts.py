@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -137,7 +136,7 @@ def keep(outbox: Outbox, *codes: str) -> None:
     outbox.add([scan_draft(code) for code in codes])
 
 
-def start_agent(command: str, log: Path, **settings: Any) -> "subprocess.Popen[bytes]":
+def start_agent(command: str, log: Path, **settings: object) -> "subprocess.Popen[bytes]":
     """Start `codefence edge <command>`; its settings are given without their prefix."""
     environment = {f"EDGE_{name.upper()}": str(value) for name, value in settings.items()}
     program = str(Path(sys.executable).with_name("codefence"))
