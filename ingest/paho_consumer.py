@@ -62,9 +62,7 @@ class PahoConsumer:
         self._client = client
         self._poll = select.poll()
         self._poll.register(_socket(client))
-        reason = self._await(lambda: self._connected, "CONNACK")
-        if reason.is_failure:
-            raise BrokerError(f"the broker refused the connection: {reason}", advice="Check user and password.")
+        self._await(lambda: self._connected, "CONNACK")
         client.subscribe([(topic_filter, 1) for topic_filter in event_filters()])
         granted = self._await(lambda: self._granted, "SUBACK")
         if any(code.is_failure for code in granted):
@@ -166,6 +164,10 @@ class PahoConsumer:
         return self._client
 
     def _check(self, code: MQTTErrorCode) -> None:
+        if code == MQTTErrorCode.MQTT_ERR_CONN_REFUSED:
+            reason = self._connected
+            self._drop()
+            raise BrokerError(f"the broker refused the connection: {reason}", advice="Check user and password.")
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._drop()
             raise BrokerError(f"the connection to the broker was lost: {code.name}")

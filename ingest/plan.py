@@ -124,7 +124,7 @@ class Planner:
                 reply.committed.append((seq, seq))
             else:
                 reply.refused.append(Refusal(seq, seq, past.reason))
-        if fresh:
+        if fresh or self._replay:
             self.plan.letters.append((message, fault))
 
     def _answer(self, message: Decoded, fresh: list[Item], reply: Reply) -> None:

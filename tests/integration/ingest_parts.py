@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import psycopg
 from conftest import TestBroker, TestDatabase
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311
@@ -39,8 +40,9 @@ def register(dsn: str, devices: Mapping[str, str]) -> None:
         )
 
 
-def scan(nonce: str, **changes: Any) -> bytes:
-    return encode_event(Scan(**{"ts": now_ms(), "code": nonce, "symbology": "datamatrix", **changes}))
+def scan(nonce: str, **changes: object) -> bytes:
+    fields = {"ts": now_ms(), "code": nonce, "symbology": "datamatrix", **changes}
+    return encode_event(msgspec.convert(fields, Scan))
 
 
 def query(dsn: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -63,9 +65,7 @@ class Edge:
         self.boot = secrets.token_hex(16)
         self.acks: list[Ack] = []
         self._lock = threading.Lock()
-        self._client = Client(
-            CallbackAPIVersion.VERSION2, f"edge-{device}", clean_session=False, protocol=MQTTv311
-        )
+        self._client = Client(CallbackAPIVersion.VERSION2, f"edge-{device}", clean_session=False, protocol=MQTTv311)
         self._client.username_pw_set(device, password)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe(ack_topic(site, device), 1)

@@ -120,9 +120,7 @@ def test_database_killed_and_restarted(
     assert b'"ingest.hold"' in (tmp_path / "log").read_bytes()
 
 
-def test_broker_killed_and_restarted(
-    database: TestDatabase, broker: TestBroker, edge: Edge, tmp_path: Path
-) -> None:
+def test_broker_killed_and_restarted(database: TestDatabase, broker: TestBroker, edge: Edge, tmp_path: Path) -> None:
     register(database.owner_dsn, {DEVICE: SITE})
     with delivering(edge) as reached, ingest_process(environment(database.ingest_dsn, broker), tmp_path / "log"):
         for share in (0.1, 0.5):

@@ -66,8 +66,12 @@ def test_every_kind_of_event_is_stored_as_it_was_sent(database: TestDatabase, ed
     edge.send(5, [encode_event(Status(ts=ts, state="online", firmware="2.1", outbox_depth=7))], Kind.STATUS)
     wait_for(lambda: edge.committed() == {1, 2, 3, 4, 5})
     owner = database.owner_dsn
-    columns = "seq, (extract(epoch FROM ts) * 1000)::bigint, code, aim, recipient, lon, crs, platform, encode(image, 'hex')"
-    assert query(owner, f"SELECT {columns} FROM landing.scan ORDER BY seq") == [
+    scans = """
+        SELECT seq, (extract(epoch FROM ts) * 1000)::bigint, code, aim, recipient, lon, crs, platform,
+            encode(image, 'hex')
+        FROM landing.scan ORDER BY seq
+    """
+    assert query(owner, scans) == [
         (1, ts, "]d2 码", "]d2", "D-1", 104.06, "gcj02", "web", image),
         (2, ts, "plain", "", "", None, None, None, None),
     ]
@@ -98,7 +102,7 @@ def test_sent_three_times_stored_once_and_acknowledged_every_time(
         wait_for(lambda times=times: len(edge.acks) == times)
     edge.send(2, [scan("next")])
     edge.send(2, [scan("next but other")])
-    wait_for(lambda: edge.refused())
+    wait_for(edge.refused)
     assert query(database.owner_dsn, "SELECT seq, code FROM landing.scan ORDER BY seq") == [(1, "nonce"), (2, "next")]
     assert query(database.owner_dsn, "SELECT seq FROM landing.work ORDER BY seq") == [(1,), (2,)]
     assert worker.value("events_duplicate_total") == 2

@@ -57,7 +57,7 @@ raw_events = st.binary(max_size=60) | st.builds(scan, st.integers(0, 2 * NOW), s
     in_sequence=st.booleans(),
 )
 def test_any_body_under_a_valid_header_is_accounted_for(
-    kind: Kind, seq: int, sent_at: int, events: list[bytes], in_sequence: bool
+    kind: Kind, seq: int, sent_at: int, events: list[bytes], *, in_sequence: bool
 ) -> None:
     payload = pack(BOOT, seq, sent_at, events, in_sequence=in_sequence)
     assert_accounts_for_everything(decode(event_topic("dc-east", DEVICE, kind), payload, NOW))

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ def test_merged_ranges_hold_the_same_numbers_without_touching(ranges: list[tuple
     merged = merge(ranges)
     members = {number for first, last in ranges for number in range(first, last + 1)}
     assert [number for first, last in merged for number in range(first, last + 1)] == sorted(members)
-    assert all(early[1] + 1 < late[0] for early, late in zip(merged, merged[1:], strict=False))
+    assert all(early[1] + 1 < late[0] for early, late in pairwise(merged))
 
 
 @given(numbers, st.integers(1, 70), st.integers(0, 9))

@@ -1,0 +1,182 @@
+"""The MQTT client at wire level: the other side is a socket that speaks just enough of the protocol."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from ingest_parts import wait_for
+
+from ingest.consumer import BrokerError
+from ingest.paho_consumer import Account, PahoConsumer
+
+CONNACK, SUBACK, PUBLISH, PUBACK, DISCONNECT = 0x20, 0x90, 0x32, 0x40, 0xE0
+Script = Callable[["Peer"], None]
+
+
+class Peer:
+    """One accepted connection; `frames` is everything that the client sent after SUBSCRIBE."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._connection.settimeout(5)
+        self._buffer = b""
+
+    def read(self) -> bytes:
+        while True:
+            if len(self._buffer) >= 2:
+                length, used = self._length()
+                if len(self._buffer) >= used + length:
+                    frame, self._buffer = self._buffer[: used + length], self._buffer[used + length :]
+                    return frame
+            data = self._connection.recv(4096)
+            if not data:
+                return b""
+            self._buffer += data
+
+    def _length(self) -> tuple[int, int]:
+        value, used = 0, 1
+        while True:
+            byte = self._buffer[used]
+            value |= (byte & 127) << (7 * (used - 1))
+            used += 1
+            if byte < 128:
+                return value, used
+
+    def send(self, frame: bytes) -> None:
+        self._connection.sendall(frame)
+
+    def accept(self, return_code: int = 0, granted: int = 1) -> bytes:
+        """Answer CONNECT and SUBSCRIBE; return the CONNECT."""
+        connect = self.read()
+        self.send(bytes([CONNACK, 2, 0, return_code]))
+        if return_code == 0:
+            subscribe = self.read()
+            self.send(bytes([SUBACK, 18, *subscribe[3:5], *[granted] * 16]))
+        return connect
+
+    def publish(self, mid: int, topic: bytes, payload: bytes = b"x") -> None:
+        rest = len(topic).to_bytes(2) + topic + mid.to_bytes(2) + payload
+        self.send(bytes([PUBLISH, len(rest)]) + rest)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., PahoConsumer]]:
+    """Serve one script a connection, in order, and return a client of that server."""
+    threads: list[threading.Thread] = []
+    failures: list[BaseException] = []
+
+    def serve(*scripts: Script) -> PahoConsumer:
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def run() -> None:
+            try:
+                with listener:
+                    for script in scripts:
+                        peer = Peer(listener.accept()[0])
+                        script(peer)
+                        peer.close()
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        return PahoConsumer(Account("127.0.0.1", listener.getsockname()[1], "ingest", "secret", "ingest-0"))
+
+    yield serve
+    for thread in threads:
+        thread.join(5)
+    assert not failures
+
+
+def test_the_session_is_persistent_under_a_fixed_name(serve: Callable[..., PahoConsumer]) -> None:
+    seen: list[bytes] = []
+    consumer = serve(lambda peer: (seen.append(peer.accept()), peer.read()))
+    consumer.connect()
+    consumer.close()
+    (connect,) = seen
+    flags = connect[9]
+    assert flags & 0b10 == 0  # no clean session
+    assert connect[12:].startswith(b"\x00\x08ingest-0\x00\x06ingest\x00\x06secret")
+
+
+def test_nothing_is_acknowledged_until_it_is_settled(serve: Callable[..., PahoConsumer]) -> None:
+    frames: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        peer.accept()
+        peer.publish(7, b"v1/a/p0/b/scan")
+        peer.publish(8, b"v1/a/p0/\xff/scan")
+        frames.append(peer.read())
+        frames.append(peer.read())
+
+    consumer = serve(script)
+    consumer.connect()
+    arrivals = consumer.receive(10, 2)
+    while len(arrivals) < 2:
+        arrivals += consumer.receive(10, 2)
+    assert [(arrival.topic, arrival.payload) for arrival in arrivals] == [
+        ("v1/a/p0/b/scan", b"x"),
+        ("v1/a/p0/\\xff/scan", b"x"),
+    ]
+    time.sleep(0.1)
+    assert frames == []
+    consumer.settle(arrivals[1:])
+    consumer.close()
+    wait_for(lambda: len(frames) == 2)
+    assert frames[0] == bytes([PUBACK, 2, 0, 8])
+    assert frames[1][0] == DISCONNECT
+
+
+def test_an_old_connections_message_is_never_acknowledged_on_a_new_one(serve: Callable[..., PahoConsumer]) -> None:
+    frames: list[bytes] = []
+
+    def first(peer: Peer) -> None:
+        peer.accept()
+        peer.publish(7, b"v1/a/p0/b/scan", b"old")
+        time.sleep(0.2)
+
+    def second(peer: Peer) -> None:
+        peer.accept()
+        peer.publish(9, b"v1/a/p0/b/scan", b"new")
+        frames.append(peer.read())
+        frames.append(peer.read())
+
+    consumer = serve(first, second)
+    consumer.connect()
+    old = consumer.receive(10, 2)
+    with pytest.raises(BrokerError):
+        consumer.receive(10, 2)
+    with pytest.raises(BrokerError):
+        consumer.publish("v1/a/ack/b", b"lost")
+    consumer.connect()
+    new = consumer.receive(10, 2)
+    consumer.settle([*old, *new])
+    consumer.close()
+    assert [arrival.payload for arrival in old + new] == [b"old", b"new"]
+    wait_for(lambda: len(frames) == 2)
+    assert frames[0] == bytes([PUBACK, 2, 0, 9])
+    assert frames[1][0] == DISCONNECT
+
+
+@pytest.mark.parametrize(("return_code", "granted", "words"), [(5, 1, "connection"), (0, 0x80, "subscription")])
+def test_a_refusal_by_the_broker_is_an_error_that_says_what_to_do(
+    serve: Callable[..., PahoConsumer], return_code: int, granted: int, words: str
+) -> None:
+    consumer = serve(lambda peer: peer.accept(return_code, granted))
+    with pytest.raises(BrokerError, match=f"refused.*{words}") as caught:
+        consumer.connect()
+    assert caught.value.advice
+    consumer.close()
+
+
+def test_no_broker_at_all_is_an_error_not_a_crash() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(BrokerError, match="no broker answers"):
+        PahoConsumer(Account("127.0.0.1", port, "ingest", "secret", "ingest-0")).connect()
