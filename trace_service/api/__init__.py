@@ -1,0 +1,1 @@
+"""The JSON API of the trace service, under /api/v1."""

@@ -1,0 +1,1 @@
+"""The console: server-rendered pages, live updates and their assets."""

@@ -1,0 +1,49 @@
+// What every page does: live updates by htmx, keyboard, and the reader's time zone.
+import "htmx.org";
+import "htmx.org/dist/ext/hx-sse.js";
+
+const YEAR_SECONDS = 31_536_000;
+
+// The server writes times in the reader's zone from the next page on.
+function rememberZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.split("; ").includes(`zone=${zone}`)) {
+    document.cookie = `zone=${zone}; path=/; max-age=${YEAR_SECONDS}; samesite=lax`;
+  }
+}
+
+function move(step) {
+  const links = [...document.querySelectorAll("a.open")];
+  if (!links.length) return;
+  const now = links.indexOf(document.activeElement);
+  const next = now < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(Math.max(now + step, 0), links.length - 1);
+  links[next].focus();
+}
+
+const KEYS = {
+  j: () => move(1),
+  k: () => move(-1),
+  u: () => document.querySelector("a[data-up]")?.click(),
+  "?": () => document.getElementById("keys")?.showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select, [contenteditable], #map");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const action = KEYS[event.key];
+  if (action) {
+    event.preventDefault();
+    action();
+  }
+});
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-keys]")) KEYS["?"]();
+});
+
+// The session ended while the page was open: the log-in page says so better than a silent one.
+document.addEventListener("htmx:sse:error", (event) => {
+  if (event.detail.status === 401) window.location.reload();
+});
+
+rememberZone();

@@ -1,0 +1,171 @@
+"""The questions that pages and JSON API ask, each limited to the brand of the session."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from trace_service.web.auth.sessions import Session
+from trace_service.web.database import Database
+from trace_service.web.errors import NotFoundError, StateConflictError
+from trace_service.web.models import (
+    Alert,
+    AlertState,
+    Count,
+    CustodyEvent,
+    Device,
+    Evidence,
+    Model,
+    News,
+    Outcome,
+    Proposal,
+    ProposalState,
+    Scan,
+    Stock,
+    Territory,
+)
+
+PAGE_SIZE: Final = 50
+_RELOAD: Final = "Reload to see who decided and how."
+DECISIONS: Final[dict[str, ProposalState]] = {"approve": "approved", "reject": "rejected"}
+Row = TypeVar("Row", Alert, Proposal)
+
+
+class Slice(NamedTuple, Generic[Row]):
+    """Part of a list, newest first; `before` asks for the next part, None at the end."""
+
+    rows: list[Row]
+    before: int | None
+
+
+class Journey(Model):
+    """What is known of one case: its chain of custody, oldest first, and the scans that gave it away."""
+
+    case_unit: str
+    events: list[CustodyEvent]
+    scans: list[Evidence]
+
+
+async def alerts(database: Database, brand: str, state: AlertState | None, before: int | None) -> Slice[Alert]:
+    """Return alerts in a state, all of them for None."""
+    wanted = {"brand": brand, "state": state, "before": before, "id": None, "limit": PAGE_SIZE + 1}
+    return _slice(await database.many("alerts", Alert, wanted))
+
+
+async def alert(database: Database, brand: str, number: int) -> Alert:
+    """Return one alert. Raises NotFoundError."""
+    wanted = {"brand": brand, "state": None, "before": None, "id": number, "limit": 1}
+    found = await database.one("alerts", Alert, wanted)
+    if found is None:
+        raise NotFoundError(f"no alert {number}")
+    return found
+
+
+async def evidence(database: Database, brand: str, number: int) -> list[Evidence]:
+    """Return the scans that an alert rests on, oldest first."""
+    return await database.many("alert_evidence", Evidence, {"brand": brand, "id": number})
+
+
+async def journeys(database: Database, brand: str, scans: list[Evidence]) -> list[Journey]:
+    """Return the journey of every case among the scans, in the order in which the cases were first seen."""
+    cases = list(dict.fromkeys(scan.case_unit for scan in scans))
+    units = sorted({unit for scan in scans for unit in (scan.unit, scan.case_unit)})
+    events = await database.many("custody", CustodyEvent, {"brand": brand, "units": units})
+    return [
+        Journey(
+            case_unit=case,
+            events=[event for event in events if case in (event.unit, event.parent)],
+            scans=[scan for scan in scans if scan.case_unit == case],
+        )
+        for case in cases
+    ]
+
+
+async def territory(database: Database, brand: str, dealer: str, scans: Iterable[Evidence]) -> list[str]:
+    """Return the divisions where a dealer may sell, by the version the scans were judged with."""
+    versions = sorted({scan.territory for scan in scans if scan.territory is not None})
+    found = await database.one("territory", Territory, {"brand": brand, "dealer": dealer, "versions": versions})
+    return found.adcodes if found else []
+
+
+async def acknowledge(database: Database, session: Session, number: int) -> None:
+    """Take an open alert on. Raises NotFoundError or StateConflictError."""
+    wanted = {"brand": session.brand, "id": number, "login": session.login}
+    if not await database.change("acknowledge_alert", wanted, _news("alert", session, number)):
+        found = await alert(database, session.brand, number)
+        raise StateConflictError(f"alert {number} is {found.state}", advice=_RELOAD)
+
+
+async def close(database: Database, session: Session, number: int, outcome: Outcome) -> None:
+    """Close an alert with its outcome. Raises NotFoundError or StateConflictError."""
+    wanted = {"brand": session.brand, "id": number, "login": session.login, "outcome": outcome}
+    if not await database.change("close_alert", wanted, _news("alert", session, number)):
+        await alert(database, session.brand, number)
+        raise StateConflictError(f"alert {number} is closed", advice=_RELOAD)
+
+
+async def counts(database: Database, query: str, brand: str) -> dict[str, int]:
+    """Return how many rows are in each state; `query` is alert_counts or proposal_counts."""
+    return {row.state: row.number for row in await database.many(query, Count, {"brand": brand})}
+
+
+async def news(database: Database, query: str, brand: str, state: str, seen: tuple[int, datetime]) -> News:
+    """Return what changed since a list was shown: `seen` is its newest id and time."""
+    wanted = {"brand": brand, "state": state, "after": seen[0], "since": seen[1]}
+    found = await database.one(query, News, wanted)
+    return found or News(fresh=0, changed=0)
+
+
+async def stock(database: Database, brand: str) -> list[Stock]:
+    """Return the stock of every site and product."""
+    return await database.many("stock", Stock, {"brand": brand})
+
+
+async def proposals(database: Database, brand: str, state: ProposalState | None, before: int | None) -> Slice[Proposal]:
+    """Return proposals in a state, all of them for None."""
+    wanted = {"brand": brand, "state": state, "before": before, "id": None, "limit": PAGE_SIZE + 1}
+    return _slice(await database.many("proposals", Proposal, wanted))
+
+
+async def proposal(database: Database, brand: str, number: int) -> Proposal:
+    """Return one proposal. Raises NotFoundError."""
+    wanted = {"brand": brand, "state": None, "before": None, "id": number, "limit": 1}
+    found = await database.one("proposals", Proposal, wanted)
+    if found is None:
+        raise NotFoundError(f"no proposal {number}")
+    return found
+
+
+async def decide(database: Database, session: Session, number: int, state: ProposalState) -> Proposal:
+    """Approve or reject an open proposal and return it. Raises NotFoundError or StateConflictError."""
+    wanted = {"brand": session.brand, "id": number, "login": session.login, "state": state}
+    changed = await database.change("decide_proposal", wanted, _news("proposal", session, number))
+    found = await proposal(database, session.brand, number)
+    if not changed:
+        raise StateConflictError(f"proposal {number} is {found.state}", advice=_RELOAD)
+    return found
+
+
+async def devices(database: Database, brand: str) -> list[Device]:
+    """Return the devices that work for a brand."""
+    return await database.many("devices", Device, {"brand": brand})
+
+
+async def scan(database: Database, brand: str, message: tuple[str, UUID, int]) -> Scan:
+    """Return a scan as it landed, by device, boot and sequence number. Raises NotFoundError."""
+    device, boot, seq = message
+    wanted = {"brand": brand, "device": device, "boot": boot, "seq": seq}
+    found = await database.one("scan", Scan, wanted)
+    if found is None:
+        raise NotFoundError(f"no scan {device}/{boot}/{seq}")
+    return found
+
+
+def _slice(rows: list[Row]) -> Slice[Row]:
+    more = len(rows) > PAGE_SIZE
+    rows = rows[:PAGE_SIZE]
+    return Slice(rows, rows[-1].id if more else None)
+
+
+def _news(kind: str, session: Session, number: int) -> dict[str, object]:
+    return {"kind": kind, "brand": session.brand, "id": number}

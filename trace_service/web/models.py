@@ -1,0 +1,224 @@
+"""What the console's queries return; the JSON API answers with the same models."""
+
+from datetime import date, datetime
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+AlertState: TypeAlias = Literal["open", "acknowledged", "closed"]
+Outcome: TypeAlias = Literal[
+    "confirmed", "tourist_or_gift", "e_commerce", "documented_transfer", "location_error", "unresolved"
+]
+ProposalState: TypeAlias = Literal["open", "approved", "rejected", "withdrawn"]
+
+
+class Model(BaseModel):
+    """A frozen row."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Count(Model):
+    """How many rows are in a state."""
+
+    state: str
+    number: int
+
+
+class News(Model):
+    """How many rows are new to a page, and how many it shows have changed since."""
+
+    fresh: int
+    changed: int
+
+
+class Message(Model):
+    """The number of a device's message: unique across the installation."""
+
+    device: str
+    boot: UUID
+    seq: int
+
+
+class Alert(Model):
+    """One finding; `reason` holds coded parameters."""
+
+    id: int
+    kind: str
+    dealer: str
+    dealer_name_zh: str
+    dealer_name_en: str
+    city: str
+    raised_at: datetime
+    updated_at: datetime
+    state: AlertState
+    outcome: Outcome | None
+    decided_by: str | None
+    decided_at: datetime | None
+    cases: int
+    scans: int
+    reason: dict[str, Any]
+    first_seen: datetime | None
+    last_seen: datetime | None
+
+    @property
+    def expected(self) -> float | None:
+        """The number of cases that honest trade would have shown, where the detector said so."""
+        return _number(self.reason, "expected", "expected_cases", "mu")
+
+
+class Evidence(Message):
+    """One scan that an alert rests on, with the verdict on it; distances in metres, positive outside."""
+
+    unit: str
+    case_unit: str
+    occurred_at: datetime
+    code: str
+    gtin: str
+    code_state: str
+    place: str
+    city: str | None
+    signed_distance_m: float | None
+    p_inside: float | None
+    lon: float | None
+    lat: float | None
+    accuracy_m: float | None
+    shipment: str | None
+    territory: int | None
+    map_version: str | None
+
+
+class CustodyEvent(Message):
+    """One thing that happened to a unit."""
+
+    unit: str
+    biz_step: str
+    site: str
+    site_name_zh: str
+    site_name_en: str
+    dealer: str | None
+    dealer_name_zh: str | None
+    dealer_name_en: str | None
+    shipment: str | None
+    parent: str | None
+    occurred_at: datetime
+
+
+class Territory(Model):
+    """The divisions in which a dealer may sell."""
+
+    adcodes: list[str]
+
+
+class Stock(Model):
+    """Stock of one product at one site; quantities in items, `daily_demand` in items a day."""
+
+    site: str
+    site_name_zh: str
+    site_name_en: str
+    gtin: str
+    product_name_zh: str
+    product_name_en: str
+    sensed: int | None
+    sensed_at: datetime | None
+    confidence: float | None
+    ledger: int
+    in_transit: int
+    daily_demand: float
+    reorder: int
+    maximum: int
+    updated_at: datetime
+    device: str | None
+    boot: UUID | None
+    seq: int | None
+    faults: list[str]
+
+    @property
+    def on_hand(self) -> int:
+        """What the shelf says, or the ledger where no shelf looks."""
+        return self.ledger if self.sensed is None else self.sensed
+
+    @property
+    def low(self) -> bool:
+        """Whether it is time to order, what is on its way included."""
+        return self.on_hand + self.in_transit <= self.reorder
+
+
+class Proposal(Message):
+    """What to order for one site; `reason` holds coded parameters."""
+
+    id: int
+    kind: str
+    site: str
+    site_name_zh: str
+    site_name_en: str
+    gtin: str
+    product_name_zh: str
+    product_name_en: str
+    items_per_case: int
+    dealer: str | None
+    dealer_name_zh: str | None
+    dealer_name_en: str | None
+    quantity: int
+    need_by: date
+    reason: dict[str, Any]
+    state: ProposalState
+    created_at: datetime
+    updated_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+class Device(Model):
+    """A device that works for the brand; `skew_ms` is its clock minus the server's."""
+
+    id: str
+    kind: str
+    site: str
+    site_name_zh: str | None
+    site_name_en: str | None
+    state: str
+    last_seen: datetime | None
+    skew_ms: int | None
+    firmware: str
+    outbox_depth: int
+    dead_letters: int
+
+
+class Scan(Message):
+    """A scan as it landed, and the verdict on it."""
+
+    ts: datetime
+    sent_at: datetime
+    received_at: datetime
+    site: str
+    code: str
+    symbology: str
+    activity: str
+    reference: str
+    parent: str
+    recipient: str
+    lon: float | None
+    lat: float | None
+    accuracy_m: float | None
+    unit: str
+    case_unit: str
+    code_state: str
+    custody_state: str
+    place: str
+    signed_distance_m: float | None
+    city: str | None
+    dealer: str | None
+    shipment: str | None
+    decided_at: datetime
+
+
+def _number(reason: dict[str, Any], *names: str) -> float | None:
+    inner = reason.get("parameters") or reason.get("params") or {}
+    for holder in (reason, inner):
+        for name in names:
+            value = holder.get(name)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return float(value)
+    return None

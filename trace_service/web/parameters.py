@@ -1,0 +1,25 @@
+"""Types of the parameters that requests carry."""
+
+from typing import Annotated, Final, TypeAlias
+from uuid import UUID
+
+from fastapi import Form, Path, Query
+
+from trace_service.web.models import AlertState, Outcome, ProposalState
+
+_LARGEST: Final = 2**63 - 1
+_LATEST_MS: Final = 253_402_300_799_000
+
+Number: TypeAlias = Annotated[int, Path(ge=1, le=_LARGEST)]
+Before: TypeAlias = Annotated[int | None, Query(ge=1, le=_LARGEST)]
+After: TypeAlias = Annotated[int, Query(ge=0, le=_LARGEST)]
+SinceMs: TypeAlias = Annotated[int, Query(ge=0, le=_LATEST_MS)]
+DeviceId: TypeAlias = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Boot: TypeAlias = Annotated[UUID, Path()]
+Sequence: TypeAlias = Annotated[int, Path(ge=0, le=_LARGEST)]
+AlertFilter: TypeAlias = Annotated[AlertState, Query()]
+ProposalFilter: TypeAlias = Annotated[ProposalState, Query()]
+OptionalAlertFilter: TypeAlias = Annotated[AlertState | None, Query()]
+OptionalProposalFilter: TypeAlias = Annotated[ProposalState | None, Query()]
+OutcomeField: TypeAlias = Annotated[Outcome, Form()]
+NextPath: TypeAlias = Annotated[str, Query(alias="next", max_length=500)]

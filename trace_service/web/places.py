@@ -1,0 +1,95 @@
+"""Names and borders of administrative divisions, from the installed map."""
+
+import gzip
+import json
+import threading
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+import structlog
+
+from geofence.errors import MapUnavailableError, UnknownAdcodeError
+from geofence.maps import AtomMap, AtomRecord, Level, load_installed_map
+from geofence.maps.outline import Extent, outline
+from trace_service.web.words import Language
+
+COUNTRY_TOLERANCE: Final = 0.03
+LOCAL_TOLERANCE: Final = 0.01
+_ADCODE_DIGITS: Final = 6
+
+Feature: TypeAlias = dict[str, Any]
+
+log = structlog.get_logger(__name__)
+
+
+class Places:
+    """The installed map, read when first asked; without one, codes stand for themselves and no map is drawn."""
+
+    def __init__(self) -> None:
+        self._loading = threading.Lock()
+        self._loaded = False
+        self._map: AtomMap | None = None
+        self._country: bytes | None = None
+        self._features = lru_cache(maxsize=256)(self._make_features)
+
+    @property
+    def atoms(self) -> AtomMap | None:
+        """The map, or None where none is installed."""
+        with self._loading:
+            if not self._loaded:
+                try:
+                    self._map = load_installed_map()
+                except MapUnavailableError as error:
+                    log.warning(str(error), action="places.no_map", advice=error.advice)
+                self._loaded = True
+        return self._map
+
+    @property
+    def version(self) -> str:
+        """What the map calls itself; empty where none is installed."""
+        return self.atoms.version if self.atoms else ""
+
+    def record(self, adcode: str) -> AtomRecord | None:
+        """Return a division; a code may leave out its trailing zeros."""
+        if self.atoms is None:
+            return None
+        try:
+            return self.atoms.record(adcode.ljust(_ADCODE_DIGITS, "0"))
+        except UnknownAdcodeError:
+            return None
+
+    def name(self, adcode: str, language: Language) -> str:
+        """Return a division's name, or its code where the map does not know it."""
+        record = self.record(adcode)
+        if record is None:
+            return adcode
+        return record.name_zh if language == "zh" else record.name_en
+
+    def country(self) -> bytes | None:
+        """Return all provinces as gzipped GeoJSON, or None without a map."""
+        if self._country is None and self.atoms:
+            borders = outline(self.atoms, Level.PROVINCE, Extent(), COUNTRY_TOLERANCE)
+            self._country = gzip.compress(borders, mtime=0)
+        return self._country
+
+    def features(self, adcodes: Iterable[str], role: str) -> list[Feature]:
+        """Return GeoJSON features of the given divisions, each with its role on the map; unknown codes are left out."""
+        records = {record.adcode: record for code in adcodes if (record := self.record(code))}
+        found: list[Feature] = []
+        for level in Level:
+            codes = tuple(sorted(code for code, record in records.items() if record.level is level))
+            if codes:
+                features = json.loads(self._features(level, codes))["features"]
+                # A municipality is a city as well as a province: asked for once, it is drawn once.
+                found += [_with_role(feature, role) for feature in features if feature["id"] in codes]
+        return found
+
+    def _make_features(self, level: Level, codes: tuple[str, ...]) -> bytes:
+        if self.atoms is None:
+            return b'{"features":[]}'
+        return outline(self.atoms, level, Extent(codes), LOCAL_TOLERANCE)
+
+
+def _with_role(feature: Feature, role: str) -> Feature:
+    return {**feature, "properties": {**feature["properties"], "role": role}}

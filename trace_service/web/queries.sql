@@ -1,0 +1,172 @@
+-- Every block that returns or changes a brand's rows takes %(brand)s from the session.
+
+-- name: account
+SELECT account.login, account.password_hash
+FROM trace.account
+WHERE account.login = %(login)s AND account.disabled_at IS NULL;
+
+-- name: begin_session
+INSERT INTO trace.session (token_hash, login, csrf, expires_at)
+VALUES (%(token_hash)s, %(login)s, %(csrf)s, %(expires_at)s);
+
+-- name: session
+SELECT session.token_hash, session.login, session.csrf, session.expires_at, account.brand, account.name,
+    account.language, brand.name_zh AS brand_name_zh, brand.name_en AS brand_name_en
+FROM trace.session
+JOIN trace.account USING (login)
+JOIN trace.brand ON brand.id = account.brand
+WHERE session.token_hash = %(token_hash)s AND session.expires_at > now() AND account.disabled_at IS NULL;
+
+-- name: end_session
+DELETE FROM trace.session WHERE token_hash = %(token_hash)s;
+
+-- name: sweep_sessions
+DELETE FROM trace.session WHERE expires_at <= now();
+
+-- name: alert_counts
+SELECT state, count(*) AS number FROM trace.alert WHERE brand = %(brand)s GROUP BY state;
+
+-- name: alerts
+SELECT alert.id, alert.kind, alert.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
+    alert.city, alert.raised_at, alert.updated_at, alert.state, alert.outcome, alert.decided_by, alert.decided_at,
+    alert.cases, alert.scans, alert.reason, seen.first_seen, seen.last_seen
+FROM trace.alert
+JOIN trace.dealer ON dealer.id = alert.dealer
+LEFT JOIN LATERAL (
+    SELECT min(verdict.occurred_at) AS first_seen, max(verdict.occurred_at) AS last_seen
+    FROM trace.alert_evidence JOIN trace.verdict USING (device, boot, seq)
+    WHERE alert_evidence.alert = alert.id
+) AS seen ON true
+WHERE alert.brand = %(brand)s
+    AND (%(state)s::text IS NULL OR alert.state = %(state)s)
+    AND (%(before)s::bigint IS NULL OR alert.id < %(before)s)
+    AND (%(id)s::bigint IS NULL OR alert.id = %(id)s)
+ORDER BY alert.id DESC
+LIMIT %(limit)s;
+
+-- name: alert_news
+-- What a reader of the queue has not seen yet: alerts above the newest shown, and changes below it.
+SELECT count(*) FILTER (WHERE id > %(after)s) AS fresh,
+    count(*) FILTER (WHERE id <= %(after)s AND updated_at > %(since)s) AS changed
+FROM trace.alert
+WHERE brand = %(brand)s AND state = %(state)s;
+
+-- name: alert_evidence
+SELECT alert_evidence.device, alert_evidence.boot, alert_evidence.seq, alert_evidence.unit, alert_evidence.case_unit,
+    verdict.occurred_at, verdict.code, verdict.gtin, verdict.code_state, verdict.place, verdict.city,
+    verdict.signed_distance_m, verdict.p_inside, verdict.lon, verdict.lat, verdict.accuracy_m, verdict.shipment,
+    verdict.territory, verdict.map_version
+FROM trace.alert_evidence
+JOIN trace.verdict USING (device, boot, seq)
+WHERE alert_evidence.alert = %(id)s AND verdict.brand = %(brand)s
+ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
+
+-- name: custody
+SELECT event.unit, event.biz_step, event.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,
+    event.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
+    event.shipment, event.parent, event.occurred_at, event.device, event.boot, event.seq
+FROM trace.custody_event AS event
+JOIN trace.site ON site.id = event.site
+LEFT JOIN trace.dealer ON dealer.id = event.dealer
+WHERE event.brand = %(brand)s AND event.unit = ANY(%(units)s)
+ORDER BY event.occurred_at, event.id;
+
+-- name: territory
+-- The versions that the alert's scans were judged by; without any, the dealer's newest.
+SELECT territory.adcodes
+FROM trace.territory
+WHERE territory.brand = %(brand)s AND territory.dealer = %(dealer)s
+    AND (territory.id = ANY(%(versions)s::bigint[]) OR cardinality(%(versions)s::bigint[]) = 0)
+ORDER BY territory.id DESC
+LIMIT 1;
+
+-- name: acknowledge_alert
+UPDATE trace.alert
+SET state = 'acknowledged', decided_by = %(login)s, decided_at = now(), updated_at = now()
+WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
+RETURNING id;
+
+-- name: close_alert
+UPDATE trace.alert
+SET state = 'closed', outcome = %(outcome)s, decided_by = %(login)s, decided_at = now(), updated_at = now()
+WHERE id = %(id)s AND brand = %(brand)s AND state <> 'closed'
+RETURNING id;
+
+-- name: stock
+SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
+    product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.sensed, stock.sensed_at,
+    stock.confidence, stock.ledger, stock.in_transit, stock.daily_demand, stock.reorder, stock.maximum,
+    stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults
+FROM trace.stock
+JOIN trace.site ON site.id = stock.site
+JOIN trace.product ON product.gtin = stock.gtin
+LEFT JOIN LATERAL (
+    SELECT coalesce(array_agg(DISTINCT channel.fault) FILTER (WHERE channel.fault <> ''), '{}') AS faults
+    FROM trace.shelf_channel AS channel
+    WHERE channel.site = stock.site AND channel.gtin = stock.gtin
+) AS shelf ON true
+WHERE stock.brand = %(brand)s
+ORDER BY stock.site, stock.gtin;
+
+-- name: proposals
+SELECT proposal.id, proposal.kind, proposal.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,
+    proposal.gtin, product.name_zh AS product_name_zh, product.name_en AS product_name_en, product.items_per_case,
+    proposal.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
+    proposal.quantity, proposal.need_by, proposal.reason, proposal.state, proposal.created_at, proposal.updated_at,
+    proposal.decided_by, proposal.decided_at, proposal.device, proposal.boot, proposal.seq
+FROM trace.proposal
+JOIN trace.site ON site.id = proposal.site
+JOIN trace.product ON product.gtin = proposal.gtin
+LEFT JOIN trace.dealer ON dealer.id = proposal.dealer
+WHERE proposal.brand = %(brand)s
+    AND (%(state)s::text IS NULL OR proposal.state = %(state)s)
+    AND (%(before)s::bigint IS NULL OR proposal.id < %(before)s)
+    AND (%(id)s::bigint IS NULL OR proposal.id = %(id)s)
+ORDER BY proposal.id DESC
+LIMIT %(limit)s;
+
+-- name: proposal_counts
+SELECT state, count(*) AS number FROM trace.proposal WHERE brand = %(brand)s GROUP BY state;
+
+-- name: proposal_news
+SELECT count(*) FILTER (WHERE id > %(after)s) AS fresh,
+    count(*) FILTER (WHERE id <= %(after)s AND updated_at > %(since)s) AS changed
+FROM trace.proposal
+WHERE brand = %(brand)s AND state = %(state)s;
+
+-- name: decide_proposal
+UPDATE trace.proposal
+SET state = %(state)s, decided_by = %(login)s, decided_at = now(), updated_at = now()
+WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
+RETURNING id;
+
+-- name: devices
+-- A site serves several brands: its devices are shown to the brand whose dealer runs it, or whose goods they scanned.
+SELECT device.id, device.kind, device.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,
+    device.state, device.last_seen, device.skew_ms, device.firmware, device.outbox_depth,
+    (SELECT count(*) FROM landing.dead_letter
+     WHERE dead_letter.device = device.id AND dead_letter.replayed_at IS NULL) AS dead_letters
+FROM landing.device
+LEFT JOIN trace.site ON site.id = device.site
+LEFT JOIN trace.dealer ON dealer.id = site.dealer
+WHERE device.retired_at IS NULL AND (
+    dealer.brand = %(brand)s
+    OR EXISTS (SELECT FROM trace.shelf_channel AS channel JOIN trace.product USING (gtin)
+               WHERE channel.device = device.id AND product.brand = %(brand)s)
+    OR (site.dealer IS NULL AND EXISTS (
+        SELECT FROM trace.verdict WHERE verdict.device = device.id AND verdict.brand = %(brand)s)))
+ORDER BY device.kind, device.id;
+
+-- name: scan
+-- One piece of evidence back to its landing row.
+SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.sent_at, scan.received_at, scan.site, scan.code,
+    scan.symbology, scan.activity, scan.reference, scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m,
+    verdict.unit, verdict.case_unit, verdict.code_state, verdict.custody_state, verdict.place,
+    verdict.signed_distance_m, verdict.city, verdict.dealer, verdict.shipment, verdict.decided_at
+FROM trace.verdict
+JOIN landing.scan ON scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
+WHERE verdict.device = %(device)s AND verdict.boot = %(boot)s AND verdict.seq = %(seq)s
+    AND verdict.brand = %(brand)s;
+
+-- name: tell_consoles
+SELECT pg_notify('console', %(payload)s);

@@ -1,0 +1,94 @@
+"""The queue of alerts, and one alert with everything that led to it."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from trace_service.web import inquiries
+from trace_service.web.auth.guards import FormSession, SessionOf
+from trace_service.web.context import ConsoleOf
+from trace_service.web.models import Alert
+from trace_service.web.parameters import After, AlertFilter, Before, Number, OutcomeField, SinceMs
+from trace_service.web.render import Page
+from trace_service.web.timeline import timelines
+
+router = APIRouter()
+STATES = ("open", "acknowledged", "closed")
+
+
+@router.get("/")
+async def queue(
+    request: Request, console: ConsoleOf, session: SessionOf, state: AlertFilter = "open", before: Before = None
+) -> Response:
+    """Show the alerts in one state, newest first."""
+    found = await inquiries.alerts(console.database, session.brand, state, before)
+    numbers = await inquiries.counts(console.database, "alert_counts", session.brand)
+    values = {"state": state, "states": STATES, "counts": numbers, "alerts": found.rows, "before": found.before}
+    return console.renderer.page(request, Page("alerts.html", values | _seen(found.rows)), session)
+
+
+@router.get("/alerts/news")
+async def queue_news(
+    request: Request, console: ConsoleOf, session: SessionOf, after: After, since: SinceMs, state: AlertFilter = "open"
+) -> Response:
+    """Say how many alerts came since a queue was shown; the queue itself stays as it is."""
+    seen = (after, _time(since))
+    news = await inquiries.news(console.database, "alert_news", session.brand, state, seen)
+    numbers = await inquiries.counts(console.database, "alert_counts", session.brand)
+    values = {"state": state, "states": STATES, "counts": numbers, "news": news, "after": after, "since": since}
+    return console.renderer.page(request, Page("alerts_news.html", values), session)
+
+
+@router.get("/alerts/{number}")
+async def one(request: Request, console: ConsoleOf, session: SessionOf, number: Number) -> Response:
+    """Show why an alert was raised, what happened, and what can be done."""
+    alert = await inquiries.alert(console.database, session.brand, number)
+    scans = await inquiries.evidence(console.database, session.brand, number)
+    journeys = await inquiries.journeys(console.database, session.brand, scans)
+    values = {
+        "alert": alert,
+        "scans": scans,
+        "timelines": timelines(journeys),
+        "since": _milliseconds(alert.updated_at),
+        "map_version": console.places.version,
+    }
+    return console.renderer.page(request, Page("alert.html", values), session)
+
+
+@router.get("/alerts/{number}/news")
+async def one_news(
+    request: Request, console: ConsoleOf, session: SessionOf, number: Number, since: SinceMs
+) -> Response:
+    """Say whether an alert changed since it was shown."""
+    alert = await inquiries.alert(console.database, session.brand, number)
+    values = {"alert": alert, "changed": _milliseconds(alert.updated_at) > since, "since": since}
+    return console.renderer.page(request, Page("alert_news.html", values), session)
+
+
+@router.post("/alerts/{number}/acknowledge")
+async def acknowledge(console: ConsoleOf, session: FormSession, number: Number) -> Response:
+    """Take an alert on."""
+    await inquiries.acknowledge(console.database, session, number)
+    return RedirectResponse(f"/alerts/{number}", 303)
+
+
+@router.post("/alerts/{number}/close")
+async def close(console: ConsoleOf, session: FormSession, number: Number, outcome: OutcomeField) -> Response:
+    """Close an alert with its outcome."""
+    await inquiries.close(console.database, session, number, outcome)
+    return RedirectResponse(f"/alerts/{number}", 303)
+
+
+def _seen(alerts: list[Alert]) -> dict[str, int]:
+    newest = max((alert.updated_at for alert in alerts), default=datetime.now(UTC))
+    return {"after": max((alert.id for alert in alerts), default=0), "since": _milliseconds(newest)}
+
+
+def _milliseconds(time: datetime) -> int:
+    # Rounded up, so that what was shown is never taken for news.
+    return int(time.timestamp() * 1000) + 1
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,55 @@
+"""What the map draws: borders of the country, and one alert's territory, destination and scans."""
+
+import asyncio
+import json
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from trace_service.web import inquiries
+from trace_service.web.auth.guards import SessionOf
+from trace_service.web.context import ConsoleOf
+from trace_service.web.errors import NotFoundError
+from trace_service.web.models import Evidence
+from trace_service.web.parameters import Number
+from trace_service.web.places import Feature, Places
+
+router = APIRouter(prefix="/api/map")
+_GEOJSON = "application/geo+json"
+
+
+@router.get("/provinces.geojson")
+async def provinces(request: Request, console: ConsoleOf, _: SessionOf) -> Response:
+    """Return the borders of all provinces, the same for everybody."""
+    etag = f'"{console.places.version}"'
+    headers = {"Cache-Control": "private, max-age=86400", "ETag": etag, "Vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    content = await asyncio.to_thread(console.places.country)
+    if content is None:
+        raise NotFoundError("no administrative map is installed", advice="Install codefence[embedded].")
+    return Response(content, media_type=_GEOJSON, headers=headers | {"Content-Encoding": "gzip"})
+
+
+@router.get("/alerts/{number}.geojson")
+async def alert(console: ConsoleOf, session: SessionOf, number: Number) -> Response:
+    """Return a dealer's territory, the city where goods turned up, and the scans, each with its role."""
+    found = await inquiries.alert(console.database, session.brand, number)
+    scans = await inquiries.evidence(console.database, session.brand, number)
+    codes = await inquiries.territory(console.database, session.brand, found.dealer, scans)
+    features = await asyncio.to_thread(_features, console.places, codes, found.city, scans)
+    body = json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False)
+    return Response(body, media_type=_GEOJSON)
+
+
+def _features(places: Places, territory: list[str], city: str, scans: list[Evidence]) -> list[Feature]:
+    points = [_point(scan) for scan in scans if scan.lon is not None and scan.lat is not None]
+    return [*places.features(territory, "territory"), *places.features([city], "destination"), *points]
+
+
+def _point(scan: Evidence) -> Feature:
+    return {
+        "type": "Feature",
+        "properties": {"role": "scan", "accuracy_m": scan.accuracy_m, "seq": scan.seq},
+        "geometry": {"type": "Point", "coordinates": [scan.lon, scan.lat]},
+    }

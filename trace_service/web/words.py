@@ -1,0 +1,104 @@
+"""Words, numbers and times in the reader's language and zone."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from importlib import resources
+from typing import Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
+
+Language: TypeAlias = Literal["zh", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
+DEFAULT_ZONE: Final = "Asia/Shanghai"
+_LOCALES: Final = {"zh": Locale("zh", "CN", "Hans"), "en": Locale("en", "GB")}
+_DATES: Final = {"zh": "y年M月d日", "en": "d MMM y"}
+_TIMES: Final = {"zh": "M月d日 HH:mm", "en": "d MMM, HH:mm"}
+_EXACT: Final = {"zh": "M月d日 HH:mm:ss", "en": "d MMM, HH:mm:ss"}
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_SMALL_KM: Final = 10
+
+
+@cache
+def catalogue(language: Language) -> Mapping[str, str]:
+    """Return all words of a language by key."""
+    text = (resources.files(__package__) / "i18n" / f"{language}.json").read_text("utf-8")
+    words: dict[str, str] = json.loads(text)
+    return words
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone; a name that is none stands for Asia/Shanghai."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo(DEFAULT_ZONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How to speak to one reader."""
+
+    language: Language
+    zone: ZoneInfo
+
+    def __call__(self, key: str, **parameters: object) -> str:
+        """Return the words of a key with its parameters filled in; `count` also chooses singular or plural."""
+        words = catalogue(self.language)
+        count = parameters.get("count")
+        if isinstance(count, int) and _LOCALES[self.language].plural_form(count) == "one" and f"{key}.one" in words:
+            key = f"{key}.one"
+        shown = {name: self.number(value) if isinstance(value, int) else value for name, value in parameters.items()}
+        return words[key].format_map(shown)
+
+    def has(self, key: str) -> bool:
+        """Tell whether the catalogue has a key, for codes that come from data."""
+        return key in catalogue(self.language)
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """Return a number with at most so many digits after the point."""
+        pattern = "#,##0." + "#" * digits if digits else "#,##0"
+        return format_decimal(value, format=pattern, locale=_LOCALES[self.language])
+
+    def percent(self, share: float) -> str:
+        """Return a share of one as a percentage."""
+        return f"{self.number(share * 100)}%"
+
+    def km(self, metres: float) -> str:
+        """Return a distance in kilometres, finer when short."""
+        km = abs(metres) / 1000
+        return f"{self.number(km, 1 if km < _SMALL_KM else 0)} km"
+
+    def day(self, value: date) -> str:
+        """Return a date."""
+        return format_date(value, _DATES[self.language], locale=_LOCALES[self.language])
+
+    def time(self, value: datetime, *, exact: bool = False) -> str:
+        """Return a time in the reader's zone; exact ones have seconds."""
+        pattern = (_EXACT if exact else _TIMES)[self.language]
+        return format_datetime(value, pattern, tzinfo=self.zone, locale=_LOCALES[self.language])
+
+    def utc(self, value: datetime) -> str:
+        """Return a time in UTC to the millisecond, as a hint beside the local one."""
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+
+    def ago(self, value: datetime) -> str:
+        """Return how long ago something was, in its largest unit."""
+        seconds = max(0.0, (datetime.now(UTC) - value).total_seconds())
+        if seconds < _MINUTE:
+            return self("age.now")
+        for unit, size in (("days", _DAY), ("hours", _HOUR), ("minutes", _MINUTE)):
+            if seconds >= size:
+                return self(f"age.{unit}", count=math.floor(seconds / size))
+        return self("age.now")
+
+    def pick(self, zh: str, en: str) -> str:
+        """Return the one of two names that is in the reader's language."""
+        return zh if self.language == "zh" else en
