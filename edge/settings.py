@@ -15,7 +15,13 @@ _NAME = "^[A-Za-z0-9_-]{1,64}$"
 class OutboxSettings(BaseSettings):
     """Where an agent keeps what it has captured."""
 
-    model_config = SettingsConfigDict(env_prefix="EDGE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="EDGE_",
+        frozen=True,
+        extra="forbid",
+        # One file a secret, as containers get them; a folder that is missing would be warned of.
+        secrets_dir="/run/secrets" if Path("/run/secrets").is_dir() else None,
+    )
 
     data: Path = Field(description="Folder of this agent alone; its outbox is outbox.db in it.")
     outbox_limit: Annotated[int, Field(ge=100, le=10_000_000)] = Field(

@@ -1,5 +1,6 @@
 """What ingest needs to know, from the environment (`INGEST_…`)."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -9,7 +10,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class IngestSettings(BaseSettings):
     """Settings of one ingest worker; frozen, built once and passed in."""
 
-    model_config = SettingsConfigDict(env_prefix="INGEST_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="INGEST_",
+        frozen=True,
+        extra="forbid",
+        # One file a secret, as containers get them; a folder that is missing would be warned of.
+        secrets_dir="/run/secrets" if Path("/run/secrets").is_dir() else None,
+    )
 
     database_url: SecretStr = Field(description="PostgreSQL of the least-privileged role codefence_ingest, as a URL.")
     broker_host: str = Field("127.0.0.1", description="Host of the MQTT broker.")

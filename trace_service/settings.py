@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -11,7 +12,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class TraceSettings(BaseSettings):
     """Settings of worker, console and migrations; frozen, built once and passed in."""
 
-    model_config = SettingsConfigDict(env_prefix="TRACE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="TRACE_",
+        frozen=True,
+        extra="forbid",
+        # One file a secret, as containers get them; a folder that is missing would be warned of.
+        secrets_dir="/run/secrets" if Path("/run/secrets").is_dir() else None,
+    )
 
     database_url: SecretStr = Field(description="PostgreSQL of the least-privileged role codefence_trace, as a URL.")
     owner_url: SecretStr | None = Field(
