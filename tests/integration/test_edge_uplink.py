@@ -245,12 +245,15 @@ def test_a_wrong_password_never_gets_through_and_loses_nothing(link: Link) -> No
 
 def test_a_peer_that_is_no_broker_is_left_after_a_while(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.uplink.uplink._HANDSHAKE_SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as mute, link.outbox() as outbox:
-        with link.running(outbox, grace=0, broker_port=mute.getsockname()[1]) as uplink:
-            mute.settimeout(10)
-            for _ in range(2):
-                mute.accept()[0].close()
-            assert not uplink.is_online
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        link.outbox() as outbox,
+        link.running(outbox, grace=0, broker_port=mute.getsockname()[1]) as uplink,
+    ):
+        mute.settimeout(10)
+        for _ in range(2):
+            mute.accept()[0].close()
+        assert not uplink.is_online
 
 
 def test_the_link_can_be_encrypted_with_a_private_authority(link: Link) -> None:
