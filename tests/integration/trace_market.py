@@ -91,26 +91,49 @@ class Market:
                 ts = START + timedelta(minutes=each.minutes)
                 position = (*PLACES[each.place], 30.0, "android", "wgs84") if each.place else (None,) * 5
                 ingest.execute(
-                    "INSERT INTO landing.scan (device, boot, seq, ts, sent_at, received_at, content, site, code, symbology,"
-                    " aim, activity, reference, parent, recipient, operator, lon, lat, accuracy_m, platform, crs)"
+                    "INSERT INTO landing.scan (device, boot, seq, ts, sent_at, received_at, content, site, code,"
+                    " symbology, aim, activity, reference, parent, recipient, operator, lon, lat, accuracy_m,"
+                    " platform, crs)"
                     " VALUES (%s, %s, %s, %s, %s, now(), 0, %s, %s, 'QR', '', %s, %s, %s, %s, '', %s, %s, %s, %s, %s)"
                     " ON CONFLICT DO NOTHING",
-                    (each.device, BOOT, each.seq, ts, ts, each.site, each.code, each.activity, each.reference)
-                    + (each.parent, each.recipient, *position),
+                    (
+                        each.device,
+                        BOOT,
+                        each.seq,
+                        ts,
+                        ts,
+                        each.site,
+                        each.code,
+                        each.activity,
+                        each.reference,
+                        each.parent,
+                        each.recipient,
+                        *position,
+                    ),
                 )
                 self._queue(ingest, "scan", each.device, each.seq, ts)
 
-    def shelf(self, device: str, channel: int, units: int, minutes: float = 0, **more: Any) -> None:
+    def shelf(
+        self,
+        device: str,
+        channel: int,
+        units: int,
+        minutes: float = 0,
+        *,
+        gtin: str = "",
+        site: str = "",
+        confidence: float = 1.0,
+        fault: str = "",
+    ) -> None:
         """Put one shelf reading and its work into the landing tables."""
         shelf = next(each for each in self.job["shelves"] if each["device"] == device)
-        gtin = more.get("gtin") or next(each["gtin"] for each in shelf["channels"] if each["channel"] == channel)
+        gtin = gtin or next(each["gtin"] for each in shelf["channels"] if each["channel"] == channel)
         ts, seq = START + timedelta(minutes=minutes), self.number()
         with psycopg.connect(self.database.ingest_dsn) as ingest:
             ingest.execute(
-                "INSERT INTO landing.stock (device, boot, seq, ts, sent_at, received_at, content, site, channel, gtin, grams,"
-                " units, confidence, fault) VALUES (%s, %s, %s, %s, %s, now(), 0, %s, %s, %s, 0, %s, %s, %s)",
-                (device, BOOT, seq, ts, ts, more.get("site", shelf["site"]), channel, gtin, units)
-                + (more.get("confidence", 1.0), more.get("fault", "")),
+                "INSERT INTO landing.stock (device, boot, seq, ts, sent_at, received_at, content, site, channel, gtin,"
+                " grams, units, confidence, fault) VALUES (%s, %s, %s, %s, %s, now(), 0, %s, %s, %s, 0, %s, %s, %s)",
+                (device, BOOT, seq, ts, ts, site or shelf["site"], channel, gtin, units, confidence, fault),
             )
             self._queue(ingest, "stock", device, seq, ts)
 
