@@ -1,0 +1,244 @@
+import asyncio
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TestBroker
+from edge_parts import SITE, Application, start_agent, wait_for
+
+from cli.embedded.users import INGEST
+from contracts.errors import ConfigurationError, SourceError
+from contracts.messages import Environment, Stock, decode_event
+from contracts.topics import Kind
+from edge.outbox import Outbox
+from edge.planogram import load_planogram
+from edge.shelf import ShelfAgent
+from edge.sources.modbus import ShelfController
+from firmware_sim.shelves.cell import LoadCell, weigh_units
+from firmware_sim.shelves.controller import Controller, Trouble
+from firmware_sim.shelves.rtu import PtySlave
+from firmware_sim.world import Channel, Shelf
+
+DEVICE = "shelf-x"
+UNIT_G = 540.0
+GTIN = "06901234567892"
+PLANOGRAM = [{"channel": channel, "gtin": GTIN, "unit_weight_g": UNIT_G} for channel in (1, 2)]
+StartBroker = Callable[[Mapping[str, str]], TestBroker]
+
+
+class Hardware:
+    """A controller with two load cells on a pty, in a thread of its own; tests move the goods."""
+
+    def __init__(self, line: Path) -> None:
+        self.line = line
+        random = np.random.default_rng(3)
+        channels = tuple(Channel(number, GTIN, UNIT_G, 10, 40) for number in (1, 2))
+        self.cells = {number: LoadCell(weigh_units(10, UNIT_G, random), random) for number in (1, 2)}
+        self.controller = Controller(Shelf(DEVICE, SITE, channels))
+        self.temperature = 4.5
+        self._off = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def switch_on(self) -> None:
+        self._off.clear()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._work(),))
+        self._thread.start()
+        wait_for(self.line.is_char_device)
+
+    def switch_off(self) -> None:
+        self._off.set()
+        if self._thread:
+            self._thread.join()
+
+    async def _work(self) -> None:
+        slave = PtySlave(self.controller, self.line)
+        slave.open()
+        started = time.monotonic()
+        while not self._off.is_set():
+            for cell in self.cells.values():
+                cell.advance(0.1)
+            measured = {number: cell.measure(21.0) for number, cell in self.cells.items()}
+            self.controller.sample(time.monotonic() - started + 20, measured)
+            self.controller.climate(self.temperature, 61.0)
+            await asyncio.sleep(0.1)
+        slave.close()
+
+
+class Shop:
+    """A shelf agent in this process, and the stock that it has reported."""
+
+    def __init__(self, folder: Path, outbox: Outbox, hardware: Hardware) -> None:
+        path = folder / "planogram.json"
+        path.write_text(json.dumps(PLANOGRAM))
+        planogram = load_planogram(path)
+        controller = ShelfController(str(hardware.line), [line.channel for line in planogram])
+        self.outbox = outbox
+        self.stop = threading.Event()
+        self._agent = ShelfAgent(outbox, controller, planogram)
+        self._thread = threading.Thread(target=self._agent.run, args=(self.stop,))
+
+    def open(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self.stop.set()
+        if self._thread.ident:
+            self._thread.join()
+
+    def reports(self, channel: int = 1) -> list[Stock]:
+        events = [decode_event(row.kind, row.body) for row in self.outbox.take(10_000)]
+        return [event for event in events if isinstance(event, Stock) and event.channel == channel]
+
+    def last(self, channel: int = 1) -> tuple[int, str]:
+        reports = self.reports(channel)
+        return (reports[-1].units, reports[-1].fault) if reports else (-1, "")
+
+
+@pytest.fixture
+def hardware(tmp_path: Path) -> Iterator[Hardware]:
+    hardware = Hardware(tmp_path / "shelf.tty")
+    hardware.switch_on()
+    yield hardware
+    hardware.switch_off()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, hardware: Hardware) -> Iterator[Shop]:
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        shop = Shop(tmp_path, outbox, hardware)
+        yield shop
+        shop.close()
+
+
+def test_sales_and_refills_are_counted_and_only_changes_are_reported(shop: Shop, hardware: Hardware) -> None:
+    shop.open()
+    wait_for(lambda: shop.last() == (10, "") and shop.last(2) == (10, ""))
+    hardware.cells[1].take()
+    wait_for(lambda: shop.last() == (9, ""))
+    hardware.cells[1].put([UNIT_G] * 12)
+    wait_for(lambda: shop.last() == (21, ""))
+    time.sleep(1)
+    assert [report.units for report in shop.reports(1)] == [10, 9, 21]
+    assert [report.units for report in shop.reports(2)] == [10]
+    assert all(report.confidence > 0.8 for report in shop.reports(1))
+    climate = [decode_event(row.kind, row.body) for row in shop.outbox.take(99) if row.kind is Kind.ENV]
+    assert isinstance(climate[0], Environment)
+    assert (climate[0].temperature_c, climate[0].humidity) == (4.5, 61.0)
+
+
+def test_a_saturated_converter_is_flagged_and_recovers(shop: Shop, hardware: Hardware) -> None:
+    shop.open()
+    wait_for(lambda: shop.last() == (10, ""))
+    hardware.controller.trouble = Trouble.SATURATED
+    wait_for(lambda: shop.last() == (10, "SATURATED"))
+    assert shop.reports()[-1].confidence == 0
+    hardware.controller.trouble = None
+    wait_for(lambda: shop.last() == (10, ""))
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SILENCE, Trouble.CRC])
+def test_a_line_without_answers_never_leaves_a_figure_standing(
+    shop: Shop, hardware: Hardware, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.shelf.SILENT_SECONDS", 1.0)
+    shop.open()
+    wait_for(lambda: shop.last() == (10, ""))
+    hardware.controller.trouble = trouble
+    wait_for(lambda: shop.last() == (10, "SILENT"))
+    assert shop.reports()[-1].confidence == 0
+    hardware.cells[1].take()
+    hardware.controller.trouble = None
+    wait_for(lambda: shop.last() == (9, ""))
+
+
+def test_a_controller_that_is_unplugged_and_plugged_in_again_is_found(shop: Shop, hardware: Hardware) -> None:
+    shop.open()
+    wait_for(lambda: shop.last() == (10, ""))
+    hardware.switch_off()
+    time.sleep(1)
+    hardware.cells[1].take()
+    hardware.switch_on()
+    wait_for(lambda: shop.last() == (9, ""), 25)
+
+
+def test_the_count_outlives_a_restart_of_the_agent(tmp_path: Path, shop: Shop, hardware: Hardware) -> None:
+    shop.open()
+    wait_for(lambda: shop.last() == (10, ""))
+    shop.close()
+    hardware.cells[1].take()
+    hardware.cells[1].zero_g += UNIT_G * 0.4
+    again = Shop(tmp_path, shop.outbox, hardware)
+    again.open()
+    wait_for(lambda: again.last()[0] == 9)
+    again.close()
+    assert "channel/1" in shop.outbox.notes()
+
+
+def test_a_line_that_does_not_exist_is_a_source_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as failure:
+        ShelfController(str(tmp_path / "nothing.tty"), [1]).poll()
+    assert failure.value.advice
+
+
+def test_the_command_publishes_what_the_shelf_holds(
+    tmp_path: Path, hardware: Hardware, start_broker: StartBroker
+) -> None:
+    broker = start_broker({DEVICE: SITE})
+    (tmp_path / "planogram.json").write_text(json.dumps(PLANOGRAM))
+    application = Application(broker.port, broker.passwords[INGEST])
+    agent = start_agent(
+        "shelf",
+        tmp_path / "log",
+        device=DEVICE,
+        site=SITE,
+        broker_port=broker.port,
+        broker_password=broker.passwords[DEVICE],
+        data=tmp_path / "agent",
+        serial=hardware.line,
+        planogram=tmp_path / "planogram.json",
+    )
+    try:
+        wait_for(lambda: len(application.events(Kind.STOCK)) >= 2 and application.events(Kind.ENV), 30)
+        hardware.cells[2].take()
+        wait_for(lambda: len(application.events(Kind.STOCK)) >= 3, 30)
+        agent.send_signal(signal.SIGTERM)
+        assert agent.wait(20) == 0
+    finally:
+        with suppress(ProcessLookupError):
+            agent.kill()
+        agent.wait()
+        application.stop()
+    units = [(event.channel, event.units) for event in map(_stock, application.events(Kind.STOCK).values())]
+    assert sorted(units) == [(1, 10), (2, 9), (2, 10)]
+
+
+def _stock(raw: bytes) -> Stock:
+    event = decode_event(Kind.STOCK, raw)
+    assert isinstance(event, Stock)
+    return event
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '[{"channel": 0, "gtin": "06901234567892", "unit_weight_g": 5}]',
+        '[{"channel": 1, "gtin": "06901234567893", "unit_weight_g": 5}]',
+        '[{"channel": 1, "gtin": "06901234567892", "unit_weight_g": 0}]',
+        json.dumps([PLANOGRAM[0], PLANOGRAM[0]]),
+    ],
+    ids=["empty file", "no channel", "channel 0", "check digit", "weightless", "twice"],
+)
+def test_a_planogram_with_a_mistake_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "planogram.json"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as failure:
+        load_planogram(path)
+    assert failure.value.advice
