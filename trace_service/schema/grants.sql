@@ -13,3 +13,4 @@ GRANT UPDATE ON trace.batch, trace.binding, trace.containment, trace.alert, trac
 GRANT UPDATE (name, role, password_hash, language, disabled_at) ON trace.account TO codefence_trace;
 GRANT DELETE ON trace.session, trace.alert_evidence TO codefence_trace;
 GRANT USAGE ON SEQUENCE trace.sscc_serial TO codefence_trace;
+GRANT SELECT ON public.schema_migration TO codefence_ingest, codefence_trace;
