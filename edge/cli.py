@@ -32,7 +32,7 @@ Exit codes:
 def scan(files: tuple[Path, ...], *, as_json: bool) -> None:
     """Read the codes in picture FILES and, recursively, in folders.
 
-    PNG, JPEG, WebP, BMP, TIFF and GIF. QR, Micro QR, Data Matrix, Code 128, EAN, UPC and ITF, with their GS1 forms.
+    PNG, JPEG, WebP, BMP, TIFF and GIF. QR, Data Matrix, Code 128, EAN, UPC and ITF, with their GS1 forms.
     """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     failed, last = 0, time.monotonic()

@@ -17,7 +17,6 @@ _NAMES: Final = {
     BarcodeFormat.QRCode: "QRCode",
     BarcodeFormat.QRCodeModel1: "QRCode",
     BarcodeFormat.QRCodeModel2: "QRCode",
-    BarcodeFormat.MicroQRCode: "MicroQRCode",
     BarcodeFormat.DataMatrix: "DataMatrix",
     BarcodeFormat.Code128: "Code128",
     BarcodeFormat.EAN13: "EAN13",
@@ -31,7 +30,6 @@ _NAMES: Final = {
 _FORMATS: Final = zxingcpp.BarcodeFormats(
     (
         BarcodeFormat.QRCode,
-        BarcodeFormat.MicroQRCode,
         BarcodeFormat.DataMatrix,
         BarcodeFormat.Code128,
         BarcodeFormat.EANUPC,

@@ -32,7 +32,6 @@ def sheet(*placed: tuple[Gray, int, int], rows: int = 900, columns: int = 1200) 
     [
         (BarcodeFormat.QRCode, LINK, "QRCode", "]Q1"),
         (BarcodeFormat.QRCode, "码界 一物一码", "QRCode", "]Q1"),
-        (BarcodeFormat.MicroQRCode, "12345", "MicroQRCode", "]Q1"),
         (BarcodeFormat.DataMatrix, LINK, "DataMatrix", "]d1"),
         (BarcodeFormat.Code128, "SSCC 42", "Code128", "]C0"),
         (BarcodeFormat.EAN13, "9780201379624", "EAN13", "]E0"),
