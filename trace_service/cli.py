@@ -14,7 +14,7 @@ import psycopg
 
 from contracts.errors import CodefenceError, ConfigurationError
 from geofence.errors import GeofenceError
-from geofence.maps import load_installed_map
+from geofence.maps import Level, load_installed_map
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.demo import run_demo
@@ -89,8 +89,9 @@ def worker() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    keys = KeyWrapper(settings.key_encryption_key)
-    Worker(settings.database_url.get_secret_value(), keys, load_installed_map(), stop).run()
+    atoms = load_installed_map()
+    atoms.layer(Level.COUNTY)  # a second of work that the first scan should not wait for
+    Worker(settings.database_url.get_secret_value(), KeyWrapper(settings.key_encryption_key), atoms, stop).run()
 
 
 @trace.command()

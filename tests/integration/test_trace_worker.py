@@ -1,10 +1,17 @@
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import psycopg
 import pytest
 from conftest import TestDatabase
-from trace_market import Market
+from trace_market import Market, Message
 
 from geofence.maps import AtomMap, load_installed_map
+from trace_service.domain.verification import ScanFacts, Verdict
+from trace_service.processing import scans
+from trace_service.store.connection import connect
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +55,210 @@ def test_many_cases_in_one_foreign_city_raise_one_alert_with_every_scan_as_evide
     assert reason["expected"] < 0.5
     assert reason["llr"] > reason["threshold"]
     assert market.rows("SELECT count(*), count(DISTINCT case_unit) FROM trace.alert_evidence") == [(13, 12)]
+
+
+STATE = (
+    (
+        "SELECT device, seq, code_state, custody_state, place, city, dealer, shipment, case_unit, brand, reasons"
+        " FROM trace.verdict ORDER BY device, seq"
+    ),
+    (
+        "SELECT child, parent, valid_from, valid_to FROM trace.containment"
+        " WHERE valid_to IS DISTINCT FROM valid_from ORDER BY child, valid_from"
+    ),
+    (
+        "SELECT unit, dealer, shipment, valid_from, valid_to FROM trace.binding"
+        " WHERE valid_to IS DISTINCT FROM valid_from ORDER BY unit, valid_from"
+    ),
+    "SELECT device, seq, reason FROM trace.quarantine WHERE resolved_at IS NULL ORDER BY device, seq",
+    "SELECT dealer, city, cases, scans, reason FROM trace.alert WHERE state <> 'closed' ORDER BY dealer, city",
+    (
+        "SELECT device, seq, case_unit FROM trace.alert_evidence JOIN trace.alert ON alert.id = alert"
+        " WHERE state <> 'closed' ORDER BY device, seq"
+    ),
+    "SELECT site, gtin, ledger FROM trace.stock ORDER BY site, gtin",
+    "SELECT id, from_site, to_dealer, started_at FROM trace.shipment ORDER BY id",
+)
+
+
+def busy_day(market: Market) -> list[Message]:
+    """An attack, honest trade, and every kind of event that custody refuses."""
+    cases = market.cases_to("D-CHENGDU")[:6]
+    other = market.cases_to("D-NANJING")[0]
+    day = []
+    for number, case in enumerate([*cases, other]):
+        dealer = "D-NANJING" if case is other else "d-chengdu"
+        day += [
+            *market.pack(case),
+            market.ship(case, dealer),
+            market.consumer(case["items"][0], "nanjing", 90 + number),
+        ]
+    store = "S-CHENGDU-01"
+    day += [
+        market.consumer(cases[0]["items"][1], "chengdu"),
+        Message("station-pack", "factory", market.number(), 5, cases[0]["items"][2], "pack", other["label"]),
+        Message("station-ship", "dc-east", market.number(), 40, cases[1]["label"], "ship", "", "SO-X", "D-NANJING"),
+        Message("station-ship", "dc-east", market.number(), 41, other["label"], "ship", "", "SO-Y", "D-NOBODY"),
+        Message("station-ship", "dc-east", market.number(), 42, other["items"][1], "ship", "", "SO-Z", "D-BEIJING"),
+        Message("gateway-market", store, market.number(), 60, cases[2]["label"], "receive"),
+        Message("gateway-market", store, market.number(), 70, cases[2]["items"][3], "sell"),
+        Message("gateway-market", store, market.number(), 95, cases[2]["label"], "ship", "", "SO-B", "D-WUHOU"),
+        Message("gateway-market", "market", market.number(), 200, cases[2]["items"][4], "consumer", place="wuhan"),
+    ]
+    return day
+
+
+def state(market: Market) -> list[list[tuple[object, ...]]]:
+    return [market.rows(query) for query in STATE]
+
+
+def test_any_order_and_any_split_into_batches_gives_the_same_end(market: Market) -> None:
+    day = busy_day(market)
+    market.land(*day)
+    market.drain()
+    expected = state(market)
+    assert [row[2] for row in expected[3]] == ["already_packed", "already_shipped", "unknown_dealer", "inside_parent"]
+    assert [row[:4] for row in expected[4]] == [("D-CHENGDU", "320100", 6, 6)]
+    assert sorted(row[2] for row in expected[6]) == [0, 0, 0, 0, 0, 0, 0, 5]
+    for seed in range(4):
+        clear(market)
+        chance = random.Random(seed)
+        shuffled = chance.sample(day, len(day))
+        while shuffled:
+            size = chance.randint(1, 20)
+            market.land(*shuffled[:size])
+            del shuffled[:size]
+            market.drain()
+        assert state(market) == expected
+
+
+def clear(market: Market) -> None:
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute(
+            "TRUNCATE trace.alert_evidence, trace.alert, trace.verdict, trace.verdict_superseded, trace.custody_event,"
+            " trace.containment, trace.binding, trace.shipment, trace.quarantine, landing.scan, landing.work"
+        )
+        owner.execute("UPDATE trace.stock SET ledger = 0")
+
+
+def test_the_same_scans_processed_again_change_nothing(market: Market) -> None:
+    day = busy_day(market)
+    market.land(*day)
+    market.drain()
+    before = state(market), market.rows("SELECT count(*) FROM trace.custody_event")
+    market.land(*day)
+    market.drain()
+    assert (state(market), market.rows("SELECT count(*) FROM trace.custody_event")) == before
+    assert market.rows("SELECT count(*) FROM trace.verdict_superseded") == [(0,)]
+
+
+def test_a_late_shipment_to_the_right_dealer_takes_the_alert_back(market: Market) -> None:
+    cases = market.cases_to("D-CHENGDU")[:8]
+    for case in cases:
+        market.land(
+            *market.pack(case), market.ship(case, "D-CHENGDU", 30), market.consumer(case["items"][0], "nanjing")
+        )
+    market.drain()
+    assert market.rows("SELECT state FROM trace.alert") == [("open",)]
+    # What nobody had heard of yet: the dealer had sent them back, and they went to Nanjing.
+    for case in cases:
+        back = Message("station-ship", "dc-east", market.number(), 50, case["label"], "receive")
+        again = Message("station-ship", "dc-east", market.number(), 60, case["label"], "ship", "", "SO-N", "D-NANJING")
+        market.land(back, again)
+    market.drain()
+    assert market.rows("SELECT DISTINCT place, dealer FROM trace.verdict WHERE activity = 'consumer'") == [
+        ("inside", "D-NANJING")
+    ]
+    assert market.rows("SELECT state, outcome, decided_by FROM trace.alert") == [("closed", "retracted", None)]
+    assert market.rows("SELECT count(*) FROM trace.alert_evidence") == [(0,)]
+    assert market.rows("SELECT DISTINCT place FROM trace.verdict_superseded WHERE activity = 'consumer'") == [
+        ("outside",)
+    ]
+
+
+def test_evidence_that_a_person_has_decided_on_raises_no_second_alert(market: Market) -> None:
+    cases = market.cases_to("D-CHENGDU")[:8]
+    for case in cases:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], "nanjing"))
+    market.drain()
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("UPDATE trace.alert SET state = 'closed', outcome = 'tourist_or_gift', decided_by = 'ann'")
+    market.land(market.consumer(cases[0]["items"][0], "nanjing", 500))
+    market.drain()
+    assert market.rows("SELECT state FROM trace.alert") == [("closed",)]
+
+
+def test_what_is_no_code_of_ours_is_told_apart_inside_and_never_bound(market: Market) -> None:
+    case = market.cases_to("D-CHENGDU")[0]
+    item = case["items"][0]
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("UPDATE trace.batch SET commissioned_at = NULL WHERE gtin = '09506000134369'")
+        owner.execute(
+            "UPDATE trace.batch SET excluded = int8multirange(counters) WHERE gtin = '09506000134376'",
+        )
+    by_gtin = {each["gtin"]: each["items"][0] for each in market.job["cases"]}
+    forged = item[:-1] + ("0" if item[-1] != "0" else "1")
+    texts = {
+        forged: "unknown",
+        by_gtin["09506000134369"]: "not_commissioned",
+        by_gtin["09506000134376"]: "unknown",
+        item.replace("09506000134352", "04012345000009"): "foreign",
+        "https://example.com/menu": "malformed",
+        item: "genuine",
+        case["label"]: "logistic",
+    }
+    assert case["gtin"] == "09506000134352"
+    market.land(*(market.consumer(text, "nanjing") for text in texts))
+    market.drain()
+    assert dict(market.rows("SELECT code, code_state FROM trace.verdict")) == texts
+    assert market.rows("SELECT DISTINCT place, dealer FROM trace.verdict") == [("not_checked", None)]
+
+
+def test_a_poisonous_scan_is_set_aside_with_its_reason_and_the_others_go_on(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = market.cases_to("D-CHENGDU")[0]
+    poison = market.consumer(case["items"][3], "nanjing")
+    market.land(*market.pack(case)[:3], poison, market.consumer(case["items"][0], "nanjing"))
+    original = scans.decide
+
+    def faulty(scan: ScanFacts, *rest: Any) -> Verdict:  # noqa: ANN401  passed on as it comes
+        if scan.source.seq == poison.seq:
+            raise ArithmeticError("this one")
+        return original(scan, *rest)
+
+    monkeypatch.setattr(scans, "decide", faulty)
+    market.drain()
+    assert market.rows("SELECT seq, code, reason, detail FROM trace.quarantine") == [
+        (poison.seq, poison.code, "processing_failed", "ArithmeticError: this one")
+    ]
+    assert market.rows("SELECT count(*) FROM trace.verdict") == [(4,)]
+    assert market.rows("SELECT count(*) FROM landing.work") == [(0,)]
+
+
+def test_four_workers_side_by_side_give_the_same_end_as_one(market: Market) -> None:
+    day = busy_day(market)
+    market.land(*day)
+    market.drain()
+    expected = state(market)
+    clear(market)
+    market.land(*random.Random(5).sample(day, len(day)))
+
+    def work() -> None:
+        worker = market.worker()
+        with connect(market.database.trace_dsn, "test worker") as connection:
+            while connection.execute("SELECT EXISTS (SELECT FROM landing.work)").fetchone() == (True,):
+                worker.drain(connection)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(4)]:
+            done.result(timeout=60)
+    assert state(market) == expected
+
+
+def test_a_scan_from_a_site_that_nobody_registered_is_held_back(market: Market) -> None:
+    case = market.cases_to("D-CHENGDU")[0]
+    market.land(Message("station-ship", "nowhere", 1, 0, case["label"], "ship", "", "SO-1", "D-CHENGDU"))
+    market.drain()
+    assert market.rows("SELECT reason, detail FROM trace.quarantine") == [("unknown_site", "nowhere")]
+    assert market.rows("SELECT custody_state FROM trace.verdict") == [("quarantined",)]

@@ -4,14 +4,19 @@ Devices upload late, so the order of arrival says nothing. Whatever it was, repl
 same packings, entitlements and refusals. An item inherits what holds for its case, a case what holds for its pallet.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from trace_service.domain.events import Entitlement, Event, History, Packing, Refusal, Site, Step
 
-# Stations stamp a packing or a shipment when they read the label, seconds to minutes after the goods have moved on.
+# Stations stamp a packing or a shipment when they read the label, seconds to minutes after the goods have moved on:
+# where nothing had begun at the time of a scan, what begins soon after counts.
 CLOCK_TOLERANCE = timedelta(minutes=10)
+
+
+_Span = TypeVar("_Span", Packing, Entitlement)
 
 
 class _Replay:
@@ -84,7 +89,7 @@ class _Replay:
     def _entitle(self, event: Event, dealer: str | None, shipment: str) -> None:
         if self.entitlements:
             self.entitlements[-1] = replace(self.entitlements[-1], valid_to=event.occurred_at)
-        self.entitlements.append(Entitlement(dealer, shipment, event.site, event.occurred_at, event.source))
+        self.entitlements.append(Entitlement(dealer, shipment, event.occurred_at, event.source))
 
     def _end_packing(self, moment: datetime) -> None:
         if self.packings and self.packings[-1].valid_to is None:
@@ -122,18 +127,18 @@ class Custody:
 
     def parent_at(self, unit: str, moment: datetime) -> str | None:
         """Return what a unit lay in, or came in: an opened case is still where its items came from."""
-        begun = [each for each in self.history(unit).packings if each.valid_from <= moment + CLOCK_TOLERANCE]
-        return begun[-1].parent if begun else None
+        current = _current(self.history(unit).packings, moment)
+        return current.parent if current else None
 
     def entitled_at(self, unit: str, moment: datetime) -> Entitlement | None:
         """Return the newest statement about who holds a unit, its own or one that it inherits; None without any."""
-        found = [
-            each
-            for holder in self._path(unit, moment)
-            for each in self.history(holder).entitlements
-            if each.valid_from <= moment + CLOCK_TOLERANCE
-        ]
-        return max(found, key=lambda each: (each.valid_from, each.source), default=None)
+        return _current(
+            sorted(
+                (each for holder in self._path(unit, moment) for each in self.history(holder).entitlements),
+                key=lambda each: (each.valid_from, each.source),
+            ),
+            moment,
+        )
 
     def _path(self, unit: str, moment: datetime) -> Iterator[str]:
         seen: set[str] = set()
@@ -142,3 +147,11 @@ class Custody:
             seen.add(holder)
             yield holder
             holder = self.parent_at(holder, moment)
+
+
+def _current(spans: Sequence[_Span], moment: datetime) -> _Span | None:
+    """Return the newest of ordered spans that had begun, or else the first that began soon after."""
+    begun = [each for each in spans if each.valid_from <= moment]
+    if begun:
+        return begun[-1]
+    return spans[0] if spans and spans[0].valid_from <= moment + CLOCK_TOLERANCE else None

@@ -91,7 +91,6 @@ class Entitlement:
 
     dealer: str | None
     shipment: str
-    site: str
     valid_from: datetime
     source: Source
     valid_to: datetime | None = None

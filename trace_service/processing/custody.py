@@ -11,15 +11,22 @@ from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL
 from trace_service.store.rows import key_columns, recordset
 
+_MOVES = frozenset({Step.RECEIVE.value, Step.SELL.value})
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Custody of all connected units, the units whose verdicts may have changed, and brands of logistic units."""
+    """Custody of all connected units, and what the new events may have changed.
+
+    `affected` are the units whose verdicts are to be decided again, `brands` those of logistic units, `moved` the
+    (site, unit) pairs whose receipt or sale counts anew: a case counts for what is known to lie in it.
+    """
 
     custody: Custody
     affected: frozenset[str]
     refused: Mapping[Source, Refusal]
     brands: Mapping[str, str]
+    moved: frozenset[tuple[str, str]]
 
 
 def load_sites(connection: Connection, names: Collection[str], recipients: Collection[str]) -> dict[str, Site]:
@@ -46,11 +53,13 @@ def record(
     """
     events = list(fresh)
     if events:
-        connection.execute(SQL["insert_events"], {"rows": recordset(_event_row(*pair) for pair in events)})
+        rows = recordset(_event_row(*pair) for pair in events)
+        connection.execute(SQL["insert_events"], {"rows": rows})
+        connection.execute(SQL["insert_shipments"], {"rows": rows})
     touched = {unit for _, event in events for unit in (event.unit, event.parent) if unit}
-    rows = connection.execute(SQL["connected"], {"touched": sorted(touched), "asked": sorted(seen)}).fetchall()
-    affected = frozenset(row.unit for row in rows if row.affected)
-    stored = connection.execute(SQL["events"], {"units": [row.unit for row in rows]}).fetchall()
+    connected = connection.execute(SQL["connected"], {"touched": sorted(touched), "asked": sorted(seen)}).fetchall()
+    affected = frozenset(row.unit for row in connected if row.affected)
+    stored = connection.execute(SQL["events"], {"units": [row.unit for row in connected]}).fetchall()
     missing = {row.site for row in stored} - sites.keys()
     if missing:
         sites |= load_sites(connection, missing, ())
@@ -66,7 +75,8 @@ def record(
     changed = {unit: histories[unit] for unit in affected if unit in histories}
     _write(connection, changed, {row.unit: row.brand for row in stored if row.brand} | brands)
     _quarantine(connection, [event for unit in changed for event in by_unit[unit]], refused, brands)
-    return Replayed(Custody(histories), affected, refused, brands)
+    moved = {(row.site, row.unit) for row in stored if row.unit in touched and row.biz_step in _MOVES}
+    return Replayed(Custody(histories), affected, refused, brands, frozenset(moved))
 
 
 def _event_row(brand: str | None, event: Event) -> dict[str, Any]:
@@ -110,7 +120,6 @@ def _write(connection: Connection, histories: Mapping[str, History], brands: Map
             "unit": unit,
             "dealer": each.dealer,
             "shipment": each.shipment,
-            "site": each.site,
             **_span(each),
             **each.source._asdict(),
         }
@@ -122,7 +131,6 @@ def _write(connection: Connection, histories: Mapping[str, History], brands: Map
     connection.execute(SQL["retract_containments"], parameters)
     connection.execute(SQL["insert_containments"], parameters)
     parameters = {"units": units, "rows": recordset(bindings)}
-    connection.execute(SQL["insert_shipments"], parameters)
     connection.execute(SQL["retract_bindings"], parameters)
     connection.execute(SQL["insert_bindings"], parameters)
 

@@ -65,8 +65,7 @@ def process_scans(connection: Connection, keys: KeyWrapper, books: Books, claime
     told = weigh(connection, books.current(connection), cells) | {
         ("scan", each.brand) for each in changed if each.brand
     }
-    moved = {(event.site, event.unit) for _, event in events if event.step in {Step.RECEIVE, Step.SELL}}
-    return News(frozenset(told), frozenset(moved))
+    return News(frozenset(told), replayed.moved)
 
 
 def _load(connection: Connection, keys: KeyWrapper, rows: Iterable[Row]) -> _Batch:

@@ -150,10 +150,13 @@ SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, devic
 FROM trace.custody_event WHERE unit = ANY(%(units)s)
 
 -- name: insert_shipments
+-- A shipment is what stations say of it, also where custody refuses a unit: the earliest statement heads it.
 INSERT INTO trace.shipment (id, brand, from_site, to_dealer, started_at)
-SELECT DISTINCT ON (brand, shipment) shipment, brand, site, dealer, valid_from
-FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, shipment text, site text, dealer text, valid_from timestamptz)
-ORDER BY brand, shipment, valid_from
+SELECT DISTINCT ON (brand, shipment) shipment, brand, site, dealer, occurred_at
+FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, shipment text, site text, dealer text,
+    occurred_at timestamptz, device text, boot uuid, seq bigint)
+WHERE shipment IS NOT NULL AND dealer IS NOT NULL AND brand IS NOT NULL
+ORDER BY brand, shipment, occurred_at, device, boot, seq
 ON CONFLICT (brand, id) DO UPDATE SET from_site = excluded.from_site, to_dealer = excluded.to_dealer,
     started_at = excluded.started_at
 WHERE excluded.started_at < shipment.started_at
@@ -360,7 +363,7 @@ WHERE (excluded.ts, excluded.boot, excluded.seq) > (shelf_channel.ts, shelf_chan
 -- One channel that cannot be believed makes the sum unbelievable: the last good figure stays, marked as doubtful.
 WITH sums AS (
     SELECT wanted.site, wanted.gtin, sum(channel.units)::integer AS units, max(channel.ts) AS ts,
-        min(CASE WHEN channel.fault = '' THEN channel.confidence ELSE 0 END) AS confidence,
+        min(CASE WHEN channel.fault <> '' THEN 0 ELSE channel.confidence END) AS confidence,
         (array_agg(channel.device ORDER BY channel.ts DESC, channel.seq DESC))[1] AS device,
         (array_agg(channel.boot ORDER BY channel.ts DESC, channel.seq DESC))[1] AS boot,
         (array_agg(channel.seq ORDER BY channel.ts DESC, channel.seq DESC))[1] AS seq

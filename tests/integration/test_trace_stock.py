@@ -1,0 +1,137 @@
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from conftest import TestDatabase
+from trace_market import Market, Message
+
+from geofence.maps import AtomMap, load_installed_map
+
+STORE, GTIN = "S-CHENGDU-01", "09506000134352"
+
+
+@pytest.fixture(scope="module")
+def atoms() -> AtomMap:
+    return load_installed_map()
+
+
+@pytest.fixture
+def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
+    market = Market(database, atoms)
+    yield market
+    market.close()
+
+
+def stock(market: Market) -> tuple[object, ...]:
+    query = "SELECT sensed, confidence, ledger FROM trace.stock WHERE site = %s AND gtin = %s"
+    return market.rows(query, STORE, GTIN)[0]
+
+
+def proposals(market: Market) -> list[tuple[object, ...]]:
+    return market.rows("SELECT site, gtin, quantity, state FROM trace.proposal ORDER BY id")
+
+
+def test_a_shelf_that_reaches_its_line_proposes_one_order_which_follows_it_down_and_goes_when_it_is_refilled(
+    market: Market,
+) -> None:
+    market.shelf("shelf-01", 1, 14, 0)
+    market.drain()
+    assert stock(market) == (14, 1.0, 0)
+    assert proposals(market) == []
+    market.shelf("shelf-01", 1, 12, 1)
+    market.drain()
+    assert proposals(market) == [(STORE, GTIN, 36, "open")]
+    market.shelf("shelf-01", 1, 5, 2)
+    market.drain()
+    assert proposals(market) == [(STORE, GTIN, 42, "open")]
+    reason = market.rows("SELECT reason FROM trace.proposal")[0][0]
+    assert reason["code"] == "below_reorder"
+    assert reason["parameters"]["stock"] == 5
+    assert reason["parameters"]["cases"] == 7
+    assert 0 < reason["parameters"]["p_stockout"] <= 1
+    market.shelf("shelf-01", 1, 40, 3)
+    market.drain()
+    assert proposals(market) == [(STORE, GTIN, 42, "withdrawn")]
+
+
+@pytest.mark.parametrize("trouble", [{"fault": "STUCK"}, {"confidence": 0.3}])
+def test_a_reading_that_cannot_be_believed_changes_neither_stock_nor_orders(
+    market: Market, trouble: dict[str, object]
+) -> None:
+    market.shelf("shelf-01", 1, 20, 0)
+    market.shelf("shelf-01", 1, 0, 1, **trouble)  # type: ignore[arg-type]
+    market.drain()
+    assert stock(market)[0] in {None, 20}
+    assert proposals(market) == []
+    market.shelf("shelf-01", 1, 4, 2)
+    market.drain()
+    assert [row[3] for row in proposals(market)] == ["open"]
+    market.shelf("shelf-01", 1, 48, 3, **trouble)  # type: ignore[arg-type]
+    market.drain()
+    assert stock(market)[0] == 4
+    assert [row[3] for row in proposals(market)] == ["open"]
+
+
+def test_a_late_reading_does_not_overwrite_a_newer_one(market: Market) -> None:
+    market.shelf("shelf-01", 1, 30, 10)
+    market.drain()
+    market.shelf("shelf-01", 1, 2, 5)
+    market.drain()
+    assert stock(market)[0] == 30
+    assert proposals(market) == []
+
+
+def test_two_channels_of_one_product_add_up_and_a_new_product_takes_its_share_away(market: Market) -> None:
+    market.shelf("shelf-01", 1, 10, 0)
+    market.shelf("shelf-01", 2, 9, 0, gtin=GTIN)
+    market.drain()
+    assert stock(market)[0] == 19
+    market.shelf("shelf-01", 2, 9, 1)
+    market.drain()
+    assert stock(market)[0] == 10
+
+
+def test_an_approved_order_is_on_its_way_and_a_rejected_one_is_not_proposed_again_at_once(market: Market) -> None:
+    market.shelf("shelf-01", 1, 5, 0)
+    market.drain()
+    decide(market, "approved")
+    market.shelf("shelf-01", 1, 4, 1)
+    market.drain()
+    assert [row[3] for row in proposals(market)] == ["approved"]
+    market.shelf("shelf-02", 1, 3, 1)
+    market.drain()
+    decide(market, "rejected")
+    market.shelf("shelf-02", 1, 2, 2)
+    market.drain()
+    assert [row[3] for row in proposals(market)] == ["approved", "rejected"]
+
+
+def decide(market: Market, state: str) -> None:
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute(
+            "UPDATE trace.proposal SET state = %s, decided_by = 'ann', decided_at = now() WHERE state = 'open'",
+            (state,),
+        )
+
+
+def test_the_ledger_counts_cases_received_and_items_sold(market: Market) -> None:
+    case = next(each for each in market.cases_to("D-CHENGDU") if each["gtin"] == GTIN)
+    market.land(
+        *market.pack(case),
+        market.ship(case, "D-CHENGDU"),
+        Message("gateway-market", STORE, market.number(), 60, case["label"], "receive"),
+        Message("gateway-market", STORE, market.number(), 70, case["items"][0], "sell"),
+        Message("gateway-market", STORE, market.number(), 71, case["items"][0], "sell"),
+    )
+    market.drain()
+    assert stock(market) == (None, None, 5)
+
+
+def test_a_reading_of_an_unknown_product_or_site_is_held_back(market: Market) -> None:
+    market.shelf("shelf-01", 1, 5, gtin="04012345000009")
+    market.shelf("shelf-01", 1, 5, site="elsewhere")
+    market.drain()
+    assert market.rows("SELECT reason, code, detail FROM trace.quarantine ORDER BY seq") == [
+        ("unknown_product", "04012345000009", STORE),
+        ("unknown_site", GTIN, "elsewhere"),
+    ]
