@@ -27,9 +27,11 @@ _NAMES: Final = {
     BarcodeFormat.ITF: "ITF",
     BarcodeFormat.ITF14: "ITF",
 }
+# The whole family of QR codes would bring Micro QR, which was seen in the corner of a real QR code.
 _FORMATS: Final = zxingcpp.BarcodeFormats(
     (
-        BarcodeFormat.QRCode,
+        BarcodeFormat.QRCodeModel2,
+        BarcodeFormat.QRCodeModel1,
         BarcodeFormat.DataMatrix,
         BarcodeFormat.Code128,
         BarcodeFormat.EANUPC,

@@ -112,9 +112,9 @@ def _goods_are_where_the_truth_says(system: System) -> None:
 
 def _every_message_is_stored_once(system: System) -> None:
     assert system.rows("SELECT reason, detail FROM landing.dead_letter") == []
-    stored = {(device, boot): count for device, boot, count in system.rows(_STORED)}
-    received = {(device, boot): count for device, boot, count in system.rows(_RECEIVED)}
-    assert stored == received
+    balance = system.rows(_BALANCE)
+    assert len(balance) > len(PARTS) / 2
+    assert [row for row in balance if row[2] != row[3]] == []
     # A photo that was read twice because its station died in between is one scan all the same.
     doubled = "SELECT code, activity FROM landing.scan WHERE device LIKE 'station-%' GROUP BY 1, 2 HAVING count(*) > 1"
     assert system.rows(doubled) == []
@@ -125,15 +125,18 @@ def _every_message_is_stored_once(system: System) -> None:
     assert system.rows(lacking) == []
 
 
-_STORED = """
-    SELECT device, boot, count(*) FROM (
-        SELECT device, boot FROM landing.scan UNION ALL SELECT device, boot FROM landing.stock UNION ALL
-        SELECT device, boot FROM landing.environment UNION ALL SELECT device, boot FROM landing.status
-    ) AS events GROUP BY 1, 2
-"""
-_RECEIVED = """
-    SELECT device, boot, sum(upper(part) - lower(part))::bigint
-    FROM landing.received, unnest(ranges) AS part GROUP BY 1, 2
+# One statement, since events go on arriving: for every device and start, what is stored against what was taken in.
+_BALANCE = """
+    WITH stored AS (
+        SELECT device, boot, count(*) FROM (
+            SELECT device, boot FROM landing.scan UNION ALL SELECT device, boot FROM landing.stock UNION ALL
+            SELECT device, boot FROM landing.environment UNION ALL SELECT device, boot FROM landing.status
+        ) AS events GROUP BY 1, 2
+    ), received AS (
+        SELECT device, boot, sum(upper(part) - lower(part))::bigint AS count
+        FROM landing.received, unnest(ranges) AS part GROUP BY 1, 2
+    )
+    SELECT device, boot, stored.count, received.count FROM stored FULL JOIN received USING (device, boot)
 """
 
 
@@ -149,7 +152,10 @@ def _one_alert_names_the_diverter(system: System) -> None:
     cases = {scan["case_unit"] for scan in detail["evidence"]}
     assert len(cases) >= 12
     assert cases <= diverted
-    assert cases <= {journey["unit"] for journey in detail["custody"]}
+    journeys = {
+        journey["case_unit"]: [event["biz_step"] for event in journey["events"]] for journey in detail["custody"]
+    }
+    assert all(journeys[case][:2] == ["packing", "shipping"] for case in cases)
     for scan in detail["evidence"]:
         traced = system.get(f"/scans/{scan['device']}/{scan['boot']}/{scan['seq']}")
         assert traced["topic"]["topic"].startswith("v1/market/p")
