@@ -1,17 +1,7 @@
-"""Named blocks of `queries.sql`, loaded once."""
+"""The named blocks of `queries.sql`."""
 
-import re
-from importlib import resources
-from typing import LiteralString
+from typing import Final
 
-_BLOCK = re.compile(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL)
+from trace_service.sql import load_queries
 
-
-def _load() -> dict[str, LiteralString]:
-    # The file ships with this package; it is as literal as the code.
-    text: LiteralString = resources.files(__package__).joinpath("queries.sql").read_text("utf-8")
-    blocks: list[tuple[LiteralString, LiteralString]] = _BLOCK.findall(text)
-    return dict(blocks)
-
-
-SQL = _load()
+SQL: Final = load_queries("trace_service.store")
