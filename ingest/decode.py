@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from contracts.errors import MessageError, TimestampError, TopicError
 from contracts.messages import Event, Header, Status, decode_event, pack, split_body, unpack_header
@@ -40,8 +42,7 @@ class Fault(NamedTuple):
     sqlstate: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Struct, frozen=True, kw_only=True):
     """What one message holds: its items and faults together account for `first` to `last`.
 
     `device` is empty where the topic names none, `boot` where the header is unreadable; `first` is None where the
@@ -49,7 +50,7 @@ class Decoded:
     """
 
     topic: str
-    payload: bytes = field(repr=False)
+    payload: bytes
     received_at: int
     site: str = ""
     device: str = ""

@@ -68,7 +68,7 @@ class PahoConsumer:
         if any(code.is_failure for code in granted):
             raise BrokerError(
                 "the broker refused a subscription",
-                advice="Let this user read v1/#; on NATS, 16 times max_ack_pending must stay below 65,536.",
+                advice="Let this user subscribe to the event topics; on NATS keep max_ack_pending below 65,536.",
             )
 
     def receive(self, limit: int, timeout: float) -> list[Arrival]:

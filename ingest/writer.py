@@ -1,11 +1,11 @@
 """Commits batches: one transaction each, and row by row only where PostgreSQL refuses a row."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import psycopg
 import structlog
+from msgspec.structs import replace
 
 from ingest.decode import Decoded
 from ingest.store import Outcome, store

@@ -53,7 +53,7 @@ class Peer:
         self.send(bytes([CONNACK, 2, 0, return_code]))
         if return_code == 0:
             subscribe = self.read()
-            self.send(bytes([SUBACK, 18, *subscribe[3:5], *[granted] * 16]))
+            self.send(bytes([SUBACK, 3, *subscribe[2:4], granted]))
         return connect
 
     def publish(self, mid: int, topic: bytes, payload: bytes = b"x") -> None:

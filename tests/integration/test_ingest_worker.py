@@ -286,3 +286,21 @@ def test_an_acknowledgement_comes_soon_after_a_lone_scan(edge: Edge) -> None:
     edge.send(2, [scan("timed")])
     wait_for(lambda: edge.committed() == {1, 2})
     assert time.monotonic() - started < 0.5
+
+
+def test_a_burst_through_many_partitions_is_stored_without_a_second_delivery(
+    database: TestDatabase, start_broker: Start
+) -> None:
+    devices = {f"device-{number}": SITE for number in range(12)}
+    broker = start_broker(devices)
+    register(database.owner_dsn, devices)
+    with RunningWorker(database, broker) as worker:
+        edges = [Edge(broker.port, broker.passwords[device], device) for device in devices]
+        for seq in range(1, 301):
+            for edge in edges:
+                edge.send(seq, [scan(f"{edge.device} {seq}")])
+        wait_for(lambda: all(len(edge.committed()) == 300 for edge in edges), 15)
+        assert worker.value("messages_received_total") == 12 * 300
+    for edge in edges:
+        edge.close()
+    assert query(database.owner_dsn, "SELECT count(DISTINCT code), count(*) FROM landing.scan") == [(3600, 3600)]
