@@ -22,6 +22,7 @@ DATABASE = "codefence"
 DEMO_LOGIN = "demo"
 STATIONS: Mapping[str, str] = {"station-pack": "factory", "station-ship": "dc-east"}
 GATEWAY = "gateway-market"
+_CODES_IN_A_PACK_PHOTO = 7  # a case of six and its own label
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,10 @@ class Installation:
         home = self.var / "stations" / device
         (home / "in").mkdir(parents=True, exist_ok=True)
         environment = {**self._device_environment(device, site, home), "EDGE_SOURCE": f"folder:{home / 'in'}"}
-        environment["EDGE_ACTIVITY"] = "pack" if site == "factory" else "ship"
+        if site == "factory":
+            environment |= {"EDGE_ACTIVITY": "pack", "EDGE_EXPECTED": str(_CODES_IN_A_PACK_PHOTO)}
+        else:
+            environment["EDGE_ACTIVITY"] = "ship"
         return Child(device, codefence("edge", "station"), environment)
 
     def shelf(self, device: str, site: str) -> Child:
