@@ -14,6 +14,7 @@ import psycopg
 import structlog
 from psycopg import errors
 
+from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap
 from trace_service.domain.events import Source
 from trace_service.keys import KeyWrapper
@@ -30,6 +31,8 @@ LARGEST_BACKOFF_SECONDS: Final = 15.0
 _ATTEMPTS: Final = 8
 # Another worker was in the way; the same work succeeds a moment later.
 _CONTENTION = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
+# Not one piece of work's fault: setting work aside for it would empty the queue into the quarantine.
+_SYSTEMIC = (psycopg.OperationalError, psycopg.ProgrammingError, ConfigurationError)
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +83,7 @@ class Worker:
         ids: list[int] = []
         try:
             return self._with_retries(connection, SQL["claim"], {"limit": BATCH_SIZE}, ids)
-        except psycopg.OperationalError:
+        except _SYSTEMIC:
             raise
         except Exception:  # noqa: BLE001  the boundary: whatever one piece of work does, the others go on
             log.warning("a batch failed; looking for the piece that is to blame", action="worker.bisect", size=len(ids))
@@ -93,7 +96,7 @@ class Worker:
                 continue
             try:
                 self._with_retries(connection, SQL["claim_these"], {"ids": list(part)}, [])
-            except psycopg.OperationalError:
+            except _SYSTEMIC:
                 raise
             except Exception as error:
                 if len(part) > 1:

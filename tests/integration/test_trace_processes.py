@@ -25,8 +25,8 @@ def market(database: TestDatabase) -> Iterator[Market]:
     market.close()
 
 
-def start_worker(dsn: str) -> subprocess.Popen[bytes]:
-    environment = {"PATH": os.defpath, "TRACE_DATABASE_URL": dsn, "TRACE_KEY_ENCRYPTION_KEY": KEY}
+def start_worker(dsn: str, key: str = KEY) -> subprocess.Popen[bytes]:
+    environment = {"PATH": os.defpath, "TRACE_DATABASE_URL": dsn, "TRACE_KEY_ENCRYPTION_KEY": key}
     command = [sys.executable, "-c", "from cli.main import main; main()", "trace", "worker"]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
 
@@ -125,3 +125,13 @@ def test_without_a_database_a_worker_waits_and_still_stops_when_told() -> None:
     finally:
         stop(worker)
     assert worker.returncode == 0
+
+
+def test_a_worker_with_another_key_ends_and_leaves_the_work_queued(market: Market) -> None:
+    market.land(market.consumer(market.cases_to("D-CHENGDU")[0]["items"][0], "nanjing"))
+    worker = start_worker(market.database.trace_dsn, base64.b64encode(bytes(32)).decode())
+    _, log = worker.communicate(timeout=30)
+    assert worker.returncode == 1
+    assert "TRACE_KEY_ENCRYPTION_KEY" in log.decode()
+    assert market.rows("SELECT count(*) FROM landing.work") == [(1,)]
+    assert market.rows("SELECT count(*) FROM trace.quarantine") == [(0,)]

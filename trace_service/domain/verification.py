@@ -119,11 +119,32 @@ class World:
 
 def decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) -> Verdict:
     """Return the verdict on one scan; `refusal` is the rule of custody that it broke, if it is an event."""
-    custody = world.custody
+    fields = _facts(scan, code, world.custody)
+    # 1. A code that nobody issued has no custody.
+    if not code.state.accepted:
+        state = CustodyState.NONE if refusal is None else CustodyState.QUARANTINED
+        return Verdict(**fields, custody_state=state.value, reasons=_reason(f"code_{code.state}"))
+    # 2. Who is entitled to the unit at the time of the scan?
+    holder = world.custody.entitled_at(code.unit, scan.occurred_at)
+    dealer = holder.dealer if holder else None
+    if dealer and holder:
+        fields |= {"dealer": dealer, "shipment": holder.shipment}
+        fields["brand"] = code.brand or world.brand_of_dealer.get(dealer)
+    state = _custody_state(scan, code, refusal, world, entitled=dealer is not None)
+    fields["custody_state"] = state.value
+    book = world.books.get(fields["brand"] or "")
+    # 3. Only what somebody is entitled to, and what was seen outside the brand's own lines, has a right place.
+    if dealer is None or book is None or refusal or scan.activity in NOT_JUDGED:
+        return Verdict(**fields, reasons=() if state is CustodyState.OK else _reason(f"custody_{state}"))
+    # 4. Is it there?
+    return Verdict(**fields, **_place(scan, dealer, book, world))
+
+
+def _facts(scan: ScanFacts, code: Code, custody: Custody) -> dict[str, Any]:
     case_unit = code.unit
     if code.unit and not code.unit.startswith(LOGISTIC_PREFIX):
         case_unit = custody.parent_at(code.unit, scan.occurred_at) or code.unit
-    fields: dict[str, Any] = {
+    return {
         "device": scan.source.device,
         "boot": str(scan.source.boot),
         "seq": scan.source.seq,
@@ -137,24 +158,6 @@ def decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) -
         "brand": code.brand,
         "accuracy_m": scan.accuracy_m,
     }
-    # 1. A code that nobody issued has no custody.
-    if not code.state.accepted:
-        state = CustodyState.NONE if refusal is None else CustodyState.QUARANTINED
-        return Verdict(**fields, custody_state=state.value, reasons=_reason(f"code_{code.state}"))
-    # 2. Who is entitled to the unit at the time of the scan?
-    holder = custody.entitled_at(code.unit, scan.occurred_at)
-    dealer = holder.dealer if holder else None
-    if dealer and holder:
-        fields |= {"dealer": dealer, "shipment": holder.shipment}
-        fields["brand"] = code.brand or world.brand_of_dealer.get(dealer)
-    state = _custody_state(scan, code, refusal, world, entitled=dealer is not None)
-    fields["custody_state"] = state.value
-    book = world.books.get(fields["brand"] or "")
-    # 3. Only what somebody is entitled to, and what was seen outside the brand's own lines, has a right place.
-    if dealer is None or book is None or refusal or scan.activity in NOT_JUDGED:
-        return Verdict(**fields, reasons=() if state is CustodyState.OK else _reason(f"custody_{state}"))
-    # 4. Is it there?
-    return Verdict(**fields, **_place(scan, dealer, book, world))
 
 
 def _reason(code: str) -> tuple[dict[str, Any], ...]:

@@ -38,6 +38,16 @@ class _Batch:
     dealers: dict[str, str]
     brand_of_dealer: dict[str, str]
 
+    def with_more(self, other: "_Batch") -> "_Batch":
+        """Return both batches as one."""
+        return _Batch(
+            self.scans | other.scans,
+            self.codes | other.codes,
+            self.sites | other.sites,
+            self.dealers | other.dealers,
+            self.brand_of_dealer | other.brand_of_dealer,
+        )
+
 
 def process_scans(connection: Connection, keys: KeyWrapper, books: Books, claimed: Collection[Row]) -> News:
     """Decide about claimed scans, and again about every scan that their news concerns."""
@@ -55,7 +65,8 @@ def process_scans(connection: Connection, keys: KeyWrapper, books: Books, claime
     replayed = record(connection, events, seen, batch.sites)
     # 4. Earlier scans of the units concerned are decided about again.
     again = connection.execute(SQL["scans_of_units"], {"units": sorted(replayed.affected)}).fetchall()
-    whole = _load(connection, keys, [*rows, *again])
+    known = [row for row in again if Source(row.device, row.boot, row.seq) not in batch.scans]
+    whole = batch.with_more(_load(connection, keys, known)) if known else batch
     _, inadmissible = _events(whole)
     verdicts = _decide(connection, books, whole, replayed, inadmissible)
     changed = _write(connection, verdicts)
