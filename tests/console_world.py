@@ -77,7 +77,11 @@ def add_alert(connection: psycopg.Connection[Any], cases: list[Mapping[str, Any]
         "INSERT INTO trace.shipment VALUES (%s, %s, 'dc-east', %s, now()) ON CONFLICT DO NOTHING",
         (order, BRAND, DEALER),
     )
-    reason = json.dumps({"expected": 0.31, "llr": 24.6, "seen": 17, "threshold": 9.5, "window_days": 28})
+    parameters = {
+        "expected": 0.31, "llr": 24.6, "seen": 17, "threshold": 9.5, "window_days": 28,
+        "nearest_legal": "D-HANGZHOU", "shipments": [order],
+    }  # fmt: skip
+    reason = json.dumps({"code": "drip", "parameters": parameters})
     row = connection.execute(
         "INSERT INTO trace.alert (brand, kind, dealer, city, raised_at, updated_at, cases, scans, reason)"
         " VALUES (%s, 'diversion', %s, %s, now(), now(), %s, %s, %s) RETURNING id",
@@ -89,11 +93,11 @@ def add_alert(connection: psycopg.Connection[Any], cases: list[Mapping[str, Any]
     for index, case in enumerate(cases):
         unit, item = f"/00/{case['sscc']}", _item(case)
         packed = now - timedelta(days=4, minutes=40 - index)
-        _custody(connection, next(seqs), item, "packing", "factory", packed, parent=unit)
+        _custody(connection, next(seqs), (item, "packing", "factory"), packed, parent=unit)
         if index != 2:
             shipped = now - timedelta(days=3, minutes=30 - index)
-            _custody(connection, next(seqs), unit, "shipping", "dc-east", shipped, dealer=DEALER, shipment=order)
-        _scan(connection, next(seqs), alert, (item, unit, case, city), now - timedelta(seconds=50 - 3 * index), index)
+            _custody(connection, next(seqs), (unit, "shipping", "dc-east"), shipped, dealer=DEALER, shipment=order)
+        _scan(connection, next(seqs), alert, (item, unit, case, city), (now - timedelta(seconds=50 - 3 * index), index))
     return alert
 
 
@@ -112,8 +116,9 @@ def _item(case: Mapping[str, Any]) -> str:
 
 
 def _custody(
-    connection: psycopg.Connection[Any], seq: int, unit: str, step: str, site: str, at: datetime, **more: str
+    connection: psycopg.Connection[Any], seq: int, what: tuple[str, str, str], at: datetime, **more: str
 ) -> None:
+    unit, step, site = what
     connection.execute(
         "INSERT INTO trace.custody_event (brand, unit, biz_step, site, dealer, shipment, parent, occurred_at,"
         " device, boot, seq) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -129,10 +134,10 @@ def _scan(
     seq: int,
     alert: int,
     what: tuple[str, str, Mapping[str, Any], str],
-    at: datetime,
-    index: int,
+    when: tuple[datetime, int],
 ) -> None:
     item, unit, case, city = what
+    at, index = when
     lon, lat = CITY_POINT[0] + 0.02 * (index % 5) - 0.03, CITY_POINT[1] + 0.017 * (index % 4) - 0.02
     message = {"device": "gateway-market", "boot": BOOT, "seq": seq}
     connection.execute(
@@ -171,7 +176,11 @@ def _add_stock(connection: psycopg.Connection[Any]) -> int:
         "UPDATE landing.device SET state = 'online', last_seen = now() - interval '8 seconds', skew_ms = -140,"
         " firmware = '0.1.0' WHERE id <> 'shelf-04'"
     )
-    reason = {"on_hand": 9, "reorder": 12, "in_transit": 0, "daily_demand": 3.5, "maximum": 48}
+    parameters = {
+        "stock": 9, "source": "shelf", "reorder": 12, "in_transit": 0, "daily_demand": 3.5, "maximum": 48,
+        "lead_time_days": 5, "p_stockout": 0.972,
+    }  # fmt: skip
+    reason = {"code": "below_reorder", "parameters": parameters}
     row = connection.execute(
         "INSERT INTO trace.proposal (brand, kind, site, gtin, dealer, quantity, need_by, reason, created_at,"
         " updated_at, device, boot, seq) VALUES (%s, 'order', %s, %s, 'D-CHENGDU', 36, current_date + 2, %s, now(),"

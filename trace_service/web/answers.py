@@ -93,7 +93,8 @@ def answer(request: Request, error: WebError) -> Response:
         response = _to_log_in(request)
     else:
         page = Page("error.html", {"code": error.code, "status": error.status}, error.status)
-        response = console_of(request).renderer.page(request, page)
+        session = getattr(request.state, "session", None)
+        response = console_of(request).renderer.page(request, page, session)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, NotSignedInError) and request.url.path.startswith("/api/"):

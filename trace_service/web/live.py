@@ -19,7 +19,7 @@ from trace_service.web.errors import BusyError
 
 HEARTBEAT_SECONDS: Final = 15.0
 # Bursts become one event: a page refreshes at most this often.
-PAUSE_SECONDS: Final = 0.5
+PAUSE_SECONDS: Final = 1.0
 LARGEST_AUDIENCE: Final = 500
 KINDS: Final = frozenset({"alert", "stock", "proposal"})
 _RETRY_SECONDS: Final = 2.0
@@ -124,7 +124,7 @@ class LiveUpdates:
         except (ValueError, TypeError, KeyError):
             log.warning("not a console notification", action="live.ignored", payload=payload[:200])
             return
-        if kind in KINDS:
+        if isinstance(kind, str) and kind in KINDS:
             for subscriber in self._subscribers:
                 if subscriber.brand == brand:
                     subscriber.tell(frozenset({kind}))

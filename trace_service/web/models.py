@@ -41,8 +41,20 @@ class Message(Model):
     seq: int
 
 
-class Alert(Model):
-    """One finding; `reason` holds coded parameters."""
+class Reasoned(Model):
+    """A row with a coded reason: `{"code": …, "parameters": {…}}`."""
+
+    reason: dict[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The reason's parameters."""
+        found = self.reason.get("parameters")
+        return found if isinstance(found, dict) else {}
+
+
+class Alert(Reasoned):
+    """One finding; `nearest` is the dealer who may sell where the goods turned up."""
 
     id: int
     kind: str
@@ -53,19 +65,21 @@ class Alert(Model):
     raised_at: datetime
     updated_at: datetime
     state: AlertState
-    outcome: Outcome | None
+    outcome: Outcome | Literal["retracted"] | None
     decided_by: str | None
     decided_at: datetime | None
     cases: int
     scans: int
-    reason: dict[str, Any]
+    nearest_name_zh: str | None
+    nearest_name_en: str | None
     first_seen: datetime | None
     last_seen: datetime | None
 
     @property
     def expected(self) -> float | None:
         """The number of cases that honest trade would have shown, where the detector said so."""
-        return _number(self.reason, "expected", "expected_cases", "mu")
+        found = self.parameters.get("expected")
+        return float(found) if isinstance(found, int | float) else None
 
 
 class Evidence(Message):
@@ -145,8 +159,8 @@ class Stock(Model):
         return self.on_hand + self.in_transit <= self.reorder
 
 
-class Proposal(Message):
-    """What to order for one site; `reason` holds coded parameters."""
+class Proposal(Message, Reasoned):
+    """What to order for one site."""
 
     id: int
     kind: str
@@ -162,7 +176,6 @@ class Proposal(Message):
     dealer_name_en: str | None
     quantity: int
     need_by: date
-    reason: dict[str, Any]
     state: ProposalState
     created_at: datetime
     updated_at: datetime
@@ -212,13 +225,3 @@ class Scan(Message):
     dealer: str | None
     shipment: str | None
     decided_at: datetime
-
-
-def _number(reason: dict[str, Any], *names: str) -> float | None:
-    inner = reason.get("parameters") or reason.get("params") or {}
-    for holder in (reason, inner):
-        for name in names:
-            value = holder.get(name)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return float(value)
-    return None

@@ -1,9 +1,10 @@
 """Types of the parameters that requests carry."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
-from fastapi import Form, Path, Query
+from fastapi import Depends, Form, Path, Query
 
 from trace_service.web.models import AlertState, Outcome, ProposalState
 
@@ -23,3 +24,10 @@ OptionalAlertFilter: TypeAlias = Annotated[AlertState | None, Query()]
 OptionalProposalFilter: TypeAlias = Annotated[ProposalState | None, Query()]
 OutcomeField: TypeAlias = Annotated[Outcome, Form()]
 NextPath: TypeAlias = Annotated[str, Query(alias="next", max_length=500)]
+
+
+def _seen(after: After, since: SinceMs) -> tuple[int, datetime]:
+    return after, datetime.fromtimestamp(since / 1000, UTC)
+
+
+Seen: TypeAlias = Annotated[tuple[int, datetime], Depends(_seen)]

@@ -29,9 +29,12 @@ SELECT state, count(*) AS number FROM trace.alert WHERE brand = %(brand)s GROUP 
 -- name: alerts
 SELECT alert.id, alert.kind, alert.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
     alert.city, alert.raised_at, alert.updated_at, alert.state, alert.outcome, alert.decided_by, alert.decided_at,
-    alert.cases, alert.scans, alert.reason, seen.first_seen, seen.last_seen
+    alert.cases, alert.scans, alert.reason, seen.first_seen, seen.last_seen,
+    nearest.name_zh AS nearest_name_zh, nearest.name_en AS nearest_name_en
 FROM trace.alert
 JOIN trace.dealer ON dealer.id = alert.dealer
+LEFT JOIN trace.dealer AS nearest
+    ON nearest.brand = alert.brand AND nearest.id = alert.reason #>> '{parameters,nearest_legal}'
 LEFT JOIN LATERAL (
     SELECT min(verdict.occurred_at) AS first_seen, max(verdict.occurred_at) AS last_seen
     FROM trace.alert_evidence JOIN trace.verdict USING (device, boot, seq)

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 
 from trace_service.web.auth.sessions import Session
 from trace_service.web.places import Places
-from trace_service.web.reasons import alert_reasons, proposal_reasons, small
+from trace_service.web.reasons import alert_reasons, alert_threshold, proposal_reasons, small
 from trace_service.web.words import DEFAULT_ZONE, LANGUAGES, Language, Words, zone
 
 LANGUAGE_COOKIE: Final = "lang"
@@ -52,6 +52,7 @@ class Renderer:
             path=request.url.path,
             alert_reasons=partial(alert_reasons, words, self._places),
             proposal_reasons=partial(proposal_reasons, words),
+            alert_threshold=partial(alert_threshold, words),
             small=small,
             **page.values,
         )

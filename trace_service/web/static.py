@@ -1,11 +1,15 @@
 """Files whose names hold their digest: compressed, and kept by browsers for good."""
 
+import os
 from pathlib import Path
+from typing import TypeAlias
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+StrPath: TypeAlias = str | os.PathLike[str]
 
 
 class ImmutableFiles:
@@ -20,7 +24,9 @@ class ImmutableFiles:
 
 
 class _Files(StaticFiles):
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  handed on as it came
+    def file_response(
+        self, full_path: StrPath, stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response

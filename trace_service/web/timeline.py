@@ -38,10 +38,7 @@ class Timeline:
 
 def timelines(journeys: Iterable[Journey]) -> list[Timeline]:
     """Return one timeline a case."""
-    return [
-        Timeline(journey.case_unit, _steps(journey.events), journey.events, journey.scans)
-        for journey in journeys
-    ]
+    return [Timeline(journey.case_unit, _steps(journey.events), journey.events, journey.scans) for journey in journeys]
 
 
 def _steps(events: list[CustodyEvent]) -> list[Step]:

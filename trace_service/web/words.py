@@ -65,7 +65,8 @@ class Words:
     def number(self, value: float, digits: int = 0) -> str:
         """Return a number with at most so many digits after the point."""
         pattern = "#,##0." + "#" * digits if digits else "#,##0"
-        return format_decimal(value, format=pattern, locale=_LOCALES[self.language])
+        rounded = round(value, digits) + 0  # no minus before a zero
+        return format_decimal(rounded, format=pattern, locale=_LOCALES[self.language]).replace("-", "−")
 
     def percent(self, share: float) -> str:
         """Return a share of one as a percentage."""
@@ -84,6 +85,14 @@ class Words:
         """Return a time in the reader's zone; exact ones have seconds."""
         pattern = (_EXACT if exact else _TIMES)[self.language]
         return format_datetime(value, pattern, tzinfo=self.zone, locale=_LOCALES[self.language])
+
+    def span(self, first: datetime, last: datetime) -> str:
+        """Return a period, its day only once."""
+        if first.astimezone(self.zone).date() != last.astimezone(self.zone).date():
+            return f"{self.time(first)} – {self.time(last)}"
+        end = format_datetime(last, "HH:mm", tzinfo=self.zone, locale=_LOCALES[self.language])
+        start = self.time(first)
+        return start if start.endswith(end) else f"{start}–{end}"
 
     def utc(self, value: datetime) -> str:
         """Return a time in UTC to the millisecond, as a hint beside the local one."""

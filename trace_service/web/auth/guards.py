@@ -39,6 +39,7 @@ async def session_of(request: Request, console: ConsoleOf) -> Session:
     session = await console.sessions.find(token) if token else None
     if session is None:
         raise NotSignedInError("not signed in or signed out meanwhile", advice="Sign in.")
+    request.state.session = session
     return session
 
 

@@ -9,7 +9,7 @@ from trace_service.web import inquiries
 from trace_service.web.auth.guards import FormSession, SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.models import Alert
-from trace_service.web.parameters import After, AlertFilter, Before, Number, OutcomeField, SinceMs
+from trace_service.web.parameters import AlertFilter, Before, Number, OutcomeField, Seen, SinceMs
 from trace_service.web.render import Page
 from trace_service.web.timeline import timelines
 
@@ -30,13 +30,12 @@ async def queue(
 
 @router.get("/alerts/news")
 async def queue_news(
-    request: Request, console: ConsoleOf, session: SessionOf, after: After, since: SinceMs, state: AlertFilter = "open"
+    request: Request, console: ConsoleOf, session: SessionOf, seen: Seen, state: AlertFilter = "open"
 ) -> Response:
     """Say how many alerts came since a queue was shown; the queue itself stays as it is."""
-    seen = (after, _time(since))
     news = await inquiries.news(console.database, "alert_news", session.brand, state, seen)
     numbers = await inquiries.counts(console.database, "alert_counts", session.brand)
-    values = {"state": state, "states": STATES, "counts": numbers, "news": news, "after": after, "since": since}
+    values = {"state": state, "states": STATES, "counts": numbers, "news": news}
     return console.renderer.page(request, Page("alerts_news.html", values), session)
 
 
@@ -88,7 +87,3 @@ def _seen(alerts: list[Alert]) -> dict[str, int]:
 def _milliseconds(time: datetime) -> int:
     # Rounded up, so that what was shown is never taken for news.
     return int(time.timestamp() * 1000) + 1
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -4,6 +4,7 @@ import secrets
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request
+from pydantic import BaseModel, Field, SecretStr
 from starlette.responses import RedirectResponse, Response
 
 from trace_service.web.auth.guards import (
@@ -24,6 +25,15 @@ router = APIRouter()
 _YEAR_SECONDS = 31_536_000
 
 
+class LogInForm(BaseModel):
+    """What the log-in page posts."""
+
+    login: Annotated[str, Field(max_length=64)] = ""
+    password: Annotated[SecretStr, Field(max_length=256)] = SecretStr("")
+    csrf: Annotated[str, Field(max_length=CSRF_LENGTH)] = ""
+    next: Annotated[str, Field(max_length=500)] = "/"
+
+
 @router.get("/login", name="log_in_page")
 async def log_in_page(request: Request, console: ConsoleOf, next_path: NextPath = "/") -> Response:
     """Show the form."""
@@ -31,25 +41,18 @@ async def log_in_page(request: Request, console: ConsoleOf, next_path: NextPath 
 
 
 @router.post("/login")
-async def log_in(
-    request: Request,
-    console: ConsoleOf,
-    login: Annotated[str, Form(max_length=64)] = "",
-    password: Annotated[str, Form(max_length=256)] = "",
-    csrf: Annotated[str, Form(max_length=CSRF_LENGTH)] = "",
-    next_path: Annotated[str, Form(alias="next", max_length=500)] = "/",
-) -> Response:
+async def log_in(request: Request, console: ConsoleOf, form: Annotated[LogInForm, Form()]) -> Response:
     """Begin a session and go on to where the reader wanted to be."""
     require_same_origin(request, console)
-    require_equal(csrf, request.cookies.get(form_cookie(console), ""))
+    require_equal(form.csrf, request.cookies.get(form_cookie(console), ""))
     address = request.client.host if request.client else ""
     try:
-        ticket = await console.sessions.begin(login.replace("\0", ""), password, address)
+        ticket = await console.sessions.begin(form.login.replace("\0", ""), form.password.get_secret_value(), address)
     except (NotSignedInError, TooManyAttemptsError, BusyError) as error:
         console.metrics.logins.labels(error.code.lower()).inc()
-        return _form(request, console, next_path, error.code, error.status)
+        return _form(request, console, form.next, error.code, error.status)
     console.metrics.logins.labels("ok").inc()
-    response = RedirectResponse(local_path(next_path), 303)
+    response = RedirectResponse(local_path(form.next), 303)
     set_cookie(console, response, session_cookie(console), ticket.token)
     response.delete_cookie(form_cookie(console), path="/", secure=console.settings.https, httponly=True)
     return response
@@ -65,9 +68,7 @@ async def log_out(console: ConsoleOf, session: FormSession) -> Response:
 
 
 @router.get("/language/{language}")
-async def choose_language(
-    console: ConsoleOf, language: Literal["zh", "en"], next_path: NextPath = "/"
-) -> Response:
+async def choose_language(console: ConsoleOf, language: Literal["zh", "en"], next_path: NextPath = "/") -> Response:
     """Remember a language and go back."""
     response = RedirectResponse(local_path(next_path), 303)
     response.set_cookie(

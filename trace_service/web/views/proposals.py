@@ -10,7 +10,7 @@ from trace_service.web import inquiries
 from trace_service.web.auth.guards import FormSession, SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.models import ProposalState
-from trace_service.web.parameters import After, Before, Number, ProposalFilter, SinceMs
+from trace_service.web.parameters import Before, Number, ProposalFilter, Seen
 from trace_service.web.render import Page
 
 router = APIRouter()
@@ -39,18 +39,12 @@ async def proposals(
 
 @router.get("/proposals/news")
 async def proposals_news(
-    request: Request,
-    console: ConsoleOf,
-    session: SessionOf,
-    after: After,
-    since: SinceMs,
-    state: ProposalFilter = "open",
+    request: Request, console: ConsoleOf, session: SessionOf, seen: Seen, state: ProposalFilter = "open"
 ) -> Response:
     """Say how many proposals came since a list was shown."""
-    seen = (after, datetime.fromtimestamp(since / 1000, UTC))
     news = await inquiries.news(console.database, "proposal_news", session.brand, state, seen)
     numbers = await inquiries.counts(console.database, "proposal_counts", session.brand)
-    values = {"state": state, "states": STATES, "counts": numbers, "news": news, "after": after, "since": since}
+    values = {"state": state, "states": STATES, "counts": numbers, "news": news}
     return console.renderer.page(request, Page("proposals_news.html", values), session)
 
 

@@ -1,23 +1,29 @@
 """One scan, from the verdict back to the message that brought it."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from contracts.topics import Kind, event_topic
 from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.models import Scan
 from trace_service.web.parameters import Boot, DeviceId, Sequence
 from trace_service.web.render import Page
 
 router = APIRouter()
 
 
+async def _scan(console: ConsoleOf, session: SessionOf, device: DeviceId, boot: Boot, seq: Sequence) -> Scan:
+    return await inquiries.scan(console.database, session.brand, (device, boot, seq))
+
+
 @router.get("/scans/{device}/{boot}/{seq}")
 async def scan(
-    request: Request, console: ConsoleOf, session: SessionOf, device: DeviceId, boot: Boot, seq: Sequence
+    request: Request, console: ConsoleOf, session: SessionOf, found: Annotated[Scan, Depends(_scan)]
 ) -> Response:
     """Show a scan as it landed and what was decided about it."""
-    found = await inquiries.scan(console.database, session.brand, (device, boot, seq))
     values = {"scan": found, "topic": event_topic(found.site, found.device, Kind.SCAN)}
     return console.renderer.page(request, Page("scan.html", values), session)

@@ -2,6 +2,7 @@
 import L from "leaflet";
 
 const element = document.getElementById("map");
+const MOST_LABELS = 3;
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 function colour(name) {
@@ -29,9 +30,9 @@ function withRole(collection, role) {
   return { type: "FeatureCollection", features: collection.features.filter((each) => each.properties.role === role) };
 }
 
-function label(layer, feature) {
+function label(layer, feature, className) {
   const name = element.dataset.language === "zh" ? feature.properties.name : feature.properties.name_en;
-  layer.bindTooltip(name, { permanent: true, direction: "top", className: "map-label", offset: [0, -4] });
+  layer.bindTooltip(name, { permanent: true, direction: "top", className, offset: [0, -4] });
 }
 
 function scanLayers(map, features, style) {
@@ -47,11 +48,18 @@ function scanLayers(map, features, style) {
 function draw(map, country, found) {
   const style = styles();
   L.geoJSON(country, { style: style.country, interactive: false }).addTo(map);
-  const territory = L.geoJSON(withRole(found, "territory"), { style: style.territory, interactive: false }).addTo(map);
+  const allowed = withRole(found, "territory");
+  const territory = L.geoJSON(allowed, {
+    style: style.territory,
+    interactive: false,
+    onEachFeature: (feature, layer) => {
+      if (allowed.features.length <= MOST_LABELS) label(layer, feature, "map-label map-label-calm");
+    },
+  }).addTo(map);
   const destination = L.geoJSON(withRole(found, "destination"), {
     style: style.destination,
     interactive: false,
-    onEachFeature: (feature, layer) => label(layer, feature),
+    onEachFeature: (feature, layer) => label(layer, feature, "map-label"),
   }).addTo(map);
   const scans = scanLayers(map, withRole(found, "scan").features, style);
   if (territory.getLayers().length && destination.getLayers().length) {
