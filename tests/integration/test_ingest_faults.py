@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -41,6 +42,7 @@ def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     server.start()
     yield server
     server.stop()
+    shutil.rmtree(server.home)
 
 
 def numbered_messages() -> list[tuple[int, list[bytes]]]:

@@ -18,7 +18,7 @@ def test_every_setting_is_documented(name: str) -> None:
 @pytest.mark.parametrize("family", list(Metrics().registry.collect()), ids=lambda family: family.name)
 def test_every_metric_is_documented(family: object) -> None:
     name = getattr(family, "name", "")
-    assert f"`{name}" in PAGE
+    assert f"`{name}`" in PAGE
 
 
 def test_every_command_is_documented() -> None:
