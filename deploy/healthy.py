@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """A container's health check: `healthy.py URL [LINE]` succeeds if URL answers 200 and, if given, holds this line."""
 
 import sys

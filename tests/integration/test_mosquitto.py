@@ -12,6 +12,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
+import yaml
 from conftest import TestDatabase
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr
@@ -154,6 +155,25 @@ def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def test_the_operators_script_makes_what_the_compose_file_mounts_and_never_again(mosquitto: Mosquitto) -> None:
+    compose = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text("utf-8"))
+    always = {name for service in compose["services"].values() if "profiles" not in service
+              for name in service.get("secrets", [])}  # fmt: skip
+    made = {path.name: path.read_text("ascii") for path in mosquitto.secrets.iterdir() if path.is_file()}
+    assert always <= made.keys()
+    assert [name for name in always if not made[name].strip()] == []
+    passwords = [made[name] for name in always if name.endswith("password")]
+    assert len(set(passwords)) == len(passwords) == 4
+    assert made["database_owner_password"].strip() in made["trace_owner_url"]
+    assert {oct(path.stat().st_mode)[-2:] for path in mosquitto.secrets.iterdir() if path.suffix != ".pem"} == {"00"}
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "CODEFENCE_SECRETS": str(mosquitto.secrets)}
+    again = subprocess.run(
+        [str(DEPLOY / "make-secrets"), "localhost"], env=environment, capture_output=True, check=False
+    )
+    assert again.returncode == 1
+    assert b"nothing was changed" in again.stderr
 
 
 def test_a_device_is_heard_on_its_own_topics_alone(connect: Connect) -> None:

@@ -1,6 +1,7 @@
 """The schema and ingest on a real TimescaleDB: the same migrations, grants and writer as on plain PostgreSQL."""
 
 import secrets
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -183,6 +184,31 @@ def test_neither_role_can_rewrite_what_was_received(migrated: Migrated, role: st
     with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(getattr(migrated, role)) as connection:
         connection.execute(statement)
     assert _query(migrated.trace, "SELECT code FROM landing.scan") == [("genuine",)]
+
+
+def test_a_dump_restored_as_documented_has_everything_and_takes_more(migrated: Migrated, server: Database) -> None:
+    boot, now = secrets.token_hex(16), _now()
+    _write(migrated.ingest, _message(boot, 1, *[_scan(f"day-{day}", now - day * _DAY_MS) for day in range(3)]))
+    dump = subprocess.run(
+        timescale_root.program("pg_dump", "--format=custom", migrated.owner), capture_output=True, check=True
+    ).stdout
+    name = f"restored_{secrets.token_hex(6)}"
+    create_database(server.dsn(), name)
+    fresh = server.dsn(name)
+    with psycopg.connect(fresh, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        connection.execute("SELECT timescaledb_pre_restore()")
+    subprocess.run(timescale_root.program("pg_restore", "--dbname", fresh), input=dump, capture_output=True, check=True)
+    with psycopg.connect(fresh, autocommit=True) as connection:
+        connection.execute("SELECT timescaledb_post_restore()")
+    assert migrate(fresh, _ROLES) == []
+    ingest = Database(server.host, server.port, "codefence_ingest", _ROLES.ingest).dsn(name)
+    again = _write(ingest, _message(boot, 1, _scan("day-0", now)), _message(boot, 4, _scan("new", now)))
+    assert (again.committed, again.duplicates) == (1, 1)
+    stored = _query(fresh, "SELECT code FROM landing.scan ORDER BY seq")
+    assert stored == [("day-0",), ("day-1",), ("day-2",), ("new",)]
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def test_chunks_grant_no_more_than_their_table(migrated: Migrated) -> None:

@@ -77,6 +77,11 @@ def timescale(folder: Path, progress: Callable[[str], None]) -> Iterator[Databas
         shutil.rmtree(_inside(root, data), ignore_errors=True)
 
 
+def program(name: str, *arguments: str) -> list[str]:
+    """Return the command line of one of PostgreSQL's programs in the folder, which must be there."""
+    return _as_postgres(_root(), name, *arguments)
+
+
 def _root() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "codefence" / f"{_SUITE}-{_PACKAGE}"
