@@ -41,6 +41,19 @@ def test_an_item_sold_at_home_is_inside_and_elsewhere_outside(market: Market) ->
     assert 1_200_000 < distance < 1_500_000
 
 
+def test_a_normal_flow_is_decided_once_and_never_again(market: Market) -> None:
+    case = market.cases_to("D-CHENGDU")[0]
+    for step in (
+        market.pack(case),
+        [market.ship(case, "D-CHENGDU", 5)],
+        [market.consumer(case["items"][0], "chengdu")],
+    ):
+        market.land(*step)
+        market.drain()
+    assert market.rows("SELECT count(*) FROM trace.verdict_superseded") == [(0,)]
+    assert market.rows("SELECT DISTINCT dealer FROM trace.verdict WHERE activity <> 'pack'") == [("D-CHENGDU",)]
+
+
 def test_many_cases_in_one_foreign_city_raise_one_alert_with_every_scan_as_evidence(market: Market) -> None:
     cases = market.cases_to("D-CHENGDU")[:12]
     for case in cases:
