@@ -1,7 +1,7 @@
 """Take pictures of a running console: the four of the README, or every page in every form for a critical eye.
 
-    python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password docs/images
-    python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password some/folder --all
+python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password docs/images
+python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password some/folder --all
 """
 
 import argparse

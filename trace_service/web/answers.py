@@ -103,7 +103,9 @@ def answer(request: Request, error: WebError) -> Response:
 
 
 def _to_log_in(request: Request) -> Response:
-    if "hx-request" in request.headers:
+    if request.url.path == "/events":  # the page's script understands a refused stream, not an empty one
         return Response(status_code=NotSignedInError.status, headers={"HX-Redirect": "/login"})
+    if "hx-request" in request.headers:
+        return Response(status_code=204, headers={"HX-Redirect": "/login"})
     wanted = request.url.path if request.method == "GET" else "/"
     return RedirectResponse(f"/login?next={quote(wanted, safe='')}", 303)

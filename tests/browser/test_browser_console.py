@@ -1,0 +1,252 @@
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import TestDatabase
+from console_world import CITY, LOGIN, PASSWORD, Site, add_alert, fresh_cases, make_world, running
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from screenshots import ARGUMENTS, CHROMIUM
+
+from trace_service.store.connection import connect
+
+pytestmark = pytest.mark.browser
+PHONE = {"width": 390, "height": 844}
+OpenPage = Callable[..., Page]
+
+
+@dataclass
+class Watch:
+    """What went wrong in a browser, and what it asked of other hosts."""
+
+    complaints: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium fonts-noto-cjk")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(database: TestDatabase) -> Iterator[Site]:
+    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
+        yield site
+
+
+@pytest.fixture
+def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Open a signed-in page; a complaint of the browser or a request to another host fails the test."""
+    watch = Watch()
+    contexts = []
+
+    def open_one(path: str = "/", **options: object) -> Page:
+        options = {
+            "locale": "zh-CN",
+            "timezone_id": "Asia/Shanghai",
+            "viewport": {"width": 1280, "height": 800},
+        } | options
+        context = chromium.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: watch.complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: watch.complaints.append(str(error)))
+        page.on("request", lambda request: None if _own(request.url, site) else watch.outside.append(request.url))
+        page.goto(f"{site.url}/login?next={path}")
+        page.locator("input[name=login]").fill(LOGIN)
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("main button").click()
+        page.wait_for_url(site.url + path)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    # A policy violation is a console error as well.
+    assert watch.complaints == []
+    assert watch.outside == []
+
+
+def _own(url: str, site: Site) -> bool:
+    return url.startswith((site.url, "data:"))
+
+
+def add_live(site: Site, city: str) -> None:
+    cases = fresh_cases(site.world, 5)
+    with connect(site.world.owner_dsn, "browser test") as connection, connection.transaction():
+        add_alert(connection, cases, city)
+        connection.execute("""SELECT pg_notify('console', '{"kind": "alert", "brand": "qingyuan"}')""")
+
+
+def reload_until_live(page: Page, part: str) -> None:
+    """Load the page anew and wait until, once connected, it looked for news by itself."""
+    with page.expect_response(lambda answer: part in answer.url and "hx-request" in answer.request.headers):
+        page.reload()
+
+
+def test_from_the_queue_to_the_reason_the_map_and_the_message(open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("a.open").click()
+    expect(page.locator("h1")).to_have_text("成都蜀清商贸的货出现在杭州市")
+    expect(page.locator("main")).to_contain_text("正常流通预计只会有 0.31 箱")
+    page.locator("#map[data-drawn=true]").wait_for()
+    expect(page.locator("#map canvas")).to_have_count(1)
+    picture = Image.open(io.BytesIO(page.locator("#map").screenshot())).convert("RGB")
+    colours = picture.getcolors(maxcolors=10**6)
+    assert colours is not None
+    assert len(colours) > 20
+    # Territory and city of discovery are both in sight.
+    assert any(red > 150 and green < 90 and blue < 90 for _, (red, green, blue) in colours)
+    assert any(red < 60 and 70 < green < 130 and blue > 90 for _, (red, green, blue) in colours)
+    page.locator("table.scans a").first.click()
+    expect(page.locator("main")).to_contain_text("v1/market/p13/gateway-market/scan")
+
+
+def test_closing_needs_an_outcome_and_keeps_it(open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("a.open").click()
+    page.get_by_role("button", name="开始处理").click()
+    expect(page.locator(".chip-acknowledged")).to_be_visible()
+    page.get_by_role("button", name="关闭预警").click()
+    expect(page.locator(".chip-acknowledged")).to_be_visible()
+    page.get_by_text("确认窜货").click()
+    page.get_by_role("button", name="关闭预警").click()
+    expect(page.locator(".chip-closed")).to_be_visible()
+    expect(page.locator("aside")).to_contain_text("确认窜货")
+
+
+def test_a_new_alert_arrives_without_reload_and_without_moving_the_rows(open_page: OpenPage, site: Site) -> None:
+    page = open_page()
+    page.evaluate("() => { document.body.dataset.same = 'page' }")
+    before = page.locator("tr.row").bounding_box()
+    add_live(site, "320100")
+    bar = page.locator("a.news")
+    expect(bar).to_contain_text("1 条新内容")
+    expect(page.locator("tr.row")).to_have_count(1)
+    expect(page.locator("#count-open")).to_have_text("2")
+    bar.click()
+    expect(page.locator("tr.row")).to_have_count(2)
+    expect(page.locator("a.news")).to_have_count(0)
+    expect(page.locator("tr.row").last).to_contain_text("杭州市")
+    assert page.locator("body").get_attribute("data-same") == "page"
+    assert before is not None
+
+
+def test_an_empty_queue_fills_itself(open_page: OpenPage, site: Site) -> None:
+    with psycopg.connect(site.world.owner_dsn) as connection:
+        connection.execute("UPDATE trace.alert SET state = 'closed', outcome = 'unresolved'")
+    page = open_page()
+    expect(page.locator("main")).to_contain_text("没有待处理的预警")
+    # The page is connected once it has asked again by itself.
+    with page.expect_response(lambda answer: answer.url.endswith("/?state=open")):
+        add_live(site, CITY)
+    expect(page.locator("a.open")).to_be_visible()
+
+
+def test_stock_follows_the_shelf(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/stock")
+    row = page.locator("table.stock tbody tr").first
+    expect(row.locator("strong")).to_have_text("9")
+    reload_until_live(page, "/stock")
+    with psycopg.connect(site.world.owner_dsn) as connection:
+        connection.execute("UPDATE trace.stock SET sensed = 47 WHERE sensed = 9")
+        connection.execute("""SELECT pg_notify('console', '{"kind": "stock", "brand": "qingyuan"}')""")
+    expect(row.locator("strong")).to_have_text("47")
+    expect(row.locator("svg.meter")).to_have_class("meter")
+
+
+def test_a_proposal_is_approved_in_place(open_page: OpenPage) -> None:
+    page = open_page("/proposals")
+    page.evaluate("() => { document.body.dataset.same = 'page' }")
+    page.get_by_role("button", name="批准").click()
+    expect(page.locator(".proposal .chip-approved")).to_be_visible()
+    assert page.locator("body").get_attribute("data-same") == "page"
+
+
+def test_the_language_switch_changes_the_page_and_stays(open_page: OpenPage) -> None:
+    page = open_page("/stock")
+    page.get_by_role("link", name="English").click()
+    expect(page.locator("h1")).to_have_text("Stock")
+    page.get_by_role("link", name="Alerts").click()
+    expect(page.locator("th[scope=row]").first).to_contain_text("found in Hangzhou")
+
+
+def test_the_keyboard_walks_opens_and_explains(open_page: OpenPage, site: Site) -> None:
+    add_live(site, "320100")
+    page = open_page()
+    page.keyboard.press("?")
+    expect(page.locator("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator("a.open").first).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator("a.open").last).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("杭州市")
+    page.keyboard.press("u")
+    expect(page.locator("tr.row")).to_have_count(2)
+
+
+def test_a_page_whose_session_ended_leads_to_the_log_in_by_itself(open_page: OpenPage, site: Site) -> None:
+    page = open_page()
+    reload_until_live(page, "/alerts/news")
+    with psycopg.connect(site.world.owner_dsn) as connection:
+        connection.execute("DELETE FROM trace.session")
+        connection.execute("""SELECT pg_notify('console', '{"kind": "alert", "brand": "qingyuan"}')""")
+    expect(page.locator("input[name=login]")).to_be_visible()
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en-GB"])
+def test_nothing_scrolls_sideways_on_a_phone(open_page: OpenPage, site: Site, language: str) -> None:
+    page = open_page("/", viewport=PHONE, locale=language)
+    for path in ("/", f"/alerts/{site.world.alert}", "/stock", "/proposals", "/devices", "/login", "/?state=closed"):
+        page.goto(site.url + path)
+        for journey in page.locator("details.journey").all()[:1]:
+            journey.locator("summary").click()
+        width = page.evaluate("() => document.documentElement.scrollWidth")
+        assert width <= PHONE["width"], path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_background(open_page: OpenPage, site: Site, scheme: str) -> None:
+    page = open_page("/", color_scheme=scheme)
+    for path in ("/", f"/alerts/{site.world.alert}", "/stock", "/proposals", "/devices", "/login"):
+        page.goto(site.url + path)
+        assert page.evaluate(FAINT_TEXT) == [], path
+
+
+FAINT_TEXT = """() => {
+  const channel = (value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  const parse = (text) => {
+    const found = text.match(/[\\d.]+/g).map(Number);
+    return [...found.slice(0, 3), found[3] ?? 1];
+  };
+  const light = ([r, g, b]) => 0.2126 * channel(r / 255) + 0.7152 * channel(g / 255) + 0.0722 * channel(b / 255);
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = parse(getComputedStyle(each).backgroundColor);
+      if (colour[3] === 1) return colour;
+    }
+    return [255, 255, 255, 1];
+  };
+  const faint = [];
+  for (const element of document.querySelectorAll("body *")) {
+    if (element.closest("#map, dialog, [hidden]")) continue;
+    const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+    if (!text || !element.getClientRects().length) continue;
+    const [one, two] = [light(parse(getComputedStyle(element).color)), light(behind(element))].sort((a, b) => b - a);
+    const contrast = (one + 0.05) / (two + 0.05);
+    if (contrast < 4.5) faint.push(`${text.slice(0, 30)}: ${contrast.toFixed(2)}`);
+  }
+  return faint;
+}"""
