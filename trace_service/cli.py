@@ -104,7 +104,15 @@ def web() -> None:
 
     from trace_service.app import create_app  # noqa: PLC0415  likewise
 
-    uvicorn.run(create_app(settings), host=settings.http_host, port=settings.http_port, log_config=None)
+    # Open pages hold a stream each: without a limit, one browser would keep the service from stopping.
+    uvicorn.run(
+        create_app(settings),
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
 
 
 @trace.group()
