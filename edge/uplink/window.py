@@ -17,7 +17,8 @@ MESSAGE_BYTES: Final = 128 * 1024
 @dataclass(slots=True)
 class _Flight:
     row: Row
-    message: int
+    message: int | None
+    """The message that carries it on this connection; None if it was sent only on an earlier one."""
     attempts: int
     due: float
     taken: bool = False
@@ -68,11 +69,14 @@ class Window:
 
     def stuck(self, now: float) -> bool:
         """Whether the broker has not even confirmed an overdue message, so that only a new connection helps."""
-        return any(flight.due <= now and not flight.taken for flight in self._flights.values())
+        return any(
+            flight.due <= now and not flight.taken and flight.message is not None for flight in self._flights.values()
+        )
 
     def disconnected(self, now: float) -> None:
         """Note that what the broker has not confirmed must be sent on the next connection."""
         for flight in self._flights.values():
+            flight.message = None
             if not flight.taken:
                 flight.due = now
 

@@ -63,6 +63,16 @@ def test_a_broker_that_confirms_nothing_for_30_s_counts_as_stuck() -> None:
     assert not window.stuck(30)
 
 
+def test_what_an_earlier_connection_left_unconfirmed_is_sent_again_rather_than_held_against_the_next() -> None:
+    window = Window()
+    window.launched(rows(2), 1, now=0)
+    window.disconnected(3)
+    assert not window.stuck(3)
+    assert window.due(3) == rows(2)
+    window.launched(rows(2), 1, now=3)
+    assert window.stuck(500)
+
+
 def test_a_backlog_travels_in_messages_of_50_consecutive_events_of_a_kind() -> None:
     backlog = [
         *rows(120),
