@@ -35,8 +35,8 @@ class Shot(NamedTuple):
 
 README = [
     Shot("alerts-zh", "/", "zh"),
-    Shot("alert-zh", "alert", "zh"),
-    Shot("alert-en", "alert", "en"),
+    Shot("alert-zh", "alert", "zh", height=1180),
+    Shot("alert-en", "alert", "en", height=1180),
     Shot("stock-en", "/stock", "en"),
 ]
 PAGES = {
