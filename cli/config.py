@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from typing import Final
 
 import click
-from edge.settings import ShelfSettings, StationSettings
 from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from edge.settings import ShelfSettings, StationSettings
 from ingest.settings import IngestSettings
 from trace_service.settings import TraceSettings
 
@@ -20,15 +21,17 @@ def config() -> None:
     """Show settings."""
 
 
-@config.command()
+_EXAMPLES: Final = """\b
+Examples:
+  codefence config show
+  TRACE_HTTP_PORT=9000 codefence config show --json
+"""
+
+
+@config.command(epilog=_EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(*, as_json: bool) -> None:
-    r"""Show every setting's environment variable, value (secrets redacted) and meaning.
-
-    \b
-    Example:
-      TRACE_HTTP_PORT=9000 codefence config show
-    """
+    """Show every setting's environment variable, value (secrets redacted) and meaning."""
     rows = {name: (value, meaning) for class_ in CLASSES for name, value, meaning in _rows(class_)}
     if as_json:
         click.echo(json.dumps({name: {"value": value, "meaning": meaning} for name, (value, meaning) in rows.items()}))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 import psycopg
@@ -17,7 +18,14 @@ def device() -> None:
     """Register one's own devices with a running `codefence up`."""
 
 
-@device.command()
+_EXAMPLES: Final = """\b
+Examples:
+  codefence device add my-scanner --site dc-east --kind station
+  codefence device add my-shelf --site S-CHENGDU-01 --kind shelf --json
+"""
+
+
+@device.command(epilog=_EXAMPLES)
 @click.argument("name")
 @click.option("--site", required=True, help="Id of the site where it stands; an unknown one lists those that exist.")
 @click.option("--kind", required=True, type=click.Choice(["station", "shelf", "gateway"]), help="What it is.")
@@ -25,12 +33,7 @@ def device() -> None:
               help="Folder of the running `codefence up`.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def add(*, name: str, site: str, kind: str, var: Path, as_json: bool) -> None:
-    r"""Register a device and print what it needs to connect; the broker knows it within five seconds.
-
-    \b
-    Example:
-      codefence device add my-scanner --site dc-east --kind station
-    """
+    """Register a device and print what it needs to connect; the broker knows it within five seconds."""
     try:
         installation = running_installation(var)
         _register(installation.owner_dsn, name, site, kind)

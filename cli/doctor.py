@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
@@ -37,19 +37,25 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-@click.command()
+_EXAMPLES: Final = """\b
+Examples:
+  codefence doctor
+  codefence doctor --json
+
+\b
+Exit codes:
+  0  all is well, or only optional parts are absent
+  1  something needed is missing
+"""
+
+
+@click.command(epilog=_EXAMPLES)
 @click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder that `codefence up` would use.")  # fmt: skip
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Port of the console.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a finding.")
 def doctor(*, var: Path, port: int, as_json: bool) -> None:
-    r"""Check this machine and print remedies; exit code 1 when something needed is missing.
-
-    \b
-    Examples:
-      codefence doctor
-      codefence doctor --json
-    """
+    """Check this machine and print remedies."""
     findings = [_python(), _database(), _broker(), *map(_package, _PACKAGES), _disk(var), _port(port), _terminals()]
     findings += [_zbar(), _browser()]
     for finding in findings:

@@ -3,7 +3,7 @@
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
@@ -62,14 +62,19 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_EXAMPLES: Final = """\b
+Examples:
+  codefence up                     the whole system, with a simulated market
+  codefence scan label.jpg --json  read the codes in a photo
+  codefence doctor                 what is missing on this machine
+"""
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=_EXAMPLES,
+)
 @click.version_option(importlib.metadata.version("codefence"), prog_name="codefence")
 def main() -> None:
-    r"""Codefence (码界): one code per item, and a watch on where it goes.
-
-    \b
-    Examples:
-      codefence up                     the whole system, with a simulated market
-      codefence scan label.jpg --json  read the codes in a photo
-      codefence doctor                 what is missing on this machine
-    """
+    """Codefence (码界): one code per item, and a watch on where it goes."""

@@ -2,24 +2,26 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 import click
-from trace_service.web.build_assets import ensure_assets
 
 from cli.installation import codefence
+from trace_service.web.build_assets import ensure_assets
+
+_EXAMPLES: Final = """\b
+Examples:
+  codefence test
+  codefence test tests/unit -k serial
+"""
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True}, epilog=_EXAMPLES)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    r"""Run every test; ARGUMENTS go to pytest.
+    """Run every test; ARGUMENTS go to pytest.
 
-    \b
-    Examples:
-      codefence test
-      codefence test tests/unit -k serial
-
-    What needs a part that only root can install (a browser, libzbar) is skipped, one line each.
+    What needs a part that only root can install (a browser, libzbar, a container) is skipped, one line each.
     """
     root = Path(__file__).parents[1]
     if not (root / "tests").is_dir():

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
 import psycopg
@@ -25,23 +26,27 @@ from trace_service.web.build_assets import ensure_assets
 _REGISTRY_SECONDS = 2.0
 
 
-@click.command()
+_EXAMPLES: Final = """\b
+Examples:
+  codefence up                 everything, with one dealer who diverts goods
+  codefence up --no-attack     honest traffic only: no alert may come
+  codefence up --no-sim        for your own devices (see docs/operations.md)
+
+\b
+Exit codes:
+  0  stopped cleanly, by Ctrl-C or SIGTERM
+  1  something could not be started; the message says what and what to do
+"""
+
+
+@click.command(epilog=_EXAMPLES)
 @click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder that keeps all data, secrets and logs; a later `up` resumes from it.")  # fmt: skip
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Port of the console.")
 @click.option("--sim/--no-sim", default=True, show_default=True, help="Emulate stations, shelves and a market.")
 @click.option("--attack/--no-attack", default=True, show_default=True, help="Let one simulated dealer divert goods.")
 def up(*, var: Path, port: int, sim: bool, attack: bool) -> None:
-    r"""Start database, broker, ingest, trace service and a simulated market.
-
-    \b
-    Examples:
-      codefence up                 everything, with one dealer who diverts goods
-      codefence up --no-attack     honest traffic only: no alert may come
-      codefence up --no-sim        for your own devices (see docs/edge.md)
-
-    Ctrl-C stops everything cleanly. Exit codes: 0 after a clean stop, 1 when something could not be started.
-    """
+    """Start database, broker, ingest, trace service and a simulated market; Ctrl-C stops them all."""
     try:
         ensure_assets(_say)
         with Supervisor(var) as supervisor:

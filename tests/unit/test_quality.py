@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from cli.config import CLASSES
 from cli.main import COMMANDS, main
@@ -85,6 +86,16 @@ def test_every_command_is_documented_with_an_example() -> None:
     assert len(commands) > len(COMMANDS)
     missing = [command for command in commands if command not in DOCS]
     assert missing == []
+
+
+def test_every_command_shows_an_example_of_itself() -> None:
+    lacking = []
+    for command in _commands():
+        answer = CliRunner().invoke(main, [*command.split()[1:], "--help"], prog_name="codefence")
+        _, _, after_usage = answer.output.partition("\n")
+        if command not in after_usage:
+            lacking.append(command)
+    assert lacking == []
 
 
 def test_every_setting_is_documented() -> None:
