@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import click
 import structlog
@@ -16,6 +16,16 @@ from firmware_sim.shelves.controller import Trouble
 from firmware_sim.shelves.shop import Shop
 from firmware_sim.world import load_world
 
+_SHELVES_HELP: Final = """\b
+Examples:
+  codefence simulate shelves --world market.json --links /run/shelves
+  codefence simulate shelves --world market.json --links /run/shelves --fault shelf-02=silence
+"""
+_MARKET_HELP: Final = """\b
+Example:
+  codefence simulate market --world market.json --stations stations --broker-port 1883 \\
+    --password-file gateway-password --no-attack
+"""
 _WORLD = click.option(
     "--world",
     "world_file",
@@ -43,7 +53,7 @@ def simulate() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-@simulate.command()
+@simulate.command(epilog=_SHELVES_HELP)
 @_WORLD
 @_SEED
 @click.option("--links", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the lines.")
@@ -56,7 +66,7 @@ def shelves(world_file: Path, seed: int, links: Path, state: Path | None, faults
     asyncio.run(_until_stopped(shop, links))
 
 
-@simulate.command()
+@simulate.command(epilog=_MARKET_HELP)
 @_WORLD
 @_SEED
 @click.option("--stations", required=True, type=click.Path(path_type=Path, file_okay=False), help="Stations' folders.")

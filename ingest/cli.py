@@ -25,6 +25,10 @@ from ingest.worker import Worker
 from ingest.writer import connect
 
 _RUN_HELP: Final = """\b
+Example:
+  INGEST_METRICS_PORT=9101 codefence ingest run
+
+\b
 Exit codes:
   0  stopped by SIGTERM or SIGINT, everything received is committed or still with the broker
   2  a setting is missing or wrong
@@ -79,7 +83,7 @@ def dead_letters_group() -> None:
     """Look at messages that could not be stored, and put them through again."""
 
 
-@dead_letters_group.command("list")
+@dead_letters_group.command("list", epilog=_LETTERS_HELP)
 @click.option("--all", "replayed", is_flag=True, help="Those already replayed, too.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="The newest so many.")
 @_json_flag
@@ -93,7 +97,7 @@ def list_letters(*, replayed: bool, limit: int, as_json: bool) -> None:
         click.echo("no dead letters")
 
 
-@dead_letters_group.command()
+@dead_letters_group.command(epilog=_LETTERS_HELP)
 @click.argument("number", type=int)
 @_json_flag
 def show(number: int, *, as_json: bool) -> None:
@@ -108,7 +112,7 @@ def show(number: int, *, as_json: bool) -> None:
     click.echo(_visible(letter.payload.decode("utf-8", "backslashreplace")))
 
 
-@dead_letters_group.command()
+@dead_letters_group.command(epilog=_LETTERS_HELP)
 @click.argument("number", type=int)
 @click.option(
     "--mended",

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec
+from typing import Final, ParamSpec
 
 import click
 import msgspec
@@ -25,7 +25,18 @@ from trace_service.store.connection import connect
 from trace_service.worker import Worker
 
 _P = ParamSpec("_P")
+_EXAMPLES: Final = {
+    "migrate": "codefence trace migrate",
+    "demo": "codefence trace demo --out market.json --password-file demo-password",
+    "worker": "codefence trace worker",
+    "web": "TRACE_HTTP_PORT=9000 codefence trace web",
+    "account add": "codefence trace account add li.wei --brand qingyuan --role compliance < password",
+}
 _DEMO_PROFILE = {"brand": "qingyuan", "name": "演示 Demo", "role": "compliance", "language": "zh"}
+
+
+def _example(command: str) -> str:
+    return f"\b\nExample:\n  {_EXAMPLES[command]}"
 
 
 @click.group()
@@ -48,7 +59,7 @@ def _reported(command: Callable[_P, None]) -> Callable[_P, None]:
     return wrapper
 
 
-@trace.command()
+@trace.command(epilog=_example("migrate"))
 @_reported
 def migrate() -> None:
     """Bring the database to the present schema and give both roles their passwords; run it again at will."""
@@ -63,7 +74,7 @@ def migrate() -> None:
     click.echo("\n".join(applied) if applied else "up to date", err=True)
 
 
-@trace.command()
+@trace.command(epilog=_example("demo"))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The print job, JSON.")
 @click.option(
     "--password-file", type=click.Path(exists=True, path_type=Path), help="Holds the password of the account 'demo'."
@@ -80,7 +91,7 @@ def demo(out: Path, password_file: Path | None) -> None:
     click.echo(f"{job['run']}: {len(job['cases'])} cases for {len(job['orders'])} orders in {out}", err=True)
 
 
-@trace.command()
+@trace.command(epilog=_example("worker"))
 @_reported
 def worker() -> None:
     """Decide about scans and stock as they arrive; start several to share the load. SIGTERM ends it cleanly."""
@@ -94,7 +105,7 @@ def worker() -> None:
     Worker(settings.database_url.get_secret_value(), KeyWrapper(settings.key_encryption_key), atoms, stop).run()
 
 
-@trace.command()
+@trace.command(epilog=_example("web"))
 @_reported
 def web() -> None:
     """Serve the console."""
@@ -120,7 +131,7 @@ def account() -> None:
     """Manage who may log in to the console."""
 
 
-@account.command()
+@account.command(epilog=_example("account add"))
 @click.argument("login")
 @click.option("--brand", required=True, help="The brand whose data the account sees.")
 @click.option("--name", default="", help="Shown in the console; the login by default.")
