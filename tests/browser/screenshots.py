@@ -34,7 +34,7 @@ class Shot(NamedTuple):
 
 
 README = [
-    Shot("alerts-zh", "/", "zh"),
+    Shot("alerts-zh", "/", "zh", height=480),
     Shot("alert-zh", "alert", "zh", height=1180),
     Shot("alert-en", "alert", "en", height=1180),
     Shot("stock-en", "/stock", "en"),

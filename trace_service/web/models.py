@@ -126,7 +126,10 @@ class Territory(Model):
 
 
 class Stock(Model):
-    """Stock of one product at one site; quantities in items, `daily_demand` in items a day."""
+    """Stock of one product at one site; quantities in items, `daily_demand` in items a day.
+
+    `ledger` means something only where goods were `counted` in.
+    """
 
     site: str
     site_name_zh: str
@@ -138,6 +141,7 @@ class Stock(Model):
     sensed_at: datetime | None
     confidence: float | None
     ledger: int
+    counted: bool
     in_transit: int
     daily_demand: float
     reorder: int

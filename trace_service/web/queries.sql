@@ -65,13 +65,14 @@ WHERE alert_evidence.alert = %(id)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
 
 -- name: custody
+-- The units come from the brand's own evidence; an early event about one of them may not know its brand yet.
 SELECT event.unit, event.biz_step, event.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,
     event.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
     event.shipment, event.parent, event.occurred_at, event.device, event.boot, event.seq
 FROM trace.custody_event AS event
 JOIN trace.site ON site.id = event.site
 LEFT JOIN trace.dealer ON dealer.id = event.dealer
-WHERE event.brand = %(brand)s AND event.unit = ANY(%(units)s)
+WHERE event.unit = ANY(%(units)s) AND (event.brand = %(brand)s OR event.brand IS NULL)
 ORDER BY event.occurred_at, event.id;
 
 -- name: territory
@@ -96,9 +97,12 @@ WHERE id = %(id)s AND brand = %(brand)s AND state <> 'closed'
 RETURNING id;
 
 -- name: stock
+-- What was approved within the lead time counts as on its way, as it does for the next proposal.
 SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
     product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.sensed, stock.sensed_at,
-    stock.confidence, stock.ledger, stock.in_transit, stock.daily_demand, stock.reorder, stock.maximum,
+    stock.confidence, stock.ledger, stock.ledger <> 0 OR EXISTS (
+        SELECT FROM trace.custody_event AS event WHERE event.site = stock.site AND event.biz_step = 'receiving'
+    ) AS counted, stock.in_transit + approved.quantity AS in_transit, stock.daily_demand, stock.reorder, stock.maximum,
     stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults
 FROM trace.stock
 JOIN trace.site ON site.id = stock.site
@@ -108,6 +112,12 @@ LEFT JOIN LATERAL (
     FROM trace.shelf_channel AS channel
     WHERE channel.site = stock.site AND channel.gtin = stock.gtin
 ) AS shelf ON true
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(proposal.quantity), 0)::integer AS quantity
+    FROM trace.proposal
+    WHERE proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'approved'
+        AND proposal.decided_at > now() - interval '5 days'
+) AS approved ON true
 WHERE stock.brand = %(brand)s
 ORDER BY stock.site, stock.gtin;
 
