@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.decode import readers
 from edge.decode.code import Code, overlap, same_place
-from edge.decode.images import Gray
+from edge.decode.images import LARGEST_SIDE, Gray
 
 ENOUGH_READS: Final = 2
 # Above this the upscaled copies cost more memory than a station has, and modules are large enough without.
@@ -65,7 +65,7 @@ def read_codes(image: Gray, *, expected: int = 1) -> tuple[Code, ...]:
     symbols: list[list[Code]] = []
     accepted: tuple[Code, ...] = ()
     for stage in STAGES:
-        if stage.scale > 1 and image.size > _LARGEST_UPSCALED_PIXELS:
+        if stage.scale > 1 and not _may_grow(image, stage.scale):
             continue
         for code in _run(stage, image):
             _file(code, symbols)
@@ -74,6 +74,10 @@ def read_codes(image: Gray, *, expected: int = 1) -> tuple[Code, ...]:
         if len(accepted) >= expected and len(certain) == len(symbols):
             break
     return accepted
+
+
+def _may_grow(image: Gray, scale: int) -> bool:
+    return image.size <= _LARGEST_UPSCALED_PIXELS and max(image.shape) * scale <= LARGEST_SIDE
 
 
 def _run(stage: Stage, image: Gray) -> list[Code]:

@@ -17,6 +17,8 @@ Gray = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
 SUFFIXES: Final = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 LARGEST_PIXELS: Final = 100_000_000
+# The reading library's own limit.
+LARGEST_SIDE: Final = 65_535
 LARGEST_BYTES: Final = 256 * 2**20
 # What Pillow's decoders raise on damaged files, as seen by feeding them damaged files.
 _DAMAGE: Final = (
@@ -61,7 +63,7 @@ def load_image(content: bytes) -> Gray:
             _check_size(*picture.size)
             picture.draft("L", None)
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
+            gray = _gray(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as error:
         raise ImageError(
             "this is no picture in a known format", advice="Use PNG, JPEG, WebP, BMP, TIFF or GIF."
@@ -70,7 +72,7 @@ def load_image(content: bytes) -> Gray:
         raise ImageError(
             f"the picture is damaged: {error}", advice="Copy or take it again; the file is cut short or altered."
         ) from error
-    return _gray(upright)
+    return gray
 
 
 def _check_file(status: os.stat_result) -> None:
@@ -88,6 +90,11 @@ def _check_size(width: int, height: int) -> None:
         raise ImageTooLargeError(
             f"{width:,} × {height:,} pixels are more than {LARGEST_PIXELS:,}",
             advice="Scale the picture down or crop it to the label.",
+        )
+    if max(width, height) > LARGEST_SIDE:
+        raise ImageTooLargeError(
+            f"a side of {max(width, height):,} pixels is longer than {LARGEST_SIDE:,}",
+            advice="Crop the picture to the label.",
         )
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import structlog
-import watchfiles
 
 from contracts.errors import ImageError, SourceError
 from edge.decode import load_image, read_codes
@@ -21,7 +20,7 @@ from edge.decode.images import SUFFIXES, read_bytes
 from edge.sources.source import Read, now_ms
 
 _log = structlog.get_logger(__name__)
-_DEBOUNCE_MS: Final = 100
+_POLL_SECONDS: Final = 0.1
 
 
 class _Stamp(NamedTuple):
@@ -57,21 +56,17 @@ class WatchedFolder:
         self._settle_seconds = settle_seconds
         self._patience_seconds = patience_seconds
         self._seen: dict[Path, _Sighting] = {}
+        self._is_away = False
 
     def reads(self, stop: threading.Event) -> Iterator[Read]:
-        """Yield one read a picture, oldest first; raises `SourceError` where the folder cannot be used."""
+        """Yield one read a picture, oldest first.
+
+        Raises `SourceError` where the folder cannot be used at the start; one that goes away later is waited for.
+        """
         self._prepare()
-        yield from self._sweep(stop)
-        looks = watchfiles.watch(
-            self._folder,
-            stop_event=stop,
-            recursive=False,
-            debounce=_DEBOUNCE_MS,
-            rust_timeout=max(int(self._settle_seconds * 500), 50),
-            yield_on_timeout=True,
-        )
-        for _ in looks:
+        while not stop.is_set():
             yield from self._sweep(stop)
+            stop.wait(_POLL_SECONDS)
 
     def _prepare(self) -> None:
         try:
@@ -94,7 +89,7 @@ class WatchedFolder:
     def _settled(self) -> list[tuple[Path, _Sighting]]:
         """Look at the folder and return the complete files that nobody works on yet, oldest first."""
         now = time.monotonic()
-        stamps = dict(_pictures(self._folder))
+        stamps = self._look()
         self._seen = {
             path: old if (old := self._seen.get(path)) and old.stamp == stamp else _Sighting(stamp, now)
             for path, stamp in stamps.items()
@@ -106,12 +101,29 @@ class WatchedFolder:
         ]
         return sorted(ripe, key=lambda pair: (pair[1].stamp.modified_ns, pair[0]))
 
+    def _look(self) -> dict[Path, _Stamp]:
+        """Return the pictures that are there; none while the folder is away, as a share is that went off line."""
+        try:
+            self._prepare()
+            stamps = dict(_pictures(self._folder))
+        except (SourceError, OSError) as error:
+            if not self._is_away:
+                advice = "Mount or create it again; the station waits for it."
+                _log.error("the folder is away", action="folder.away", reason=str(error), advice=advice)
+            self._is_away = True
+            return {}
+        if self._is_away:
+            _log.info("the folder is back", action="folder.back")
+        self._is_away = False
+        return stamps
+
     def _read(self, path: Path, sighting: _Sighting) -> Read | None:
         try:
             picture = read_bytes(path)
             codes = read_codes(load_image(picture), expected=self._expected)
         except ImageError as error:
             if time.monotonic() - sighting.since >= self._patience_seconds:
+                sighting.in_work = True
                 self._give_up(path, error)
             return None
         sighting.in_work = True
@@ -128,18 +140,24 @@ class WatchedFolder:
         try:
             if _stamp(path.stat()) == sighting.stamp:
                 path.rename(_free_name(self._folder / "done", path.name))
-        except FileNotFoundError:
-            _log.warning("someone else took the picture away", action="folder.vanished", file=path.name)
+        except OSError as error:
+            _complain(path, error)
 
     def _give_up(self, path: Path, error: ImageError) -> None:
-        target = _free_name(self._folder / "unreadable", path.name)
-        reason = f"{error.code}: {error.message}\n{error.advice}\n"
-        target.with_name(f"{target.name}.txt").write_text(reason, encoding="utf-8")
-        try:
-            path.rename(target)
-        except FileNotFoundError:
-            _log.warning("someone else took the picture away", action="folder.vanished", file=path.name)
+        """Set an unreadable picture aside, with the reason beside it."""
         _log.warning(error.message, action="folder.unreadable", file=path.name, code=error.code)
+        reason = f"{error.code}: {error.message}\n{error.advice}\n"
+        try:
+            target = path.rename(_free_name(self._folder / "unreadable", path.name))
+            target.with_name(f"{target.name}.txt").write_text(reason, encoding="utf-8")
+        except OSError as failure:
+            _complain(path, failure)
+
+
+def _complain(path: Path, error: OSError) -> None:
+    """Say that a picture could not be moved: it is not read again before it changes or the station restarts."""
+    advice = "Make room on the disk and let the station write to the folder; then move the picture yourself."
+    _log.error("a picture cannot be filed", action="folder.stuck", file=path.name, reason=str(error), advice=advice)
 
 
 def _pictures(folder: Path) -> Iterator[tuple[Path, _Stamp]]:
@@ -152,6 +170,9 @@ def _pictures(folder: Path) -> Iterator[tuple[Path, _Stamp]]:
                     yield Path(entry.path), _stamp(entry.stat())
             except FileNotFoundError:
                 continue
+            except OSError:
+                # A link that leads nowhere: reading it fails in the same way, and then it is set aside.
+                yield Path(entry.path), _stamp(entry.stat(follow_symlinks=False))
 
 
 def _stamp(status: os.stat_result) -> _Stamp:

@@ -1,5 +1,7 @@
 """A watched folder, picture lists and a video, with real files."""
 
+import os
+import shutil
 import threading
 import time
 from collections import deque
@@ -122,6 +124,51 @@ def test_equal_names_do_not_overwrite_each_other(tmp_path: Path, stop: threading
         (tmp_path / "shot.png").write_bytes(png(text))
         next(reads).done(accepted=True)
     assert sorted(path.name for path in (tmp_path / "done").iterdir()) == ["shot-1.png", "shot.png"]
+
+
+def test_a_name_in_another_encoding_is_read_too(tmp_path: Path, stop: threading.Event) -> None:
+    reads = watch(tmp_path).reads(stop)
+    threading.Timer(0.3, lambda: (tmp_path / os.fsdecode("照片.png".encode("gbk"))).write_bytes(png("GBK"))).start()
+    read = next(reads)
+    assert texts(read) == ["GBK"]
+    read.done(accepted=True)
+    assert len(list((tmp_path / "done").iterdir())) == 1
+
+
+def test_a_folder_that_goes_away_is_waited_for(tmp_path: Path, stop: threading.Event) -> None:
+    folder = tmp_path / "share"
+    folder.mkdir()
+    (folder / "1.png").write_bytes(png("BEFORE"))
+    reads = watch(folder).reads(stop)
+    held = next(reads)
+    shutil.rmtree(folder)
+    held.done(accepted=True)
+
+    def mount_again() -> None:
+        folder.mkdir()
+        (folder / "2.png").write_bytes(png("AFTER"))
+
+    threading.Timer(0.5, mount_again).start()
+    read = next(reads)
+    assert texts(read) == ["AFTER"]
+    read.done(accepted=True)
+    assert (folder / "done" / "2.png").exists()
+
+
+def test_a_file_that_cannot_even_be_set_aside_does_not_hold_up_the_next(
+    tmp_path: Path, stop: threading.Event, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / f"{'x' * 248}.png").write_bytes(b"no picture")
+    (tmp_path / "unreadable").mkdir()
+    (tmp_path / "unreadable" / f"{'x' * 248}.png").write_bytes(b"the same name, and one with a number is too long")
+    reads = watch(tmp_path).reads(stop)
+    threading.Timer(1.5, lambda: (tmp_path / "good.png").write_bytes(png("GOOD"))).start()
+    assert texts(next(reads)) == ["GOOD"]
+    assert (tmp_path / "unreadable" / "loop.png").is_symlink()
+    said = capsys.readouterr().out
+    assert said.count("folder.stuck") == 1
+    assert "File name too long" in said
 
 
 def test_a_missing_folder_is_said_clearly(tmp_path: Path, stop: threading.Event) -> None:

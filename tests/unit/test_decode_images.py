@@ -83,6 +83,22 @@ def test_a_decompression_bomb_is_refused_by_its_header_alone(width: int, height:
     assert refusal.value.advice
 
 
+def test_pixels_that_are_no_brightness_are_refused() -> None:
+    with pytest.raises(ImageError) as refusal:
+        load_image(encode(Image.new("LAB", (20, 20)), "TIFF"))
+    assert refusal.value.advice
+
+
+@pytest.mark.parametrize("size", [(1, 1), (40_000, 30), (2, 65_535)])
+def test_a_picture_of_any_shape_is_searched(size: tuple[int, int]) -> None:
+    assert read_codes(load_image(encode(Image.new("L", size), "PNG"))) == ()
+
+
+def test_a_picture_longer_than_the_reader_takes_is_refused() -> None:
+    with pytest.raises(ImageTooLargeError):
+        load_image(encode(Image.new("L", (65_536, 1)), "PNG"))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"])
 def test_a_picture_that_is_cut_short_is_refused_wherever_the_cut_is(kind: str) -> None:
     whole = encode(label(), kind)
