@@ -10,6 +10,7 @@ from typing import Final, TypedDict, Unpack
 import click
 import structlog
 
+from firmware_sim.fleet.cli import fleet
 from firmware_sim.market.gateway import Account
 from firmware_sim.market.play import Options, play
 from firmware_sim.shelves.controller import Trouble
@@ -49,8 +50,11 @@ class _Choices(TypedDict):
 
 @click.group()
 def simulate() -> None:
-    """Emulate shelf controllers on serial lines, or a whole market."""
+    """Emulate shelf controllers on serial lines, a whole market, or a fleet of devices."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
+simulate.add_command(fleet)
 
 
 @simulate.command(epilog=_SHELVES_HELP)
