@@ -7,6 +7,7 @@ device keeps its order. Site and device names match `[A-Za-z0-9_-]{1,64}`, so no
 
 import re
 import zlib
+from collections.abc import Collection
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from contracts.errors import TopicError
 
 PARTITIONS = 16
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ALL_EVENTS = "v1/+/+/+/+"
 _EVENT = re.compile(r"v1/([A-Za-z0-9_-]{1,64})/p(\d{1,2})/([A-Za-z0-9_-]{1,64})/(scan|stock|env|status)")
 
 
@@ -54,15 +56,20 @@ def command_topic(site: str, device: str) -> str:
     return f"v1/{_name(site)}/cmd/{_name(device)}"
 
 
-def event_filters(partitions: range = range(PARTITIONS)) -> list[str]:
+def event_filters(partitions: Collection[int] = range(PARTITIONS)) -> list[str]:
     """Return the subscriptions that cover every event of the given partitions: a single one for all of them.
 
     NATS counts a session's unacknowledged messages over all its subscriptions, yet fills the window of each: what
     exceeds it waits for the 30 s after which it delivers again. So a session there should have one subscription.
     """
-    if partitions == range(PARTITIONS):
-        return ["v1/+/+/+/+"]
-    return [f"v1/+/p{number}/+/+" for number in partitions]
+    if set(partitions) == set(range(PARTITIONS)):
+        return [_ALL_EVENTS]
+    return [f"v1/+/p{number}/+/+" for number in sorted(partitions)]
+
+
+def every_event_filter() -> set[str]:
+    """Return each subscription that `event_filters` may ever have named."""
+    return {_ALL_EVENTS, *(f"v1/+/p{number}/+/+" for number in range(PARTITIONS))}
 
 
 def parse_event_topic(topic: str) -> EventTopic:

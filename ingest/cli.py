@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -18,8 +19,10 @@ from pydantic import ValidationError
 
 from contracts.errors import CodefenceError
 from ingest import dead_letters
+from ingest.consumer import Account, Consumer
 from ingest.metrics import Metrics
-from ingest.paho_consumer import Account, PahoConsumer
+from ingest.mqtt import LeanConsumer
+from ingest.paho_consumer import PahoConsumer
 from ingest.settings import IngestSettings
 from ingest.worker import Worker
 from ingest.writer import connect
@@ -68,14 +71,7 @@ def run() -> None:
     metrics = Metrics()
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_port)
-    account = Account(
-        settings.broker_host,
-        settings.broker_port,
-        settings.broker_user,
-        settings.broker_password.get_secret_value(),
-        settings.client_id,
-    )
-    Worker(settings, lambda: time.time_ns() // 1_000_000, PahoConsumer(account), metrics).run(stop)
+    Worker(settings, lambda: time.time_ns() // 1_000_000, _consumer(settings), metrics).run(stop)
 
 
 @ingest.group("dead-letters", epilog=_LETTERS_HELP)
@@ -138,6 +134,31 @@ def _settings() -> IngestSettings:
     except ValidationError as error:
         problems = "; ".join(f"INGEST_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise click.UsageError(f"{problems}. Settings come from the environment; see docs/ingest.md.") from error
+
+
+def _consumer(settings: IngestSettings) -> Consumer:
+    account = Account(
+        settings.broker_host,
+        settings.broker_port,
+        settings.broker_user,
+        settings.broker_password.get_secret_value(),
+        settings.client_id,
+        settings.partitions,
+        _tls(settings),
+    )
+    return LeanConsumer(account) if settings.consumer == "lean" else PahoConsumer(account)
+
+
+def _tls(settings: IngestSettings) -> ssl.SSLContext | None:
+    if settings.tls_ca is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_ca)
+        if settings.tls_cert:
+            context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:
+        raise click.UsageError(f"INGEST_TLS_CA, _CERT or _KEY: {error}. They name PEM files.") from error
+    return context
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """What a worker needs of an MQTT client, whichever library provides it."""
 
+import ssl
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from contracts.errors import CodefenceError
+from contracts.topics import PARTITIONS
 
 
 class BrokerError(CodefenceError):
@@ -19,6 +21,18 @@ class Arrival(NamedTuple):
     payload: bytes
     mid: int
     link: int
+
+
+class Account(NamedTuple):
+    """Where the broker is, and who connects; the client id is fixed, since the session hangs on it."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    client_id: str
+    partitions: tuple[int, ...] = tuple(range(PARTITIONS))
+    tls: ssl.SSLContext | None = None
 
 
 class Consumer(Protocol):

@@ -9,7 +9,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.topics import event_filters
-from ingest.consumer import Arrival, BrokerError
+from ingest.consumer import Account, Arrival, BrokerError
 
 _KEEPALIVE_SECONDS: Final = 60
 _ANSWER_SECONDS: Final = 10.0
@@ -25,16 +25,6 @@ _CLOSE_SECONDS: Final = 1.0
 _ACKS_IN_FLIGHT: Final = 100
 
 _T = TypeVar("_T")
-
-
-class Account(NamedTuple):
-    """Where the broker is, and who connects; the client id is fixed, since the session hangs on it."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-    client_id: str
 
 
 class PahoConsumer:
@@ -63,7 +53,7 @@ class PahoConsumer:
         self._poll = select.poll()
         self._poll.register(_socket(client))
         self._await(lambda: self._connected, "CONNACK")
-        client.subscribe([(topic_filter, 1) for topic_filter in event_filters()])
+        client.subscribe([(topic_filter, 1) for topic_filter in event_filters(self._account.partitions)])
         granted = self._await(lambda: self._granted, "SUBACK")
         if any(code.is_failure for code in granted):
             raise BrokerError(
@@ -116,6 +106,8 @@ class PahoConsumer:
             manual_ack=True,
         )
         client.username_pw_set(self._account.user, self._account.password)
+        if self._account.tls is not None:
+            client.tls_set_context(self._account.tls)
         client.max_inflight_messages_set(_ACKS_IN_FLIGHT)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe

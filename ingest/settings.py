@@ -1,10 +1,26 @@
 """What ingest needs to know, from the environment (`INGEST_…`)."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from contracts.topics import PARTITIONS
+
+
+def _partitions(text: object) -> object:
+    """Read `0-7,12` as the numbers that it names."""
+    if not isinstance(text, str):
+        return text
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        low, high = int(first), int(last or first)
+        if not low <= high < PARTITIONS:
+            raise ValueError(f"{part!r} is no range of partitions between 0 and {PARTITIONS - 1}")
+        numbers.update(range(low, high + 1))
+    return tuple(sorted(numbers))
 
 
 class IngestSettings(BaseSettings):
@@ -26,6 +42,15 @@ class IngestSettings(BaseSettings):
     client_id: str = Field(
         "ingest-0", pattern="^[A-Za-z0-9_-]{1,64}$", description="Fixed MQTT client id of this worker."
     )
+    consumer: Literal["lean", "paho"] = Field(
+        "lean", description="The MQTT client: this project's own, or the reference on paho-mqtt."
+    )
+    partitions: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_partitions)] = Field(
+        tuple(range(PARTITIONS)), min_length=1, description="The partitions that this worker serves, such as 0-7."
+    )
+    tls_ca: Path | None = Field(None, description="CA certificate of the broker; TLS is used when it is given.")
+    tls_cert: Path | None = Field(None, description="This worker's certificate, where the broker asks for one.")
+    tls_key: Path | None = Field(None, description="Private key of that certificate.")
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Most events in one transaction.")
     flush_ms: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="Longest wait before a batch is written.")
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(

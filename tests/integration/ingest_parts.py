@@ -20,8 +20,9 @@ from pydantic import SecretStr
 
 from contracts.messages import Ack, Refusal, Scan, decode_ack, encode_event, pack
 from contracts.topics import Kind, ack_topic, event_topic
+from ingest.consumer import Account
 from ingest.metrics import Metrics
-from ingest.paho_consumer import Account, PahoConsumer
+from ingest.mqtt import LeanConsumer
 from ingest.settings import IngestSettings
 from ingest.worker import Worker
 
@@ -161,7 +162,7 @@ class RunningWorker:
         self.ahead_ms = 0
         self.metrics = Metrics()
         self.stop = threading.Event()
-        worker = Worker(settings, lambda: now_ms() + self.ahead_ms, PahoConsumer(account), self.metrics)
+        worker = Worker(settings, lambda: now_ms() + self.ahead_ms, LeanConsumer(account), self.metrics)
         self.thread = threading.Thread(target=worker.run, args=(self.stop,))
 
     def value(self, name: str, **labels: str) -> float:

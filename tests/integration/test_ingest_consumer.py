@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from ingest_parts import wait_for
 
-from ingest.consumer import BrokerError
-from ingest.paho_consumer import Account, PahoConsumer
+from ingest.consumer import Account, BrokerError, Consumer
+from ingest.mqtt import LeanConsumer
+from ingest.paho_consumer import PahoConsumer
 
 CONNACK, SUBACK, PUBLISH, PUBACK, DISCONNECT = 0x20, 0x90, 0x32, 0x40, 0xE0
 Script = Callable[["Peer"], None]
@@ -64,13 +65,16 @@ class Peer:
         self._connection.close()
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[..., PahoConsumer]]:
+KINDS = [PahoConsumer, LeanConsumer]
+
+
+@pytest.fixture(params=KINDS)
+def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., Consumer]]:
     """Serve one script a connection, in order, and return a client of that server."""
     threads: list[threading.Thread] = []
     failures: list[BaseException] = []
 
-    def serve(*scripts: Script) -> PahoConsumer:
+    def serve(*scripts: Script) -> Consumer:
         listener = socket.create_server(("127.0.0.1", 0))
 
         def run() -> None:
@@ -86,7 +90,7 @@ def serve() -> Iterator[Callable[..., PahoConsumer]]:
 
         threads.append(threading.Thread(target=run))
         threads[-1].start()
-        return PahoConsumer(Account("127.0.0.1", listener.getsockname()[1], "ingest", "secret", "ingest-0"))
+        return request.param(Account("127.0.0.1", listener.getsockname()[1], "ingest", "secret", "ingest-0"))
 
     yield serve
     for thread in threads:
@@ -94,7 +98,7 @@ def serve() -> Iterator[Callable[..., PahoConsumer]]:
     assert not failures
 
 
-def test_the_session_is_persistent_under_a_fixed_name(serve: Callable[..., PahoConsumer]) -> None:
+def test_the_session_is_persistent_under_a_fixed_name(serve: Callable[..., Consumer]) -> None:
     seen: list[bytes] = []
     consumer = serve(lambda peer: (seen.append(peer.accept()), peer.read()))
     consumer.connect()
@@ -105,7 +109,7 @@ def test_the_session_is_persistent_under_a_fixed_name(serve: Callable[..., PahoC
     assert connect[12:].startswith(b"\x00\x08ingest-0\x00\x06ingest\x00\x06secret")
 
 
-def test_nothing_is_acknowledged_until_it_is_settled(serve: Callable[..., PahoConsumer]) -> None:
+def test_nothing_is_acknowledged_until_it_is_settled(serve: Callable[..., Consumer]) -> None:
     frames: list[bytes] = []
 
     def script(peer: Peer) -> None:
@@ -133,7 +137,7 @@ def test_nothing_is_acknowledged_until_it_is_settled(serve: Callable[..., PahoCo
     assert frames[1][0] == DISCONNECT
 
 
-def test_an_old_connections_message_is_never_acknowledged_on_a_new_one(serve: Callable[..., PahoConsumer]) -> None:
+def test_an_old_connections_message_is_never_acknowledged_on_a_new_one(serve: Callable[..., Consumer]) -> None:
     frames: list[bytes] = []
 
     def first(peer: Peer) -> None:
@@ -166,7 +170,7 @@ def test_an_old_connections_message_is_never_acknowledged_on_a_new_one(serve: Ca
 
 @pytest.mark.parametrize(("return_code", "granted", "words"), [(5, 1, "connection"), (0, 0x80, "subscription")])
 def test_a_refusal_by_the_broker_is_an_error_that_says_what_to_do(
-    serve: Callable[..., PahoConsumer], return_code: int, granted: int, words: str
+    serve: Callable[..., Consumer], return_code: int, granted: int, words: str
 ) -> None:
     consumer = serve(lambda peer: peer.accept(return_code, granted))
     with pytest.raises(BrokerError, match=f"refused.*{words}") as caught:
@@ -175,8 +179,9 @@ def test_a_refusal_by_the_broker_is_an_error_that_says_what_to_do(
     consumer.close()
 
 
-def test_no_broker_at_all_is_an_error_not_a_crash() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_broker_at_all_is_an_error_not_a_crash(kind: Callable[[Account], Consumer]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(BrokerError, match="no broker answers"):
-        PahoConsumer(Account("127.0.0.1", port, "ingest", "secret", "ingest-0")).connect()
+        kind(Account("127.0.0.1", port, "ingest", "secret", "ingest-0")).connect()
