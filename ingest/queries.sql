@@ -67,6 +67,9 @@ COPY landing.status (device, boot, seq, ts, sent_at, received_at, content, site,
 -- name: copy_work
 COPY landing.work (kind, device, boot, seq, ts) FROM STDIN (FORMAT binary)
 
+-- name: copy_rollup_dirty
+COPY landing.rollup_dirty (kind, bucket) FROM STDIN (FORMAT binary)
+
 -- name: copy_dead_letter
 COPY landing.dead_letter (received_at, topic, payload, device, boot, first_seq, last_seq, reason, detail, sqlstate)
 FROM STDIN (FORMAT binary)

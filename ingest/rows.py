@@ -22,10 +22,15 @@ TYPES: Final[dict[str, tuple[str, ...]]] = {
     "copy_environment": (*_IDENTITY, "float4", "float4"),
     "copy_status": (*_IDENTITY, "text", "text", "int8", "int8multirange"),
     "copy_work": ("text", "text", "uuid", "int8", "timestamptz"),
+    "copy_rollup_dirty": ("text", "timestamptz"),
     "copy_dead_letter": ("timestamptz", "text", "bytea", "text", "uuid", "int8", "int8", "text", "text", "text"),
 }
 """The column types of each COPY. Binary COPY wraps integers that do not fit, so the contract bounds every one."""
 
+BUCKET_MS: Final = 5 * 60 * 1000
+"""The width of the smallest rollup."""
+
+_ROLLED_UP: Final = {Kind.SCAN: "scan", Kind.STOCK: "stock", Kind.ENV: "environment"}
 _QUEUED: Final = {Kind.SCAN: "scan", Kind.STOCK: "stock"}
 
 
@@ -35,19 +40,25 @@ def moment(milliseconds: int) -> datetime:
 
 
 def event_rows(new: Iterable[tuple[Decoded, list[Item]]]) -> dict[str, list[Row]]:
-    """Return the rows of every COPY that storing these events takes, the queue of work included."""
+    """Return the rows of every COPY that storing these events takes: the queue of work, and the rollups to renew."""
     rows: dict[str, list[Row]] = {}
+    dirty: set[tuple[str, int]] = set()
     for message, items in new:
         boot = UUID(message.boot)
         sent, received = moment(message.sent_at), moment(message.received_at)
         queued = _QUEUED.get(message.kind) if message.kind else None
+        rolled_up = _ROLLED_UP.get(message.kind) if message.kind else None
         for seq, content, _, event in items:
             ts = moment(event.ts)
+            if rolled_up:
+                dirty.add((rolled_up, event.ts - event.ts % BUCKET_MS))
             identity = (message.device, boot, seq, ts, sent, received, content, message.site)
             block, rest = _values(event)
             rows.setdefault(block, []).append(identity + rest)
             if queued:
                 rows.setdefault("copy_work", []).append((queued, message.device, boot, seq, ts))
+    if dirty:
+        rows["copy_rollup_dirty"] = [(kind, moment(bucket)) for kind, bucket in sorted(dirty)]
     return rows
 
 

@@ -19,7 +19,7 @@ SCHEMA = (
     ),
     (
         "SELECT relname, relkind, relacl::text FROM pg_class"
-        " WHERE relnamespace IN ('landing'::regnamespace, 'trace'::regnamespace) ORDER BY 1, 2"
+        " WHERE relnamespace IN ('landing'::regnamespace, 'trace'::regnamespace) ORDER BY 1, 2, 3"
     ),
     "SELECT attrelid::regclass::text, attname, attacl::text FROM pg_attribute WHERE attacl IS NOT NULL ORDER BY 1, 2",
 )
