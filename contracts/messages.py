@@ -32,6 +32,7 @@ Milliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 Code = Annotated[str, Meta(min_length=1, max_length=512, pattern=_NO_NUL)]
 Name = Annotated[str, Meta(max_length=64, pattern=_NO_NUL)]
 Gtin = Annotated[str, Meta(pattern=r"^\d{14}\Z")]
+Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 
@@ -135,7 +136,7 @@ class Refusal(Struct, frozen=True, array_like=True):
 class Ack(Struct, frozen=True, kw_only=True):
     """What ingest has durably dealt with: committed ranges, inclusive, and refused ones."""
 
-    boot: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+    boot: Boot
     committed: tuple[tuple[int, int], ...] = ()
     refused: tuple[Refusal, ...] = ()
 
@@ -143,7 +144,7 @@ class Ack(Struct, frozen=True, kw_only=True):
 class Resend(Struct, frozen=True, kw_only=True, tag="resend", tag_field="command"):
     """Send a range of sequence numbers, inclusive, again."""
 
-    boot: str
+    boot: Boot
     first: int
     last: int
 

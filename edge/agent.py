@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Final, TextIO, cast
 
 import structlog
 
+from contracts.stderr import PatientStderr
 from edge.outbox import Outbox
 from edge.settings import AgentSettings
 from edge.uplink import Uplink
@@ -35,7 +36,7 @@ def configure_log() -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", PatientStderr())),
     )
     # Its own complaints repeat what the shelf agent says about a silent controller.
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)

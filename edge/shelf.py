@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from contracts.errors import OutboxFullError, SourceError
+from contracts.errors import OutboxError, OutboxFullError, SourceError
 from contracts.messages import Environment, Stock, encode_event
 from contracts.shelf_registers import Fault
 from contracts.topics import Kind
@@ -136,7 +136,7 @@ class ShelfAgent:
             return
         try:
             self._outbox.add(drafts, notes)
-        except OutboxFullError as error:
+        except (OutboxFullError, OutboxError) as error:
             _log.critical(error.message, action="shelf.refused", advice=error.advice, readings=len(drafts))
 
     def _climate(self, reading: Reading, now: float) -> list[Draft]:

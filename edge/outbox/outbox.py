@@ -6,10 +6,12 @@ burst and a single scan waits for nothing but its own.
 
 import fcntl
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
@@ -51,7 +53,12 @@ class Outbox:
         except OutboxError:
             self._lock.close()
             raise
-        self._store = Store(self._database, limit=limit, now=clock())
+        try:
+            self._store = Store(self._database, limit=limit, now=clock())
+        except sqlite3.Error as error:
+            self._database.close()
+            self._lock.close()
+            raise _failure(error) from error
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._wake: Callable[[], None] = lambda: None
         self._pruned = float("-inf")
@@ -143,8 +150,8 @@ class Outbox:
             self._database.execute("BEGIN IMMEDIATE")
             outcomes = [_outcome(job.work, self._store) for job in group]
             if time.monotonic() - self._pruned > _PRUNE_SECONDS:
-                self._store.prune(self._clock())
                 self._pruned = time.monotonic()
+                self._store.prune(self._clock())
             self._database.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - handed to the callers, who wait for it in their own threads
             self._roll_back(group, error)
@@ -157,15 +164,21 @@ class Outbox:
                 job.promise.set_exception(failure)
 
     def _roll_back(self, group: list[_Job], error: Exception) -> None:
-        if self._database.in_transaction:
-            self._database.execute("ROLLBACK")
+        # Where even this fails, the next transaction cannot begin, and ends here again.
+        with suppress(sqlite3.Error):
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
         self._store.rolled_back()
-        _log.critical("the outbox cannot write", action="outbox.failed", reason=str(error))
-        advice = "Make room on the disk, or replace the storage card; nothing that was confirmed is lost."
         for job in group:
-            failure = OutboxError(f"the outbox cannot write: {error}", advice=advice)
-            failure.__cause__ = error
-            job.promise.set_exception(failure)
+            job.promise.set_exception(_failure(error))
+        _log.critical("the outbox cannot write", action="outbox.failed", reason=str(error))
+
+
+def _failure(error: Exception) -> OutboxError:
+    advice = "Make room on the disk, or replace the storage card; nothing that was confirmed is lost."
+    failure = OutboxError(f"the outbox cannot write: {error}", advice=advice)
+    failure.__cause__ = error
+    return failure
 
 
 def _outcome(work: Callable[[Store], object], store: Store) -> tuple[object, CodefenceError | None]:
@@ -177,8 +190,12 @@ def _outcome(work: Callable[[Store], object], store: Store) -> tuple[object, Cod
 
 
 def _lock(path: Path) -> "_LockFile":
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return _LockFile(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _LockFile(path.with_suffix(".lock"))
+    except OSError as error:
+        advice = "EDGE_DATA must be a folder that this user may write to."
+        raise OutboxError(f"the folder {path.parent} cannot be used: {error.strerror}", advice=advice) from error
 
 
 class _LockFile:

@@ -94,7 +94,7 @@ class Store:
         self._boot_id = self._boot_id_of(self.boot)
         self._seq = self._committed_seq = 0
         self._slots: dict[str, int] = {}
-        self.waiting = self._count()
+        self.waiting = self._committed_waiting = int(self._run("count_waiting").fetchone()[0])
 
     def add(self, drafts: Sequence[Draft], notes: Mapping[str, str]) -> list[bool]:
         """Keep drafts and notes; return for each draft whether it is new, False where it was captured before.
@@ -200,15 +200,13 @@ class Store:
     def committed(self) -> None:
         """Learn that the transaction is on disk."""
         self._committed_seq = self._seq
+        self._committed_waiting = self.waiting
 
     def rolled_back(self) -> None:
         """Learn that the transaction left nothing behind."""
         self._seq = self._committed_seq
         self._slots.clear()
-        self.waiting = self._count()
-
-    def _count(self) -> int:
-        return int(self._run("count_waiting").fetchone()[0])
+        self.waiting = self._committed_waiting
 
     def _boot_id_of(self, boot: str) -> int:
         row = self._run("boot_id", boot=boot).fetchone()

@@ -7,13 +7,14 @@ its commit; everything else is sent again.
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 import structlog
 
-from contracts.errors import MessageError, OutboxFullError
+from contracts.errors import MessageError, OutboxError, OutboxFullError
 from contracts.messages import Ack, Pause, Resend, Status, decode_ack, decode_command, encode_event, pack
 from contracts.topics import Kind
 from edge.backoff import Backoff
@@ -31,6 +32,8 @@ _STEADY_SECONDS: Final = 10.0
 _LONGEST_PAUSE_SECONDS: Final = 24 * 3600.0
 _FIRST_WAIT_SECONDS: Final = 1.0
 _LAST_WAIT_SECONDS: Final = 60.0
+_NOTE_AGAIN_SECONDS: Final = 1.0
+_MOST_ACKS: Final = 1000
 _log = structlog.get_logger(__name__)
 
 
@@ -45,6 +48,8 @@ class Uplink:
         self._on_end = on_end
         self._tls = tls_context(settings)
         self._window = Window()
+        self._acks: deque[Ack] = deque(maxlen=_MOST_ACKS)
+        self._note_at = float("-inf")
         self._backoff = Backoff(_FIRST_WAIT_SECONDS, _LAST_WAIT_SECONDS)
         self._stop = threading.Event()
         self._grace_ends = float("inf")
@@ -85,7 +90,7 @@ class Uplink:
     def _wake(self) -> None:
         try:
             self._waking.send(b"\0")
-        except (BlockingIOError, OSError):
+        except OSError:
             return  # awake already, or ended
 
     def _run(self) -> None:
@@ -117,6 +122,8 @@ class Uplink:
             _log.warning("no link to the broker", action="uplink.lost", broker=where, reason=str(error))
             if time.monotonic() - opened > _STEADY_SECONDS:
                 self._backoff.reset()
+        except OutboxError as error:
+            _log.critical(error.message, action="uplink.held", advice=error.advice)
         finally:
             self._online = False
             self._window.disconnected(time.monotonic())
@@ -134,6 +141,7 @@ class Uplink:
                 self._hear(message)
             for number in wire.confirmed():
                 self._window.taken(number)
+            self._settle(time.monotonic())
             if self._online:
                 self._report(time.monotonic())
                 self._send(wire, time.monotonic())
@@ -159,7 +167,7 @@ class Uplink:
         self._next_status = now + STATUS_SECONDS
         at = now_ms()
         status = Status(state="online", ts=at, firmware=self._firmware, outbox_depth=self._outbox.depth)
-        with suppress(OutboxFullError):  # the next one, in half a minute, says the same
+        with suppress(OutboxFullError, OutboxError):  # the next one, in half a minute, says the same
             self._outbox.add([Draft(Kind.STATUS, encode_event(status), at, slot="status")])
 
     def _send(self, wire: Wire, now: float) -> None:
@@ -185,14 +193,25 @@ class Uplink:
         """Act on what the server says; a message that breaks the contract is reported and otherwise ignored."""
         try:
             if message.topic == self._identity.acks:
-                self._settle(decode_ack(message.payload))
+                self._acks.append(decode_ack(message.payload))
             elif message.topic == self._identity.commands:
                 command = decode_command(message.payload) if message.payload else Pause(until=0)
                 self._obey(command)
         except MessageError as error:
             _log.warning("not understood", action="uplink.bad_message", topic=message.topic, reason=error.message)
 
-    def _settle(self, ack: Ack) -> None:
+    def _settle(self, now: float) -> None:
+        """Note what was acknowledged; while the disk does not take it, try again every second."""
+        if now < self._note_at:
+            return
+        try:
+            while self._acks:
+                self._note(self._acks[0])
+                self._acks.popleft()
+        except OutboxError:  # the outbox has logged why
+            self._note_at = now + _NOTE_AGAIN_SECONDS
+
+    def _note(self, ack: Ack) -> None:
         settled = self._outbox.settle(ack)
         self._window.landed(settled.ids)
         if settled.refused:

@@ -20,6 +20,7 @@ class _Flight:
     message: int | None
     """The message that carries it on this connection; None if it was sent only on an earlier one."""
     attempts: int
+    sent: float
     due: float
     taken: bool = False
     """Whether the broker has confirmed the message: not more than that, but no reason to connect anew either."""
@@ -50,7 +51,7 @@ class Window:
             wait = RESEND_SECONDS
             if attempts > 1:
                 wait = self._draw() * min(LONGEST_RESEND_SECONDS, RESEND_SECONDS * 2.0 ** (attempts - 1))
-            self._flights[row.id] = _Flight(row, message, attempts, now + wait)
+            self._flights[row.id] = _Flight(row, message, attempts, now, now + wait)
 
     def taken(self, message: int) -> None:
         """Note that the broker has confirmed a message."""
@@ -64,13 +65,21 @@ class Window:
             self._flights.pop(id_, None)
 
     def due(self, now: float) -> list[Row]:
-        """Return the rows whose acknowledgement is overdue, the oldest first."""
-        return sorted(flight.row for flight in self._flights.values() if flight.due <= now)
+        """Return the rows whose acknowledgement is overdue, the oldest first.
+
+        What the broker has yet to confirm is not sent once more on the same connection; `stuck` watches over it.
+        """
+        return sorted(
+            flight.row
+            for flight in self._flights.values()
+            if flight.due <= now and (flight.taken or flight.message is None)
+        )
 
     def stuck(self, now: float) -> bool:
-        """Whether the broker has not even confirmed an overdue message, so that only a new connection helps."""
+        """Whether the broker has not even confirmed a message after 30 s, so that only a new connection helps."""
+        late = now - RESEND_SECONDS
         return any(
-            flight.due <= now and not flight.taken and flight.message is not None for flight in self._flights.values()
+            flight.sent <= late and not flight.taken and flight.message is not None for flight in self._flights.values()
         )
 
     def disconnected(self, now: float) -> None:

@@ -97,6 +97,11 @@ def test_acks_and_commands_come_out_as_they_went_in() -> None:
         assert decode_command(encode_command(command)) == command
 
 
+def test_a_resend_for_what_is_no_boot_is_refused() -> None:
+    with pytest.raises(MessageError):
+        decode_command(b'{"command":"resend","boot":"a\\nb","first":1,"last":2}')
+
+
 def test_topics_name_one_device_in_its_own_partition() -> None:
     topic = topics.event_topic("dc-east", "station-ship", Kind.SCAN)
     assert topics.parse_event_topic(topic) == topics.EventTopic("dc-east", "station-ship", Kind.SCAN)

@@ -40,6 +40,7 @@ def test_resends_of_a_fleet_are_spread_evenly() -> None:
         window = Window(draw=source.random)
         window.launched(rows(1), 1, 0)
         window.launched(rows(1), 2, 30)
+        window.taken(2)
         delays.append(next(seconds for seconds in range(61) if window.due(30 + seconds)))
     counts = [sum(start <= delay < start + 10 for delay in delays) for start in range(0, 60, 10)]
     assert min(counts) > 250, counts
@@ -61,6 +62,18 @@ def test_a_broker_that_confirms_nothing_for_30_s_counts_as_stuck() -> None:
     assert window.stuck(30)
     window.taken(1)
     assert not window.stuck(30)
+
+
+def test_a_short_draw_is_no_proof_against_the_broker() -> None:
+    window = Window(draw=lambda: 0.0)
+    window.launched(rows(100), 1, now=0)
+    window.taken(1)
+    window.launched(rows(100), 2, now=30)
+    assert not window.stuck(30.5), "half a second on a slow link is no reason to connect anew"
+    assert window.due(30.5) == [], "nor to send everything twice"
+    assert window.stuck(60)
+    window.taken(2)
+    assert window.due(60) == rows(100)
 
 
 def test_what_an_earlier_connection_left_unconfirmed_is_sent_again_rather_than_held_against_the_next() -> None:
