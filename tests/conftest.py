@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,17 @@ def start_broker() -> Iterator[Callable[[Mapping[str, str]], TestBroker]]:
     for broker, folder in started:
         broker.stop()
         shutil.rmtree(folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once for each part that is missing here how many tests were skipped for want of it."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    )
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"skipped {count:3}: {reason}")
 
 
 def _as_role(dsn: str, role: str, password: str) -> str:
