@@ -66,6 +66,8 @@ def names() -> dict[str, str]:
     """Return every benchmark with its one-line description, without importing any."""
     found = {}
     for module in pkgutil.iter_modules(benchmarks.__path__):
+        if module.ispkg:
+            continue
         tree = ast.parse(Path(benchmarks.__path__[0], f"{module.name}.py").read_text(encoding="utf-8"))
         if any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in tree.body):
             found[module.name] = (ast.get_docstring(tree) or "").partition("\n")[0]

@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Collection
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from contracts.errors import TopicError
@@ -72,6 +73,7 @@ def every_event_filter() -> set[str]:
     return {_ALL_EVENTS, *(f"v1/+/p{number}/+/+" for number in range(PARTITIONS))}
 
 
+@lru_cache(maxsize=16_384)
 def parse_event_topic(topic: str) -> EventTopic:
     """Split an event topic; a wrong shape or another device's partition raises `TopicError`."""
     match = _EVENT.fullmatch(topic)

@@ -90,22 +90,39 @@ def decode(topic: str, payload: bytes, received_at: int) -> Decoded:
 
     `received_at` is the clock, in milliseconds: capture times must lie within 30 days before and 5 minutes after it.
     """
-    message = Decoded(topic=topic, payload=payload, received_at=received_at)
     try:
         header, body = unpack_header(payload)
     except MessageError as error:
-        return _with_names(message).reject(error)
-    message = replace(message, boot=header.boot)
+        return _with_names(Decoded(topic=topic, payload=payload, received_at=received_at)).reject(error)
+    first = last = None
     if header.count:
-        message = replace(message, first=header.seq, last=header.seq + header.count - 1)
+        first, last = header.seq, header.seq + header.count - 1
+    site, device, kind, sent_at = "", "", None, 0
+    refusal, raws = None, []
     try:
         site, device, kind = parse_event_topic(topic)
-        message = replace(message, site=site, device=device, kind=kind)
-        message = replace(message, sent_at=_representable(header.sent_at))
+        sent_at = _representable(header.sent_at)
         raws = split_body(payload, header, body)
     except MessageError as error:
-        return message.reject(error)
-    return _decode_events(message, header, kind, raws)
+        refusal = error
+    items, faults = ((), ()) if kind is None or first is None else _decode_events(header, kind, raws, received_at)
+    message = Decoded(
+        topic=topic,
+        payload=payload,
+        received_at=received_at,
+        site=site,
+        device=device,
+        kind=kind,
+        boot=header.boot,
+        sent_at=sent_at,
+        first=first,
+        last=last,
+        items=items,
+        faults=faults,
+    )
+    if refusal is not None:
+        return message.reject(refusal)
+    return message if first is not None or kind is None else _decode_will(message, kind, raws[0])
 
 
 def content_hash(raw: bytes) -> int:
@@ -128,19 +145,19 @@ def _with_names(message: Decoded) -> Decoded:
     return replace(message, site=site, device=device, kind=kind)
 
 
-def _decode_events(message: Decoded, header: Header, kind: Kind, raws: list[bytes]) -> Decoded:
-    if not header.count:
-        return _decode_will(message, kind, raws[0])
+def _decode_events(
+    header: Header, kind: Kind, raws: list[bytes], received_at: int
+) -> tuple[tuple[Item, ...], tuple[Fault, ...]]:
     items, faults = [], []
     for seq, raw in enumerate(raws, start=header.seq):
         try:
-            event = _checked(decode_event(kind, raw), message.received_at)
+            event = _checked(decode_event(kind, raw), received_at)
         except MessageError as error:
             alone = pack(header.boot, seq, header.sent_at, [raw])
             faults.append(Fault(seq, seq, error.code, error.message, alone))
         else:
             items.append(Item(seq, content_hash(raw), raw, event))
-    return replace(message, items=tuple(items), faults=tuple(faults))
+    return tuple(items), tuple(faults)
 
 
 def _decode_will(message: Decoded, kind: Kind, raw: bytes) -> Decoded:

@@ -1,0 +1,221 @@
+"""Broker to commit to acknowledgement: ingest beside the naive and the batched consumer, and a C client that does nothing."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+import psycopg
+
+from benchmarks.frame import Figure, Outcome, Progress, Target
+from benchmarks.load.messages import messages
+from benchmarks.load.process import Subject, running
+from benchmarks.load.publisher import Publisher, forget
+from benchmarks.load.servers import Servers, commits_per_s, servers
+from cli.installation import codefence
+from contracts.messages import decode_ack, unpack_header
+from ingest.consumer import Arrival
+
+_TARGETS: Final = {
+    "ingest.cpu_us_per_message": Target("<=", 25.0),
+    "naive_cpu_to_ingest_cpu": Target(">=", 40.0),
+    "ingest_to_batched_throughput": Target(">=", 2.5),
+    "ingest_to_c_client_throughput": Target(">=", 0.7),
+    "publish_to_ack_p99_ms": Target("<=", 75.0),
+    "ingest.peak_mib": Target("<=", 150.0),
+}
+_ROUNDS: Final = 3
+_MANY, _SOME, _FEW = 30_000, 15_000, 1_000
+_ARRAYS, _ARRAY = 20_000, 50
+_ARRAY_SECONDS: Final = 8.0
+_RATE, _LATENCY_SECONDS = 300, 8.0
+_POLL_SECONDS: Final = 0.02
+_RECEIVED: Final = "SELECT coalesce(sum(upper(one) - lower(one)), 0) FROM landing.received, unnest(ranges) AS one"
+_BASELINE_TABLES: Final = """
+CREATE TABLE bench.naive (device text, boot uuid, seq bigint, ts timestamptz, code text, body jsonb,
+    PRIMARY KEY (device, boot, seq));
+CREATE TABLE bench.batched (device text, boot uuid, seq bigint, ts timestamptz, code text, symbology text,
+    activity text, reference text, recipient text, PRIMARY KEY (device, boot, seq))
+"""
+
+
+class Drain(NamedTuple):
+    """How a backlog was drained."""
+
+    per_s: float
+    cpu_us: float
+
+
+def run(progress: Progress) -> Outcome:
+    """Drain the same backlog with every consumer, then measure latency and memory of ours."""
+    figures: dict[str, Figure] = {}
+    with servers() as parts:
+        with psycopg.connect(parts.owner_dsn) as connection:
+            connection.execute(_BASELINE_TABLES)
+        figures["broker"] = parts.broker_name
+        figures["disk.commits_per_s"] = round(commits_per_s(parts.owner_dsn))
+        drains = _drains(parts, progress)
+        for name, rounds in drains.items():
+            figures[f"{name}.messages_per_s"] = round(max(one.per_s for one in rounds))
+            figures[f"{name}.cpu_us_per_message"] = min(one.cpu_us for one in rounds)
+        progress(f"latency at {_RATE}/s")
+        figures |= _latency(parts)
+        progress(f"{_ARRAYS * _ARRAY} events waiting")
+        figures |= _memory(parts)
+        figures["disk.commits_per_s_after"] = round(commits_per_s(parts.owner_dsn))
+    figures["naive_cpu_to_ingest_cpu"] = _best(drains["naive"]).cpu_us / _best(drains["ingest"]).cpu_us
+    figures["ingest_to_batched_throughput"] = _best(drains["ingest"]).per_s / _best(drains["batched"]).per_s
+    if "c_client" in drains:
+        figures["ingest_to_c_client_throughput"] = _best(drains["ingest"]).per_s / _best(drains["c_client"]).per_s
+    return Outcome(figures, {name: target for name, target in _TARGETS.items() if name in figures})
+
+
+def _best(rounds: list[Drain]) -> Drain:
+    return max(rounds, key=lambda one: one.per_s)
+
+
+def _drains(parts: Servers, progress: Progress) -> dict[str, list[Drain]]:
+    """Measure in turns, so that a disturbance from outside meets everyone."""
+    subjects: dict[str, Callable[[Servers], Drain]] = {"ingest": _ingest, "batched": _batched}
+    if shutil.which("mosquitto_sub"):
+        subjects["c_client"] = _c_client
+    drains: dict[str, list[Drain]] = {"naive": [_naive(parts)]}
+    for number in range(_ROUNDS):
+        for name, measure in subjects.items():
+            drain = measure(parts)
+            progress(f"round {number + 1}: {name} {drain.per_s:,.0f}/s, {drain.cpu_us:.1f} CPU µs")
+            drains.setdefault(name, []).append(drain)
+    return drains
+
+
+def _drain(parts: Servers, subject: Subject, count: int, wait: Callable[[], None]) -> Drain:
+    """Let the messages pile up in the broker while the subject is stopped, then time how it takes them."""
+    subject.freeze()
+    with Publisher(parts.port, "load", parts.password) as publisher:
+        publisher.publish_all(messages(count))
+    before, started = subject.cpu_seconds(), time.monotonic()
+    subject.thaw()
+    wait()
+    seconds = time.monotonic() - started
+    return Drain(count / seconds, (subject.cpu_seconds() - before) / count * 1e6)
+
+
+def _naive(parts: Servers) -> Drain:
+    return _baseline(parts, "naive", _FEW)
+
+
+def _batched(parts: Servers) -> Drain:
+    return _baseline(parts, "batched_paho", _SOME)
+
+
+def _baseline(parts: Servers, module: str, count: int) -> Drain:
+    arguments = [str(parts.port), parts.password, parts.owner_dsn, str(count)]
+    with (
+        _session(parts, module),
+        running([sys.executable, "-m", f"benchmarks.baselines.{module}", *arguments]) as subject,
+    ):
+        subject.wait_for_line("ready")
+        return _drain(parts, subject, count, lambda: subject.wait_for_line("done"))
+
+
+def _c_client(parts: Servers) -> Drain:
+    command = ["mosquitto_sub", "-p", str(parts.port), "-i", "c_client", "-c", "-q", "1", "-t", "v1/+/+/+/+"]
+    command += ["-u", "ingest", "-P", parts.password, "-F", ""]
+    with _session(parts, "c_client"):
+        subprocess.run([*command, "-E"], check=True)
+        with Publisher(parts.port, "load", parts.password) as publisher:
+            publisher.publish_all(messages(_MANY))
+        started = time.monotonic()
+        with running([*command, "-C", str(_MANY)]) as subject:
+            subject.wait_for_end()
+            seconds = time.monotonic() - started
+            return Drain(_MANY / seconds, subject.cpu_seconds() / _MANY * 1e6)
+
+
+def _ingest(parts: Servers) -> Drain:
+    with _ingest_process(parts) as subject, psycopg.connect(parts.owner_dsn, autocommit=True) as connection:
+        expected = _received(connection) + _MANY
+
+        def wait() -> None:
+            while _received(connection) < expected:
+                time.sleep(_POLL_SECONDS)
+
+        return _drain(parts, subject, _MANY, wait)
+
+
+def _latency(parts: Servers) -> dict[str, Figure]:
+    """Publish evenly and return milliseconds from there to the device's acknowledgement, which follows the commit."""
+    sent: dict[tuple[str, int], float] = {}
+    taken: list[float] = []
+    with _ingest_process(parts), Publisher(parts.port, "load", parts.password) as publisher:
+        publisher.subscribe("v1/+/ack/+")
+        started = time.monotonic()
+        for number, message in enumerate(messages(round(_RATE * _LATENCY_SECONDS))):
+            due = started + number / _RATE
+            while (left := due - time.monotonic()) > 0:
+                _note(publisher.hear(left), sent, taken)
+            header, _ = unpack_header(message.payload)
+            sent[header.boot, header.seq] = time.monotonic()
+            publisher.publish(message)
+        while sent:
+            _note(publisher.hear(1), sent, taken)
+    cuts = statistics.quantiles(taken, n=100)
+    return {"publish_to_ack_p50_ms": cuts[49], "publish_to_ack_p99_ms": cuts[98]}
+
+
+def _note(arrivals: Sequence[Arrival], sent: dict[tuple[str, int], float], taken: list[float]) -> None:
+    now = time.monotonic()
+    for arrival in arrivals:
+        ack = decode_ack(arrival.payload)
+        for first, last in ack.committed:
+            taken += [(now - sent.pop((ack.boot, seq))) * 1000 for seq in range(first, last + 1)]
+
+
+def _memory(parts: Servers) -> dict[str, Figure]:
+    """Return the most memory that ingest holds, and how fast it stores events, while a million of them wait."""
+    with _ingest_process(parts) as subject, psycopg.connect(parts.owner_dsn, autocommit=True) as connection:
+        subject.freeze()
+        with Publisher(parts.port, "load", parts.password) as publisher:
+            publisher.publish_all(messages(_ARRAYS, _ARRAY))
+        before, cpu, started = _received(connection), subject.cpu_seconds(), time.monotonic()
+        subject.thaw()
+        time.sleep(_ARRAY_SECONDS)
+        count, seconds = _received(connection) - before, time.monotonic() - started
+        return {
+            "ingest.peak_mib": subject.peak_mib(),
+            "arrays.events_per_s": round(count / seconds),
+            "arrays.cpu_us_per_event": (subject.cpu_seconds() - cpu) / count * 1e6,
+        }
+
+
+@contextmanager
+def _ingest_process(parts: Servers) -> Iterator[Subject]:
+    environment = {
+        "PATH": os.defpath,
+        "INGEST_DATABASE_URL": parts.ingest_dsn,
+        "INGEST_BROKER_PORT": str(parts.port),
+        "INGEST_BROKER_PASSWORD": parts.password,
+        "INGEST_CLIENT_ID": "ingest",
+    }
+    with _session(parts, "ingest"), running(codefence("ingest", "run"), environment) as subject:
+        subject.wait_for_line("ingest.connected")
+        yield subject
+
+
+@contextmanager
+def _session(parts: Servers, client_id: str) -> Iterator[None]:
+    """End a client's session afterwards: the broker would go on filling it."""
+    try:
+        yield
+    finally:
+        forget(parts.port, client_id, "ingest", parts.password)
+
+
+def _received(connection: psycopg.Connection) -> int:
+    (count,) = connection.execute(_RECEIVED).fetchone() or (0,)
+    return int(count)
