@@ -1,31 +1,18 @@
 """The group `codefence ingest`: the worker, and what it could not store."""
 
-import logging
 import signal
-import ssl
-import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import click
 import msgspec
-import psycopg
-import structlog
-from pydantic import ValidationError
 
-from contracts.errors import CodefenceError
-from ingest import dead_letters
-from ingest.consumer import Account, Consumer
+from ingest import cli_devices, dead_letters
+from ingest.cli_parts import account_of, consumer_of, database, log_json, now_ms, settings_from_environment, visible
 from ingest.metrics import Metrics
-from ingest.mqtt import LeanConsumer
-from ingest.paho_consumer import PahoConsumer
-from ingest.settings import IngestSettings
+from ingest.upkeep import Upkeep
 from ingest.worker import Worker
-from ingest.writer import connect
 
 _RUN_HELP: Final = """\b
 Example:
@@ -57,21 +44,28 @@ def ingest() -> None:
     """Store what devices publish; acknowledge what is committed."""
 
 
+for command in (cli_devices.maintain, cli_devices.devices, cli_devices.pause, cli_devices.resume):
+    ingest.add_command(command)
+
+
 @ingest.command(epilog=_RUN_HELP)
 def run() -> None:
     """Run one worker until SIGTERM or SIGINT; settings come from INGEST_… in the environment.
 
     It waits for a database or a broker that is away, and says so on standard error, a JSON object a line.
     """
-    settings = _settings()
-    _log_json()
+    settings = settings_from_environment()
+    log_json()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     metrics = Metrics()
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_port)
-    Worker(settings, lambda: time.time_ns() // 1_000_000, _consumer(settings), metrics).run(stop)
+    upkeep = Upkeep(settings, now_ms, account_of(settings), metrics)
+    beside = threading.Thread(target=upkeep.run, args=(stop,), name="upkeep", daemon=True)
+    beside.start()
+    Worker(settings, now_ms, consumer_of(settings), metrics).run(stop)
 
 
 @ingest.group("dead-letters", epilog=_LETTERS_HELP)
@@ -85,7 +79,7 @@ def dead_letters_group() -> None:
 @_json_flag
 def list_letters(*, replayed: bool, limit: int, as_json: bool) -> None:
     """List dead letters, newest first."""
-    with _database() as connection:
+    with database("codefence dead-letters") as connection:
         letters = dead_letters.find(connection, replayed=replayed, limit=limit)
     for letter in letters:
         click.echo(_as_json(letter) if as_json else _line(letter))
@@ -98,14 +92,14 @@ def list_letters(*, replayed: bool, limit: int, as_json: bool) -> None:
 @_json_flag
 def show(number: int, *, as_json: bool) -> None:
     """Show the dead letter NUMBER with its payload."""
-    with _database() as connection:
+    with database("codefence dead-letters") as connection:
         letter = dead_letters.get(connection, number)
     if as_json:
         click.echo(_as_json(letter))
         return
     click.echo(_line(letter))
-    click.echo(_visible(letter.detail))
-    click.echo(_visible(letter.payload.decode("utf-8", "backslashreplace")))
+    click.echo(visible(letter.detail))
+    click.echo(visible(letter.payload.decode("utf-8", "backslashreplace")))
 
 
 @dead_letters_group.command(epilog=_LETTERS_HELP)
@@ -120,70 +114,12 @@ def show(number: int, *, as_json: bool) -> None:
 def replay(number: int, *, mended: Path | None, topic: str | None, as_json: bool) -> None:
     """Put the dead letter NUMBER through again, mended or as it came, and mark it as replayed."""
     payload = mended.read_bytes() if mended else None
-    with _database() as connection:
+    with database("codefence dead-letters") as connection:
         outcome = dead_letters.replay(connection, number, mended=payload, topic=topic)
     if as_json:
         click.echo(msgspec.json.encode({"committed": outcome.committed, "duplicates": outcome.duplicates}))
     else:
         click.echo(f"{outcome.committed} events stored, {outcome.duplicates} were stored before")
-
-
-def _settings() -> IngestSettings:
-    try:
-        return IngestSettings()
-    except ValidationError as error:
-        problems = "; ".join(f"INGEST_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        raise click.UsageError(f"{problems}. Settings come from the environment; see docs/ingest.md.") from error
-
-
-def _consumer(settings: IngestSettings) -> Consumer:
-    account = Account(
-        settings.broker_host,
-        settings.broker_port,
-        settings.broker_user,
-        settings.broker_password.get_secret_value(),
-        settings.client_id,
-        settings.partitions,
-        _tls(settings),
-    )
-    return LeanConsumer(account) if settings.consumer == "lean" else PahoConsumer(account)
-
-
-def _tls(settings: IngestSettings) -> ssl.SSLContext | None:
-    if settings.tls_ca is None:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
-        if settings.tls_cert:
-            context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except OSError as error:
-        raise click.UsageError(f"INGEST_TLS_CA, _CERT or _KEY: {error}. They name PEM files.") from error
-    return context
-
-
-@contextmanager
-def _database() -> Iterator[psycopg.Connection]:
-    """Open the database for one command and translate what goes wrong."""
-    url = _settings().database_url.get_secret_value()
-    try:
-        with connect(url, "codefence dead-letters") as connection:
-            yield connection
-    except CodefenceError as error:
-        raise click.ClickException(f"[{error.code}] {error.message}. {error.advice}") from error
-    except psycopg.Error as error:
-        raise click.ClickException(f"[DATABASE] {str(error).strip()}") from error
-
-
-def _log_json() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def _as_json(letter: dead_letters.Letter) -> bytes:
@@ -199,9 +135,4 @@ def _line(letter: dead_letters.Letter) -> str:
     numbers = "" if letter.first_seq is None else f" {letter.first_seq}-{letter.last_seq}"
     state = " replayed" if letter.replayed_at else ""
     when = f"{letter.received_at:%Y-%m-%d %H:%M:%S}"
-    return f"{letter.id}  {when}  {letter.reason}  {_visible(letter.topic)}{numbers}{state}"
-
-
-def _visible(text: str) -> str:
-    """Return the text with control characters spelt out: a payload must not be able to steer the terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else f"<{ord(char):02X}>" for char in text)
+    return f"{letter.id}  {when}  {letter.reason}  {visible(letter.topic)}{numbers}{state}"

@@ -44,6 +44,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     sqlstate: str | None
     replayed_at: datetime | None
+    repeats: int
+    """How many more came from the same sender for the same reason and were only counted."""
     payload: bytes = b""
 
     @property

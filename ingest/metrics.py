@@ -22,6 +22,11 @@ class Metrics:
         self.dead_letters = Counter(
             "codefence_ingest_dead_letters", "Dead letters written.", ["reason"], registry=self.registry
         )
+        self.repeats = Counter(
+            "codefence_ingest_dead_letter_repeats",
+            "Dead letters counted on one that is kept, because their sender has too many.",
+            registry=self.registry,
+        )
         self.batch_seconds = Histogram(
             "codefence_ingest_batch_seconds", "Time to commit one batch.", registry=self.registry
         )
@@ -37,10 +42,32 @@ class Metrics:
             "codefence_ingest_broker_connected", "1 while connected to the broker.", registry=self.registry
         )
 
+        self.gaps = Gauge(
+            "codefence_ingest_gaps_open",
+            "Holes in what was received that devices were asked for.",
+            registry=self.registry,
+        )
+        self.gap_alerts = Gauge(
+            "codefence_ingest_gaps_alerted", "Those of them that were asked for in vain.", registry=self.registry
+        )
+        self.resends = Counter(
+            "codefence_ingest_resends_asked", "Commands to send a range again.", registry=self.registry
+        )
+        self.rolled_up = Counter(
+            "codefence_ingest_rollup_buckets", "Five-minute buckets added up, again or anew.", registry=self.registry
+        )
+        self.expired = Counter(
+            "codefence_ingest_rows_expired", "Events removed because of their age.", ["kind"], registry=self.registry
+        )
+        self.upkeep_failures = Counter(
+            "codefence_ingest_upkeep_failures", "Rounds of upkeep that were given up.", registry=self.registry
+        )
+
     def count(self, outcome: Outcome) -> None:
         """Take in what a committed batch did."""
         self.committed.inc(outcome.committed)
         self.duplicates.inc(outcome.duplicates)
+        self.repeats.inc(outcome.repeats)
         for _, fault in outcome.letters:
             self.dead_letters.labels(fault.reason).inc()
 

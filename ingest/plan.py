@@ -11,7 +11,7 @@ from typing import NamedTuple
 from contracts.errors import ContentMismatchError
 from contracts.messages import Ack, Refusal, Status
 from ingest.decode import Decoded, Fault, Item
-from ingest.ranges import Range, merge
+from ingest.ranges import Range, merge, subtract
 
 
 class Key(NamedTuple):
@@ -45,13 +45,18 @@ class Reply:
     refused: list[Refusal] = field(default_factory=list)
 
     def ack(self, boot: str) -> Ack:
-        """Return the acknowledgement with neighbouring ranges merged."""
-        refused = [
-            Refusal(first, last, reason)
-            for reason in dict.fromkeys(refusal.reason for refusal in self.refused)
-            for first, last in merge((r.first, r.last) for r in self.refused if r.reason == reason)
-        ]
-        return Ack(boot=boot, committed=tuple(merge(self.committed)), refused=tuple(refused))
+        """Return the acknowledgement with neighbouring ranges merged.
+
+        No number is in it twice: where one came with two contents, what is committed counts.
+        """
+        told = merge(self.committed)
+        committed = tuple(told)
+        refused = []
+        for reason in dict.fromkeys(refusal.reason for refusal in self.refused):
+            ranges = subtract(((r.first, r.last) for r in self.refused if r.reason == reason), told)
+            refused += [Refusal(first, last, reason) for first, last in ranges]
+            told = merge(told + ranges)
+        return Ack(boot=boot, committed=committed, refused=tuple(refused))
 
 
 @dataclass(slots=True)

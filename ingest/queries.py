@@ -1,18 +1,20 @@
 """Ingest's SQL, in named blocks: each begins with a line `-- name: <block>`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from importlib import resources
 from typing import Final, LiteralString, cast
 
 _NAME: Final = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\s*$", re.MULTILINE)
+_FILES: Final = ("queries.sql", "upkeep.sql", "audit.sql")
 
 
-def _load() -> Mapping[str, LiteralString]:
-    parts = _NAME.split((resources.files(__package__) / "queries.sql").read_text("utf-8"))
-    # The file ships with this package; it is as literal as the code.
-    return {name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+def _load(file: str) -> Iterator[tuple[str, LiteralString]]:
+    parts = _NAME.split((resources.files(__package__) / file).read_text("utf-8"))
+    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+        # The file ships with this package; it is as literal as the code.
+        yield name, cast("LiteralString", body.strip())
 
 
-QUERIES: Final = _load()
+QUERIES: Final = dict(block for file in _FILES for block in _load(file))
 """Each statement by the name of its block; read once, when the package is first used."""

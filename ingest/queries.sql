@@ -91,14 +91,15 @@ FROM unnest(%(devices)s::text[], %(last_seens)s::timestamptz[], %(skews)s::int8[
 WHERE device.id = news.id
 
 -- name: list_dead_letters
-SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at
+SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at, repeats
 FROM landing.dead_letter
 WHERE replayed_at IS NULL OR %(all)s
 ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: get_dead_letter
-SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at, payload
+SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at, repeats,
+    payload
 FROM landing.dead_letter WHERE id = %(id)s
 
 -- name: lock_dead_letter

@@ -67,14 +67,14 @@ def letter_rows(letters: Iterable[tuple[Decoded, Fault]]) -> list[Row]:
     return [
         (
             moment(message.received_at),
-            _storable(message.topic),
+            storable(message.topic),
             fault.payload,
             message.device or None,
             UUID(message.boot) if message.boot else None,
             fault.first,
             fault.last,
             fault.reason,
-            _storable(fault.detail),
+            storable(fault.detail),
             fault.sqlstate,
         )
         for message, fault in letters
@@ -118,5 +118,6 @@ def _scan(scan: Scan) -> Row:
     )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Return a text with what PostgreSQL's cannot hold spelt out."""
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()

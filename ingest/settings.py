@@ -56,3 +56,15 @@ class IngestSettings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         None, description="Port on the loopback address for Prometheus; none without it."
     )
+    maintenance_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(
+        60, description="How often one worker adds up rollups, looks for gaps and removes what is old."
+    )
+    gap_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        60, description="How long a hole in a device's numbers may stand still before the device is asked for it."
+    )
+    retention_days: Annotated[int, Field(ge=31, le=36_500)] = Field(
+        730, description="How long scans, stock figures and status messages are kept."
+    )
+    environment_retention_days: Annotated[int, Field(ge=31, le=36_500)] = Field(
+        90, description="How long single temperatures are kept; their rollups stay."
+    )

@@ -10,6 +10,7 @@ from psycopg import Connection, Cursor
 from contracts.errors import TopicError
 from contracts.messages import Status
 from ingest.decode import Decoded, Fault
+from ingest.floods import Flood
 from ingest.plan import Address, Key, Past, Plan, Planner, Reply
 from ingest.queries import QUERIES
 from ingest.ranges import Range, merge, multirange, overlaps
@@ -32,6 +33,8 @@ class Outcome:
     duplicates: int = 0
     letters: list[tuple[Decoded, Fault]] = field(default_factory=list)
     """The dead letters that were written."""
+    repeats: int = 0
+    """How many more were only counted on one that is kept."""
 
     def add(self, other: "Outcome") -> None:
         """Take in what another part of the same batch did."""
@@ -42,6 +45,7 @@ class Outcome:
         self.committed += other.committed
         self.duplicates += other.duplicates
         self.letters += other.letters
+        self.repeats += other.repeats
 
 
 def store(connection: Connection, batch: Sequence[Decoded], *, replay: bool = False) -> Outcome:
@@ -57,12 +61,16 @@ def store(connection: Connection, batch: Sequence[Decoded], *, replay: bool = Fa
         planner = Planner(history, replay=replay)
         for message in messages:
             planner.add(message, registered=message.device in registry)
+        flood = Flood(cursor, planner.plan.letters, registry.keys())
+        if not replay:
+            planner.plan.letters = flood.kept()
         _write(cursor, planner.plan)
+        flood.count()
         if not replay:
             _update_devices(cursor, [message for message in messages if _speaks_for_itself(message, registry)])
     plan = planner.plan
     committed = sum(len(items) for _, items in plan.new)
-    return Outcome(plan.replies, committed, plan.duplicates, plan.letters)
+    return Outcome(plan.replies, committed, plan.duplicates, plan.letters, flood.repeats)
 
 
 def _registry(cursor: Cursor, batch: Iterable[Decoded]) -> dict[str, Registration]:

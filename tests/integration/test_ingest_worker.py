@@ -102,7 +102,7 @@ def test_sent_three_times_stored_once_and_acknowledged_every_time(
         wait_for(lambda times=times: len(edge.acks) == times)
     edge.send(2, [scan("next")])
     edge.send(2, [scan("next but other")])
-    wait_for(edge.refused)
+    wait_for(lambda: letters(database))
     assert query(database.owner_dsn, "SELECT seq, code FROM landing.scan ORDER BY seq") == [(1, "nonce"), (2, "next")]
     assert query(database.owner_dsn, "SELECT seq FROM landing.work ORDER BY seq") == [(1,), (2,)]
     assert worker.value("events_duplicate_total") == 2

@@ -7,7 +7,7 @@ from contracts.messages import Scan, Status, encode_event, pack
 from contracts.topics import Kind, event_topic
 from ingest.decode import decode
 from ingest.plan import Address, Key, Past, Plan, Planner
-from ingest.ranges import merge, multirange, overlaps
+from ingest.ranges import count, intersect, merge, multirange, overlaps, subtract
 
 NOW = 1_800_000_000_000
 BOOT = "0123456789abcdef" * 2
@@ -30,6 +30,17 @@ def test_overlap_agrees_with_sets(ranges: list[tuple[int, int]], first: int, mor
     members = {number for first, last in ranges for number in range(first, last + 1)}
     expected = bool(members & set(range(first, first + more + 1)))
     assert overlaps(merge(ranges), first, first + more) == expected
+
+
+@given(numbers, numbers)
+def test_differences_and_intersections_agree_with_sets(
+    ranges: list[tuple[int, int]], others: list[tuple[int, int]]
+) -> None:
+    ours = {number for first, last in ranges for number in range(first, last + 1)}
+    theirs = {number for first, last in others for number in range(first, last + 1)}
+    assert subtract(ranges, others) == merge((number, number) for number in ours - theirs)
+    assert intersect(ranges, others) == merge((number, number) for number in ours & theirs)
+    assert count(merge(ranges)) == len(ours)
 
 
 def test_multiranges_are_written_half_open() -> None:
@@ -69,8 +80,18 @@ def test_in_any_mix_of_copies_each_number_is_stored_once_and_always_answered(
     refused = {seq for refusal in ack.refused for seq in range(refusal.first, refusal.last + 1)}
     assert len(stored(whole)) == len(set(stored(whole)))
     assert committed | refused == sent
+    assert not committed & refused
+    assert len(refused) == sum(refusal.last - refusal.first + 1 for refusal in ack.refused)
     assert set(stored(whole)) <= committed
     assert merge(whole.received[DEVICE, BOOT]) == merge((seq, seq) for seq in sent)
+
+
+def test_of_two_contents_in_one_batch_the_first_is_committed_and_the_second_a_letter() -> None:
+    whole = plan([(1, [scan("first"), scan("other")]), (1, [scan("second")])])
+    ack = whole.replies[ADDRESS].ack(BOOT)
+    assert (ack.committed, ack.refused) == (((1, 2),), ())
+    assert [item.raw for _, items in whole.new for item in items] == [scan("first"), scan("other")]
+    assert [(fault.first, fault.reason) for _, fault in whole.letters] == [(1, "CONTENT_MISMATCH")]
 
 
 def test_a_number_known_to_be_stored_is_answered_from_its_content() -> None:
