@@ -81,7 +81,7 @@ class Outbox:
     @property
     def depth(self) -> int:
         """How many events wait for their acknowledgement."""
-        return self._store.waiting
+        return self._store.depth
 
     def on_added(self, wake: Callable[[], None]) -> None:
         """Have `wake` called after every commit that added events."""

@@ -81,6 +81,8 @@ def open_database(path: Path) -> sqlite3.Connection:
 class Store:
     """Rows, counters and slots of one outbox. `limit` bounds the rows that wait for an acknowledgement.
 
+    `depth` counts them as they are on the disk, so that nobody takes for done what may yet be rolled back.
+
     Every store is a new `boot`, so that an outbox restored from a copy never gives a sequence number out twice.
     Rows of earlier boots keep theirs.
     """
@@ -94,7 +96,7 @@ class Store:
         self._boot_id = self._boot_id_of(self.boot)
         self._seq = self._committed_seq = 0
         self._slots: dict[str, int] = {}
-        self.waiting = self._committed_waiting = int(self._run("count_waiting").fetchone()[0])
+        self._waiting = self.depth = int(self._run("count_waiting").fetchone()[0])
 
     def add(self, drafts: Sequence[Draft], notes: Mapping[str, str]) -> list[bool]:
         """Keep drafts and notes; return for each draft whether it is new, False where it was captured before.
@@ -103,9 +105,9 @@ class Store:
         place of an earlier one of its slot that was never sent.
         """
         scans = sum(draft.kind is Kind.SCAN for draft in drafts)
-        if (scans and self.waiting + scans > self._limit) or self.waiting + len(drafts) > 2 * self._limit:
+        if (scans and self._waiting + scans > self._limit) or self._waiting + len(drafts) > 2 * self._limit:
             raise OutboxFullError(
-                f"{self.waiting} events wait for their acknowledgement",
+                f"{self._waiting} events wait for their acknowledgement",
                 advice="Bring the link to the server back; the station goes on as soon as there is room.",
             )
         for name, value in notes.items():
@@ -115,7 +117,7 @@ class Store:
     def _add_one(self, draft: Draft) -> bool:
         if draft.once and not self._run("add_captured", once=draft.once).rowcount:
             return False
-        if draft.slot in self._slots and (draft.kind is Kind.STATUS or self.waiting >= self._limit):
+        if draft.slot in self._slots and (draft.kind is Kind.STATUS or self._waiting >= self._limit):
             row = self._slots[draft.slot]
             self._run("replace_event", id=row, body=draft.body, captured_at=draft.captured_at)
             return True
@@ -128,7 +130,7 @@ class Store:
             body=draft.body,
             captured_at=draft.captured_at,
         )
-        self.waiting += 1
+        self._waiting += 1
         if draft.slot and cursor.lastrowid is not None:
             self._slots[draft.slot] = cursor.lastrowid
         return True
@@ -161,7 +163,7 @@ class Store:
             if _in_sequence(first, last)
             for row in self._run("refuse_range", first=first, last=last, reason=reason[:64], **common).fetchall()
         ]
-        self.waiting -= len(committed) + len(refused)
+        self._waiting -= len(committed) + len(refused)
         return Settled((*committed, *refused), len(refused))
 
     def reopen(self, request: Resend, now: int) -> int:
@@ -175,15 +177,15 @@ class Store:
         self._run("add_boot", boot=request.boot, now=now)
         boot_id = self._boot_id_of(request.boot)
         span = {"boot_id": boot_id, "first": request.first, "last": request.last}
-        self.waiting += len(self._run("reopen_range", **span).fetchall())
+        self._waiting += len(self._run("reopen_range", **span).fetchall())
         present = [row[0] for row in self._run("present", **span)]
         last = min(request.last, self._seq) if boot_id == self._boot_id else request.last
         holes = _holes(present, request.first, last)[:_MOST_RANGES]
         if holes:
-            status = encode_event(Status(state="online", ts=now, outbox_depth=self.waiting, dropped=tuple(holes)))
+            status = encode_event(Status(state="online", ts=now, outbox_depth=self._waiting, dropped=tuple(holes)))
             row = {"boot_id": boot_id, "seq": holes[0][0], "kind": Kind.STATUS.value, "captured_at": now}
             self._run("add_event", body=status, **row)
-            self.waiting += 1
+            self._waiting += 1
         return sum(to - start + 1 for start, to in holes)
 
     def prune(self, now: int) -> None:
@@ -200,13 +202,13 @@ class Store:
     def committed(self) -> None:
         """Learn that the transaction is on disk."""
         self._committed_seq = self._seq
-        self._committed_waiting = self.waiting
+        self.depth = self._waiting
 
     def rolled_back(self) -> None:
         """Learn that the transaction left nothing behind."""
         self._seq = self._committed_seq
         self._slots.clear()
-        self.waiting = self._committed_waiting
+        self._waiting = self.depth
 
     def _boot_id_of(self, boot: str) -> int:
         row = self._run("boot_id", boot=boot).fetchone()
