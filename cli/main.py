@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, Entry] = {
     "test": Entry("cli.test:test", "dev", "Run every test."),
     "bench": Entry("cli.bench:bench", "dev", "Run a benchmark beside its obvious alternatives."),
     "config": Entry("cli.config:config", "server", "Show every setting, secrets redacted."),
-    "scan": Entry("edge.cli:scan", "edge", "Read the codes in image files and folders."),
+    "scan": Entry("edge.scan_cli:scan", "edge", "Read the codes in image files and folders."),
     "edge": Entry("edge.cli:edge", "edge", "Run a scanning station or a shelf agent."),
     "ingest": Entry("ingest.cli:ingest", "server", "Store what devices publish; acknowledge what is committed."),
     "trace": Entry("trace_service.cli:trace", "server", "Migrate the database; run worker and console."),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contracts.errors import ImageError
-from edge.decode import Code, load_image, read_codes
+from edge.code import Code
+from edge.decode import load_image, read_codes
 from edge.decode.images import SUFFIXES, read_bytes
 
 

@@ -13,9 +13,10 @@ import cv2
 import msgspec
 import numpy as np
 
+from edge.code import Code
 from edge.decode import readers
-from edge.decode.code import Code, overlap, same_place
 from edge.decode.images import LARGEST_SIDE, Gray
+from edge.decode.outlines import overlap, same_place
 
 ENOUGH_READS: Final = 2
 # Above this the upscaled copies cost more memory than a station has, and modules are large enough without.

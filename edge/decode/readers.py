@@ -9,7 +9,7 @@ import structlog
 import zxingcpp
 from zxingcpp import BarcodeFormat
 
-from edge.decode.code import Code
+from edge.code import Code
 from edge.decode.images import Gray
 
 _log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from typing import Final
 import serial
 import structlog
 
-from edge.decode import Code
+from edge.code import Code
 from edge.sources.source import Read, now_ms
 
 _log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.decode import Code
+from edge.code import Code
 
 
 def now_ms() -> int:

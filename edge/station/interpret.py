@@ -7,7 +7,7 @@ from contracts import gs1, worksheet
 from contracts.errors import CodeError, MessageError
 from contracts.messages import Activity, Scan, decode_event, encode_event
 from contracts.topics import Kind
-from edge.decode import Code
+from edge.code import Code
 from edge.station.order import Order
 from edge.station.verdict import Verdict
 
