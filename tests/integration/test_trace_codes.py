@@ -9,7 +9,7 @@ from trace_market import HOST, KEYS, Market
 
 from contracts.errors import ConfigurationError
 from contracts.gs1 import label_uri
-from contracts.tc20 import ALPHABET
+from contracts.tc20 import ALPHABET, Tc20
 from geofence.maps import load_installed_map
 from trace_service.codes.issue import Batch, issue_batch
 from trace_service.codes.verify import Text, read_parent, verify
@@ -61,6 +61,35 @@ def test_a_code_of_another_product_of_the_brand_is_unknown(market: Market) -> No
     item = next(case for case in market.job["cases"] if case["gtin"] == GTIN)["items"][0]
     swapped = Text(item.replace(GTIN, "09506000134369"), "")
     assert verify(market.connection, KEYS, [swapped])[swapped].state is CodeState.UNKNOWN
+
+
+def test_goods_that_custody_knew_before_their_key_was_killed_stay_genuine_with_a_remark(market: Market) -> None:
+    known, unseen = market.cases_to("D-CHENGDU")[:2]
+    market.land(*market.pack(known), market.ship(known, "D-CHENGDU"))
+    market.drain()
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("UPDATE trace.master_key SET state = 'killed'")
+    market.land(market.consumer(known["items"][0], "nanjing"), market.consumer(unseen["items"][0], "nanjing"))
+    market.drain()
+    found = market.rows(
+        'SELECT code_state, place, reasons @> \'[{"code": "reduced_assurance"}]\' FROM trace.verdict'
+        " WHERE activity = 'consumer' ORDER BY seq"
+    )
+    assert found == [("genuine", "outside", True), ("unknown", "not_checked", False)]
+
+
+def test_a_training_label_is_never_goods(market: Market) -> None:
+    wrapped = KEYS.fresh()
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("INSERT INTO trace.master_key (brand, epoch, wrapped) VALUES ('qingyuan', 0, %s)", (wrapped,))
+        owner.execute(
+            "INSERT INTO trace.batch (brand, gtin, epoch, counters, lot, produced_on, commissioned_at)"
+            " VALUES ('qingyuan', %s, 0, '[900000,900010)', 'T', current_date, now())",
+            (GTIN,),
+        )
+    serial = Tc20(KEYS.unwrap(wrapped), "qingyuan", 0).issue(GTIN, 900_001)
+    text = Text(label_uri(HOST, GTIN, serial), "")
+    assert verify(market.connection, KEYS, [text])[text].state is CodeState.UNKNOWN
 
 
 def test_all_codes_of_a_killed_epoch_are_refused_and_no_more_are_issued(market: Market) -> None:

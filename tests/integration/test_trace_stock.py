@@ -106,6 +106,29 @@ def test_an_approved_order_is_on_its_way_and_a_rejected_one_is_not_proposed_agai
     assert [row[3] for row in proposals(market)] == ["approved", "rejected"]
 
 
+def test_what_has_come_is_no_longer_on_its_way(market: Market) -> None:
+    market.shelf("shelf-01", 1, 5, 0)
+    market.drain()
+    assert proposals(market) == [(STORE, GTIN, 42, "open")]
+    decide(market, "approved")
+    market.shelf("shelf-01", 1, 6, 1)
+    market.shelf("shelf-01", 1, 4, 2)
+    market.drain()
+    assert len(proposals(market)) == 1
+    for minutes, units in enumerate((28, 22, 48, 9), 3):
+        market.shelf("shelf-01", 1, units, minutes)
+        market.drain()
+    assert proposals(market) == [(STORE, GTIN, 42, "approved"), (STORE, GTIN, 36, "open")]
+    assert market.rows("SELECT arrived FROM trace.proposal ORDER BY id") == [(42,), (0,)]
+
+
+def test_a_bottle_put_back_does_not_withdraw_an_order_and_propose_it_again(market: Market) -> None:
+    for minutes, units in enumerate((12, 13, 12, 14, 11)):
+        market.shelf("shelf-01", 1, units, minutes)
+        market.drain()
+    assert proposals(market) == [(STORE, GTIN, 36, "open")]
+
+
 def decide(market: Market, state: str) -> None:
     with psycopg.connect(market.database.owner_dsn) as owner:
         owner.execute(
@@ -125,6 +148,43 @@ def test_the_ledger_counts_cases_received_and_items_sold(market: Market) -> None
     )
     market.drain()
     assert stock(market) == (None, None, 5)
+
+
+def test_the_ledger_counts_what_came_and_is_still_there(market: Market) -> None:
+    cases = [each for each in market.cases_to("D-CHENGDU") if each["gtin"] == GTIN][:3]
+    for case in cases:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"))
+    first, second, third = cases
+
+    def at_store(code: str, activity: str, minutes: float) -> None:
+        to = ("", "SO-BACK", "D-WUHOU") if activity == "ship" else ()
+        market.land(Message("gateway-market", STORE, market.number(), minutes, code, activity, *to))
+
+    at_store(first["label"], "receive", 60)
+    at_store(first["items"][0], "sell", 70)
+    at_store(first["label"], "receive", 75)
+    market.drain()
+    assert stock(market)[2] == 5
+    at_store(first["items"][0], "receive", 80)
+    market.drain()
+    assert stock(market)[2] == 6
+    at_store(second["label"], "receive", 90)
+    at_store(first["label"], "ship", 100)
+    market.drain()
+    assert stock(market)[2] == 6
+    at_store(third["items"][0], "sell", 110)
+    market.drain()
+    assert stock(market)[2] == 6
+
+
+def test_an_approved_order_comes_in_by_its_case_labels_where_no_shelf_looks(market: Market) -> None:
+    cases = [each for each in market.cases_to("D-CHENGDU") if each["gtin"] == GTIN][:2]
+    for number, case in enumerate(cases):
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"))
+        market.land(Message("gateway-market", STORE, market.number(), 60 + number, case["label"], "receive"))
+        market.drain()
+        decide(market, "approved")
+    assert market.rows("SELECT quantity, arrived, state FROM trace.proposal") == [(42, 6, "approved")]
 
 
 def test_a_reading_of_an_unknown_product_or_site_is_held_back(market: Market) -> None:

@@ -1,14 +1,17 @@
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from conftest import TestDatabase
-from trace_market import Market, Message
+from trace_market import START, Market, Message
 
 from geofence.maps import AtomMap, load_installed_map
+from geofence.territory import TerritoryVersion
 from trace_service.domain.verification import ScanFacts, Verdict
 from trace_service.processing import scans
 from trace_service.store.connection import connect
@@ -117,6 +120,9 @@ def busy_day(market: Market) -> list[Message]:
         Message("gateway-market", store, market.number(), 70, cases[2]["items"][3], "sell"),
         Message("gateway-market", store, market.number(), 95, cases[2]["label"], "ship", "", "SO-B", "D-WUHOU"),
         Message("gateway-market", "market", market.number(), 200, cases[2]["items"][4], "consumer", place="wuhan"),
+        Message("gateway-market", store, market.number(), 61, cases[3]["label"], "receive"),
+        Message("gateway-market", store, market.number(), 71, cases[3]["items"][3], "sell"),
+        Message("gateway-market", store, market.number(), 96, cases[3]["label"], "receive"),
     ]
     return day
 
@@ -199,6 +205,123 @@ def test_evidence_that_a_person_has_decided_on_raises_no_second_alert(market: Ma
     market.land(market.consumer(cases[0]["items"][0], "nanjing", 500))
     market.drain()
     assert market.rows("SELECT state FROM trace.alert") == [("closed",)]
+
+
+def test_more_scans_of_the_cases_that_a_person_has_decided_on_raise_no_second_alert(market: Market) -> None:
+    cases = market.cases_to("D-CHENGDU")
+    for case in cases[:16]:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"))
+    market.land(*(market.consumer(case["items"][0], "nanjing") for case in cases[:8]))
+    market.drain()
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("UPDATE trace.alert SET state = 'closed', outcome = 'confirmed', decided_by = 'ann'")
+    market.land(*(market.consumer(case["items"][1], "nanjing", 500) for case in cases[:8]))
+    market.drain()
+    assert market.rows("SELECT state FROM trace.alert") == [("closed",)]
+    market.land(*(market.consumer(case["items"][1], "nanjing", 600) for case in cases[8:16]))
+    market.drain()
+    assert market.rows("SELECT state, cases FROM trace.alert ORDER BY id") == [("closed", 8), ("open", 8)]
+
+
+def test_what_a_person_decides_while_the_worker_weighs_is_what_stands(market: Market) -> None:
+    cases = market.cases_to("D-CHENGDU")[:8]
+    for case in cases:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], "nanjing"))
+    market.drain()
+    for case in cases:
+        back = Message("station-ship", "dc-east", market.number(), 50, case["label"], "receive")
+        again = Message("station-ship", "dc-east", market.number(), 60, case["label"], "ship", "", "SO-N", "D-NANJING")
+        market.land(back, again)
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(market.database.owner_dsn) as owner:
+            owner.execute("UPDATE trace.alert SET state = 'closed', outcome = 'confirmed', decided_by = 'ann'")
+            work = pool.submit(market.drain)
+            time.sleep(0.7)
+        work.result(timeout=30)
+    assert market.rows("SELECT state, outcome, decided_by FROM trace.alert") == [("closed", "confirmed", "ann")]
+    assert market.rows("SELECT count(*) FROM trace.alert_evidence") == [(8,)]
+
+
+def test_an_alert_outlives_the_contract_that_was_broken(market: Market) -> None:
+    cases = market.cases_to("D-CHENGDU")[:8]
+    for case in cases:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], "nanjing"))
+    market.drain()
+    ended = TerritoryVersion(
+        dealer="D-CHENGDU",
+        adcodes=("510100",),
+        valid_from=datetime(2024, 1, 1, tzinfo=UTC),
+        valid_to=START + timedelta(days=1),
+        recorded_at=START,
+    )
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("DELETE FROM trace.verdict_superseded")
+        owner.execute("UPDATE trace.verdict SET territory = NULL")
+        owner.execute("DELETE FROM trace.territory WHERE dealer = 'D-CHENGDU'")
+        owner.execute(
+            "INSERT INTO trace.territory (brand, dealer, adcodes, valid_from, valid_to, recorded_at, sha256)"
+            " VALUES ('qingyuan', 'D-CHENGDU', '{510100}', %s, %s, %s, %s)",
+            (ended.valid_from, ended.valid_to, ended.recorded_at, bytes.fromhex(ended.sha256)),
+        )
+    market.land(market.consumer(cases[0]["items"][1], "hangzhou", 3 * 24 * 60))
+    market.drain()
+    assert market.rows("SELECT place, city FROM trace.verdict ORDER BY occurred_at DESC LIMIT 1") == [
+        ("uncertain", "330100")
+    ]
+    assert market.rows("SELECT state, cases FROM trace.alert") == [("open", 8)]
+
+
+def test_what_passes_through_the_brand_s_own_sites_is_never_in_a_wrong_place(market: Market) -> None:
+    cases = market.cases_to("D-CHENGDU")[:5]
+    for case in cases:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU", 30))
+        market.land(Message("station-ship", "dc-east", market.number(), 25, case["label"], "receive"))
+        market.land(Message("station-ship", "dc-east", market.number(), 35, case["items"][0], "inspect"))
+    market.drain()
+    assert market.rows("SELECT DISTINCT place FROM trace.verdict") == [("not_checked",)]
+    assert market.rows("SELECT count(*) FROM trace.alert") == [(0,)]
+
+
+def test_a_case_sent_to_a_dealer_of_another_brand_binds_nothing_of_this_one(market: Market) -> None:
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("INSERT INTO trace.brand VALUES ('zeta', 'Z', 'Z')")
+        owner.execute("INSERT INTO trace.dealer VALUES ('D-ZETA', 'zeta', NULL, 'Z', 'Z', 'city', 0, 0, 1)")
+    case = market.cases_to("D-CHENGDU")[0]
+    market.land(*market.pack(case), market.ship(case, "D-ZETA"), market.consumer(case["items"][0], "nanjing"))
+    market.drain()
+    assert market.rows("SELECT reason FROM trace.quarantine") == []
+    assert market.rows("SELECT brand, dealer, custody_state, place FROM trace.verdict WHERE activity = 'consumer'") == [
+        ("qingyuan", None, "unbound", "not_checked")
+    ]
+    assert market.rows("SELECT DISTINCT brand FROM trace.verdict WHERE dealer = 'D-ZETA'") == []
+    assert market.rows("SELECT brand, dealer FROM trace.binding") == [("zeta", "D-ZETA")]
+
+
+def test_a_refused_event_of_an_item_is_shown_to_its_brand(market: Market) -> None:
+    first, second = market.cases_to("D-CHENGDU")[:2]
+    market.land(*market.pack(first))
+    market.land(
+        Message("station-pack", "factory", market.number(), 5, first["items"][0], "pack", parent=second["label"])
+    )
+    market.drain()
+    assert market.rows("SELECT brand, reason FROM trace.quarantine") == [("qingyuan", "already_packed")]
+
+
+def test_one_territory_that_the_map_lacks_does_not_stop_the_other_dealers_scans(market: Market) -> None:
+    lost = TerritoryVersion(
+        dealer="D-QINGYUAN", adcodes=("999999",), valid_from=START - timedelta(days=9), recorded_at=START
+    )
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute(
+            "INSERT INTO trace.territory (brand, dealer, adcodes, valid_from, recorded_at, sha256)"
+            " VALUES ('qingyuan', 'D-QINGYUAN', '{999999}', %s, %s, %s)",
+            (lost.valid_from, lost.recorded_at, bytes.fromhex(lost.sha256)),
+        )
+    case = market.cases_to("D-CHENGDU")[0]
+    market.land(*market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], "nanjing"))
+    market.drain()
+    assert market.rows("SELECT place FROM trace.verdict WHERE activity = 'consumer'") == [("outside",)]
+    assert market.rows("SELECT count(*) FROM trace.quarantine") == [(0,)]
 
 
 def test_what_is_no_code_of_ours_is_told_apart_inside_and_never_bound(market: Market) -> None:

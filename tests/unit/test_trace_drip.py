@@ -1,6 +1,8 @@
 import random
+import time
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from trace_service.detection.drip import (
@@ -12,8 +14,9 @@ from trace_service.detection.drip import (
     Hit,
     flow_shares,
     strongest_window,
+    weigh_city,
 )
-from trace_service.domain.counts import negative_binomial, poisson
+from trace_service.domain.counts import log_negative_binomial, log_poisson
 from trace_service.places import load_places
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,8 +24,9 @@ PLACES = {place.adcode: City(place.lon, place.lat, place.population) for place i
 CHENGDU = (104.07, 30.67)
 
 
-def hits(count: int, days: float = 0, first: int = 0) -> list[Hit]:
-    return [Hit(START + timedelta(days=days, seconds=number), f"case-{first + number}") for number in range(count)]
+def hits(count: int, days: float = 0, first: int = 0, shipment: str = "SO-1") -> list[Hit]:
+    start = START + timedelta(days=days)
+    return [Hit(start + timedelta(seconds=number), f"case-{first + number}", shipment) for number in range(count)]
 
 
 def times(here: list[Hit], elsewhere: int) -> list[datetime]:
@@ -31,8 +35,8 @@ def times(here: list[Hit], elsewhere: int) -> list[datetime]:
 
 def test_counts_are_probabilities_with_the_stated_moments() -> None:
     for found, mean, variance in (
-        (negative_binomial(2.5, 0.8, 400), 2.5, 2.5 + 0.8 * 2.5**2),
-        (poisson(2.5, 100), 2.5, 2.5),
+        (np.exp(log_negative_binomial(2.5, 0.8, 400)), 2.5, 2.5 + 0.8 * 2.5**2),
+        (np.exp(log_poisson(2.5, 100)), 2.5, 2.5),
     ):
         first = sum(count * each for count, each in enumerate(found))
         second = sum(count**2 * each for count, each in enumerate(found))
@@ -63,7 +67,7 @@ def test_the_same_cases_are_no_news_where_so_much_of_them_is_expected() -> None:
 
 
 def test_cases_count_once_however_often_they_are_scanned() -> None:
-    rescans = [Hit(START + timedelta(minutes=minute), f"case-{minute % 2}") for minute in range(20)]
+    rescans = [Hit(START + timedelta(minutes=minute), f"case-{minute % 2}", "SO-1") for minute in range(20)]
     assert not strongest_window(rescans, times(rescans, 10), 0.001).alarming
 
 
@@ -94,12 +98,39 @@ def test_honest_markets_raise_no_alert() -> None:
     alarms = 0
     for _ in range(40):
         seen: dict[str, list[Hit]] = {}
-        moments = []
+        anywhere = []
         for number in range(120):
             moment = START + timedelta(minutes=number)
-            moments.append(moment)
+            anywhere.append(Hit(moment, f"case-{number}", f"SO-{number % 4}"))
             if chance.random() < FOREIGN_SHARE:
                 city = chance.choices(list(shares), list(shares.values()))[0]
-                seen.setdefault(city, []).append(Hit(moment, f"case-{number}"))
-        alarms += sum(strongest_window(found, moments, shares[city]).alarming for city, found in seen.items())
+                seen.setdefault(city, []).append(anywhere[-1])
+        alarms += sum(weigh_city(found, anywhere, shares[city]).alarming for city, found in seen.items())
     assert alarms == 0
+
+
+def test_a_dumped_shipment_is_found_after_years_of_honest_trade_and_a_second_one_joins_it() -> None:
+    trade = [each for number in range(100) for each in hits(20, number / 10, 1000 + 20 * number, f"SO-H{number}")]
+    first, second = hits(12, 20, 1, "SO-A"), hits(9, 21, 13, "SO-B")
+    once = weigh_city(first, trade + first, 0.004)
+    assert not strongest_window(first, sorted(hit.at for hit in trade + first), 0.004).alarming
+    assert (once.alarming, len(once.cases), once.seen) == (True, 12, 12)
+    twice = weigh_city(first + second, trade + first + second, 0.004)
+    assert (len(twice.cases), twice.seen) == (21, 21)
+    assert twice.expected == pytest.approx(21 * 0.004)
+
+
+def test_a_few_cases_of_every_shipment_are_found_too() -> None:
+    trade = [each for number in range(20) for each in hits(20, number, 1000 + 20 * number, f"SO-{number}")]
+    drip = [each for number in range(20) for each in hits(2, number, 2 * number, f"SO-{number}")]
+    score = weigh_city(drip, trade + drip, 0.004)
+    assert score.alarming
+    assert len(score.cases) == 40
+
+
+def test_a_dealer_who_sells_thousands_of_cases_elsewhere_is_found_in_time() -> None:
+    many = [each for number in range(20) for each in hits(100, number, 100 * number, f"SO-{number}")]
+    began = time.process_time()
+    score = weigh_city(many, many + hits(8000, 19, 10_000), 0.004)
+    assert (score.alarming, len(score.cases)) == (True, 2000)
+    assert time.process_time() - began < 5

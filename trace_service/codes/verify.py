@@ -1,6 +1,7 @@
 """Tells what scanned texts are: whose code, issued or not, commissioned or not. One query for a whole batch."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from contracts.errors import CodeError
@@ -61,28 +62,36 @@ def _code(identifier: Identifier | None, states: Mapping[str, Code]) -> Code:
 def _verify_items(connection: Connection, keys: KeyWrapper, items: Mapping[str, Identifier]) -> dict[str, Code]:
     gtins = sorted({item.gtin for item in items.values()})
     brands = dict(connection.execute(SQL["products"], {"gtins": gtins}).fetchall())
-    books = _books(connection, keys, sorted(set(brands.values())))
+    rows = connection.execute(SQL["keys"], {"brands": sorted(set(brands.values()))}).fetchall()
+    books = {
+        (row.brand, row.epoch): Tc20(keys.unwrap(row.wrapped), row.brand, row.epoch)
+        for row in rows
+        if row.state != "killed"
+    }
     counters = {unit: _counter(item, brands.get(item.gtin), books) for unit, item in items.items()}
     issued = _issued(connection, items, counters)
-    return {unit: _state(unit, item, brands.get(item.gtin), issued.get(unit)) for unit, item in items.items()}
+    found = {unit: _state(unit, item, brands.get(item.gtin), issued.get(unit)) for unit, item in items.items()}
+    # Whoever stole a killed key can mint, but not what custody had seen before.
+    killed = {(row.brand, row.epoch) for row in rows if row.state == "killed"}
+    lost = [unit for unit, item in items.items() if (brands.get(item.gtin), _epoch(item)) in killed]
+    for (unit,) in connection.execute(SQL["seen_before"], {"units": lost}) if lost else ():
+        found[unit] = replace(found[unit], state=CodeState.GENUINE, reduced=True)
+    return found
 
 
-def _books(connection: Connection, keys: KeyWrapper, brands: list[str]) -> dict[tuple[str, int], Tc20]:
-    rows = connection.execute(SQL["keys"], {"brands": brands}).fetchall()
-    return {(row.brand, row.epoch): Tc20(keys.unwrap(row.wrapped), row.brand, row.epoch) for row in rows}
+def _epoch(item: Identifier) -> int | None:
+    try:
+        return split(item.serial).epoch
+    except CodeError:
+        return None
 
 
 def _counter(item: Identifier, brand: str | None, books: Mapping[tuple[str, int], Tc20]) -> tuple[int, int] | None:
     """Return epoch and counter of an authentic serial."""
-    if brand is None:
-        return None
-    try:
-        epoch = split(item.serial).epoch
-    except CodeError:
-        return None
-    book = books.get((brand, epoch))
+    epoch = _epoch(item)
+    book = books.get((brand, epoch)) if brand is not None and epoch is not None else None
     counter = book.verify(item.gtin, item.serial) if book else None
-    return None if counter is None else (epoch, counter)
+    return None if epoch is None or counter is None else (epoch, counter)
 
 
 def _issued(

@@ -18,7 +18,7 @@ from trace_service.detection.drip import (
     Hit,
     Score,
     flow_shares,
-    strongest_window,
+    weigh_city,
 )
 from trace_service.domain.territories import BrandBook
 from trace_service.places import load_places
@@ -68,31 +68,29 @@ def _columns(cells: Iterable[Cell]) -> dict[str, Any]:
 
 
 def _findings(connection: Connection, books: Mapping[str, BrandBook], dealers: list[Cell]) -> Iterator[_Finding]:
-    hits: dict[Cell, list[Row]] = defaultdict(list)
-    for row in connection.execute(SQL["hits"], _columns(dealers)):
-        hits[Cell(row.brand, row.dealer)].append(row)
+    # Held until the end: an alert that a person closes meanwhile would be changed after the fact, or raised again.
     alerts = {
         (Cell(row.brand, row.dealer), row.city): row
         for row in connection.execute(SQL["open_alerts"], _columns(dealers))
     }
-    for cell in dealers:
-        anywhere = sorted(row.first_at for row in hits[cell])
-        here: dict[str, list[Hit]] = defaultdict(list)
-        for row in hits[cell]:
-            if row.outside:
-                here[row.city].append(Hit(row.first_at, row.case_unit))
-        cities = {city for city, found in here.items() if len(found) >= LEAST_CASES}
-        cities |= {city for owner, city in alerts if owner == cell}
-        for city in sorted(cities):
-            score = None
-            if len(here[city]) >= LEAST_CASES:
-                share = _share(connection, books[cell.brand], cell, city, anywhere[-1])
-                score = strongest_window(here[city], anywhere, share)
-            yield _Finding(cell, city, score, alerts.get((cell, city)))
+    hits: dict[Cell, list[Hit]] = defaultdict(list)
+    cities: dict[tuple[Cell, str], list[Hit]] = defaultdict(list)
+    for row in connection.execute(SQL["hits"], _columns(dealers)):
+        cell, hit = Cell(row.brand, row.dealer), Hit(row.first_at, row.case_unit, row.shipment)
+        hits[cell].append(hit)
+        if row.outside:
+            cities[cell, row.city].append(hit)
+    busy = {place for place, found in cities.items() if len(found) >= LEAST_CASES}
+    for cell, city in sorted(busy | alerts.keys()):
+        score = None
+        if (here := cities[cell, city]) and len(here) >= LEAST_CASES:
+            share = _share(connection, books[cell.brand], cell, city, max(here).at)
+            score = weigh_city(here, hits[cell], share)
+        yield _Finding(cell, city, score, alerts.get((cell, city)))
 
 
 def _share(connection: Connection, book: BrandBook, cell: Cell, city: str, moment: datetime) -> float:
-    """Return the share of the dealer's goods that honest customers carry to a city."""
+    """Return the share of the dealer's goods that honest customers carry to a city; at `moment` it was foreign."""
     home = book.home(cell.dealer, moment)
     middle = one(connection, SQL["city_middle"], {**cell._asdict(), "city": city})
     atoms = book.territories.atoms
@@ -122,8 +120,7 @@ def _settle(connection: Connection, finding: _Finding) -> bool:
     reason = {"code": "drip", "parameters": _parameters(cell, city, score, evidence)}
     figures = {"cases": len(score.cases), "scans": len(evidence), "reason": recordset([reason])[1:-1]}
     if alert is None:
-        raised = connection.execute(SQL["insert_alert"], {**cell._asdict(), "city": city, **figures}).fetchone()
-        number = raised[0] if raised else 0
+        (number,) = one(connection, SQL["insert_alert"], {**cell._asdict(), "city": city, **figures})
     elif (alert.cases, alert.scans, alert.reason) == (figures["cases"], figures["scans"], reason):
         return False
     else:

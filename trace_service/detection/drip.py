@@ -4,23 +4,28 @@ docs/detection.md has the statistic. Times are event times, so a backlog gives t
 """
 
 from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import asin, cos, inf, radians, sin, sqrt
+from math import asin, cos, inf, log, radians, sin, sqrt
 from typing import Final, NamedTuple
 
-from trace_service.domain.counts import log_ratio, negative_binomial, poisson
+import numpy as np
+
+from trace_service.domain.counts import log_negative_binomial, log_poisson
 
 WINDOW: Final = timedelta(days=28)
 THRESHOLD_NATS: Final = 9.5
 LEAST_CASES: Final = 3
 FOREIGN_SHARE: Final = 0.25
+# Parcels and people who move know neither distance nor size: no city is so remote that three cases prove a dump.
+ANYWHERE_SHARE: Final = 0.2
 DISPERSION: Final = 0.8
 DIVERTED_SHARES: Final = (0.03, 0.08, 0.2, 0.5)
 LOCATED_RIGHT: Final = 0.85
-# Beyond this many cases the answer does not change, and the sums would only grow.
-LARGEST_COUNT: Final = 60
+# The mean over both readings, all goods and one shipment: looking twice must not double the false alarms.
+SCOPE_PENALTY_NATS: Final = log(2)
 UNKNOWN_POPULATION: Final = 1_000_000.0
 _EARTH_KM = 6371.0
 _NEAR_KM = 30.0
@@ -28,10 +33,11 @@ _POPULATION_POWER = 0.8
 
 
 class Hit(NamedTuple):
-    """The first sighting of a case in a city."""
+    """The first sighting of a case in a city, and the shipment that the case left with."""
 
     at: datetime
     case: str
+    shipment: str
 
 
 class City(NamedTuple):
@@ -43,18 +49,29 @@ class City(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """The strongest window of a dealer × city cell: `cases` seen there, `seen` anywhere, `expected` honestly."""
+class Window:
+    """Some of a dealer's hits until `until`: `cases` of them in one city, `seen` anywhere, and what that says."""
 
     cases: frozenset[str]
     seen: int
-    expected: float
+    until: datetime
     llr: float
 
     @property
     def alarming(self) -> bool:
         """Whether the evidence is enough to bother a person."""
         return len(self.cases) >= LEAST_CASES and self.llr >= THRESHOLD_NATS
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A dealer × city cell: `cases` of all alarming windows, `seen` in these anywhere, `expected` honestly."""
+
+    cases: frozenset[str]
+    seen: int
+    expected: float
+    llr: float
+    alarming: bool
 
 
 def flow_shares(home: tuple[float, float], foreign: Mapping[str, City]) -> dict[str, float]:
@@ -67,38 +84,70 @@ def flow_shares(home: tuple[float, float], foreign: Mapping[str, City]) -> dict[
         for code, city in foreign.items()
     }
     total = sum(pull.values())
-    return {code: FOREIGN_SHARE * each / total for code, each in pull.items()}
+    evenly = ANYWHERE_SHARE / len(foreign)
+    return {code: FOREIGN_SHARE * (evenly + (1 - ANYWHERE_SHARE) * each / total) for code, each in pull.items()}
 
 
-def strongest_window(here: Iterable[Hit], anywhere: Sequence[datetime], share: float) -> Score:
-    """Return the best score among all windows that end with a sighting in the city.
+def weigh_city(here: Sequence[Hit], anywhere: Sequence[Hit], share: float) -> Score:
+    """Score the hits of one dealer in one city; `anywhere` are all of its located hits, those in the city included.
 
-    `anywhere` are the times of all located hits of the dealer, sorted, those in the city included.
+    Weighed are all of the dealer's goods and each shipment by itself: a shipment that was sold elsewhere as a whole
+    must not vanish in years of honest trade, nor a drip because it is spread over shipments.
+    """
+    scopes: dict[str | None, Window] = {None: strongest_window(here, sorted(hit.at for hit in anywhere), share)}
+    times: dict[str, list[datetime]] = defaultdict(list)
+    for hit in sorted(anywhere):
+        times[hit.shipment].append(hit.at)
+    for shipment, count in Counter(hit.shipment for hit in here).items():
+        if count >= LEAST_CASES:
+            own = [hit for hit in here if hit.shipment == shipment]
+            scopes[shipment] = strongest_window(own, times[shipment], share)
+    best = max(scopes.values(), key=lambda window: window.llr)
+    telling = {scope: window for scope, window in scopes.items() if window.alarming}
+    if not telling:
+        return Score(best.cases, best.seen, best.seen * share, best.llr, alarming=False)
+    cases = frozenset[str]().union(*(window.cases for window in telling.values()))
+    seen = sum(_covered(hit.at, telling.get(None)) or _covered(hit.at, telling.get(hit.shipment)) for hit in anywhere)
+    return Score(cases, seen, seen * share, best.llr, alarming=True)
+
+
+def strongest_window(here: Iterable[Hit], anywhere: Sequence[datetime], share: float) -> Window:
+    """Return the best score among all windows that end with a sighting in the city; there is at least one.
+
+    `anywhere` are the times of all located hits in question, sorted, those in the city included.
     """
     hits = sorted(here)
-    best = Score(frozenset(), 0, 0.0, -inf)
+    best = Window(frozenset(), 0, hits[0].at, -inf)
+    bounds = (0, 0)
+    inside: Counter[str] = Counter()
     start = 0
     for end, last in enumerate(hits):
+        inside[last.case] += 1
         while hits[start].at <= last.at - WINDOW:
+            _drop(inside, hits[start].case)
             start += 1
-        cases = frozenset(hit.case for hit in hits[start : end + 1])
         seen = bisect_right(anywhere, last.at) - bisect_right(anywhere, last.at - WINDOW)
-        score = _score(cases, max(seen, len(cases)), share)
-        if (score.llr, len(score.cases)) > (best.llr, len(best.cases)):
-            best = score
-    return best
+        llr = _log_ratio(len(inside), max(seen, len(inside)), share)
+        if llr > best.llr:
+            best, bounds = Window(frozenset(), max(seen, len(inside)), last.at, llr), (start, end + 1)
+    return replace(best, cases=frozenset(hit.case for hit in hits[slice(*bounds)]))
 
 
-def _score(cases: frozenset[str], seen: int, share: float) -> Score:
-    expected = seen * share
-    count = min(len(cases), LARGEST_COUNT)
-    honest = negative_binomial(expected, DISPERSION, count)
-    ratios = []
-    for diverted in DIVERTED_SHARES:
-        sold = poisson(diverted * seen * LOCATED_RIGHT, count)
-        both = sum(honest[count - number] * sold[number] for number in range(count + 1))
-        ratios.append(both / len(DIVERTED_SHARES))
-    return Score(cases, seen, expected, log_ratio(sum(ratios), honest[count]))
+def _drop(inside: Counter[str], case: str) -> None:
+    inside[case] -= 1
+    if not inside[case]:
+        del inside[case]
+
+
+def _covered(moment: datetime, window: Window | None) -> bool:
+    return window is not None and window.until - WINDOW < moment <= window.until
+
+
+def _log_ratio(count: int, seen: int, share: float) -> float:
+    honest = log_negative_binomial(seen * share, DISPERSION, count)
+    diverted = np.array([log_poisson(theta * seen * LOCATED_RIGHT, count) for theta in DIVERTED_SHARES])
+    both = np.logaddexp.reduce((honest[::-1] + diverted).ravel()) - log(len(DIVERTED_SHARES))
+    return float(both - honest[count]) - SCOPE_PENALTY_NATS
 
 
 def _distance_km(first: tuple[float, float], second: tuple[float, float]) -> float:

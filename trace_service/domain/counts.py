@@ -1,29 +1,22 @@
-"""Count distributions by recursion: no special functions, exact enough for counts of a few hundred."""
+"""Count distributions as logarithms, by recursion: no special functions, and no count or mean is too large."""
 
-from math import exp, log, log1p
+import numpy as np
+from numpy.typing import NDArray
+
+LogArray = NDArray[np.float64]
 
 
-def negative_binomial(mean: float, dispersion: float, largest: int) -> list[float]:
-    """Return P(0) … P(largest) of a negative binomial with variance mean + dispersion * mean².
+def log_negative_binomial(mean: float, dispersion: float, largest: int) -> LogArray:
+    """Return ln P(0) … ln P(largest) of a negative binomial with variance mean + dispersion * mean².
 
-    `mean` and `dispersion` are positive.
+    Shape (largest + 1,); `mean` and `dispersion` are positive.
     """
     size = 1.0 / dispersion
-    odds = mean / (mean + size)
-    found = [exp(-size * log1p(mean / size))]
-    for count in range(1, largest + 1):
-        found.append(found[-1] * odds * (size + count - 1) / count)
-    return found
+    counts = np.arange(1, largest + 1)
+    steps = np.log(mean / (mean + size)) + np.log((size + counts - 1) / counts)
+    return np.cumsum(np.concatenate(([-size * np.log1p(mean / size)], steps)))
 
 
-def poisson(mean: float, largest: int) -> list[float]:
-    """Return P(0) … P(largest) of a Poisson count with a positive mean."""
-    found = [exp(-mean)]
-    for count in range(1, largest + 1):
-        found.append(found[-1] * mean / count)
-    return found
-
-
-def log_ratio(numerator: float, denominator: float) -> float:
-    """Return ln(numerator / denominator) of two positive numbers."""
-    return log(numerator) - log(denominator)
+def log_poisson(mean: float, largest: int) -> LogArray:
+    """Return ln P(0) … ln P(largest) of a Poisson count with a positive mean, shape (largest + 1,)."""
+    return np.cumsum(np.concatenate(([-mean], np.log(mean / np.arange(1, largest + 1)))))

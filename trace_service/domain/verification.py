@@ -1,7 +1,7 @@
 """One verdict on one scan, from what its code is, who holds the unit, and where it was seen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from math import isfinite
@@ -52,12 +52,16 @@ class CodeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A scanned code after verification; `unit` is empty where the text names no single unit."""
+    """A scanned code after verification; `unit` is empty where the text names no single unit.
+
+    `reduced` where a genuine code can no longer be decrypted, because its key was killed after custody knew the unit.
+    """
 
     state: CodeState
     unit: str = ""
     gtin: str = ""
     brand: str | None = None
+    reduced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +123,31 @@ class World:
 
 def decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) -> Verdict:
     """Return the verdict on one scan; `refusal` is the rule of custody that it broke, if it is an event."""
+    verdict = _decide(scan, code, refusal, world)
+    return replace(verdict, reasons=verdict.reasons + _reason("reduced_assurance")) if code.reduced else verdict
+
+
+def _decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) -> Verdict:
     fields = _facts(scan, code, world.custody)
     # 1. A code that nobody issued has no custody.
     if not code.state.accepted:
         state = CustodyState.NONE if refusal is None else CustodyState.QUARANTINED
         return Verdict(**fields, custody_state=state.value, reasons=_reason(f"code_{code.state}"))
-    # 2. Who is entitled to the unit at the time of the scan? While it is being made, nobody.
+    # 2. Who is entitled to the unit at the time of the scan? While it is being made nobody, and no other brand's dealer.
     made = scan.activity in {Activity.COMMISSION, Activity.PACK}
     holder = None if made else world.custody.entitled_at(code.unit, scan.occurred_at)
     dealer = holder.dealer if holder else None
     if dealer and holder:
-        fields |= {"dealer": dealer, "shipment": holder.shipment}
-        fields["brand"] = code.brand or world.brand_of_dealer.get(dealer)
+        brand = world.brand_of_dealer.get(dealer)
+        if brand == (code.brand or brand):
+            fields |= {"dealer": dealer, "shipment": holder.shipment, "brand": brand}
+        else:
+            dealer = None
     state = _custody_state(scan, code, refusal, world, entitled=dealer is not None)
     fields["custody_state"] = state.value
     book = world.books.get(fields["brand"] or "")
     # 3. Only what somebody is entitled to, and what was seen outside the brand's own lines, has a right place.
-    if dealer is None or book is None or refusal or scan.activity in NOT_JUDGED:
+    if dealer is None or book is None or refusal or scan.activity in NOT_JUDGED or _at_home(scan, world):
         return Verdict(**fields, reasons=() if state is CustodyState.OK else _reason(f"custody_{state}"))
     # 4. Is it there?
     return Verdict(**fields, **_place(scan, dealer, book, world))
@@ -178,6 +190,11 @@ def _custody_state(
         return CustodyState.OK
     packed = world.custody.parent_at(code.unit, scan.occurred_at) is not None
     return CustodyState.UNBOUND if packed or is_logistic else CustodyState.NOT_PACKED
+
+
+def _at_home(scan: ScanFacts, world: World) -> bool:
+    site = world.sites.get(scan.site)
+    return scan.lon is None and site is not None and site.home
 
 
 def _place(scan: ScanFacts, dealer: str, book: BrandBook, world: World) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import structlog
 
+from geofence.errors import UnknownAdcodeError
 from geofence.maps import AtomMap
-from geofence.territory import TerritoryBook, TerritoryVersion
+from geofence.territory import TerritoryBook, TerritoryVersion, atom_mask
 from trace_service.domain.territories import BrandBook
 from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL
@@ -36,8 +37,7 @@ class Books:
         numbers: dict[str, int] = {}
         for row in connection.execute(SQL["territories"]):
             version = _version(row)
-            if bytes.fromhex(version.sha256) != row.sha256:
-                log.error("a territory is not what was recorded; it is left out", action="books.altered", id=row.id)
+            if not self._sound(row, version):
                 continue
             versions[row.brand].append(version)
             numbers[version.sha256] = row.id
@@ -47,6 +47,20 @@ class Books:
         return {
             brand: BrandBook(TerritoryBook(self._atoms, versions[brand]), numbers, levels[brand]) for brand in levels
         }
+
+    def _sound(self, row: Any, version: TerritoryVersion) -> bool:  # noqa: ANN401  likewise
+        """Tell whether a row can be used; one that cannot is left out, so that the other dealers' scans go on."""
+        if bytes.fromhex(version.sha256) != row.sha256:
+            log.error("a territory is not what was recorded; it is left out", action="books.altered", id=row.id)
+            return False
+        try:
+            atom_mask(version, self._atoms)
+        except UnknownAdcodeError as error:
+            log.error(
+                "a territory is not on the map; it is left out", action="books.off_map", id=row.id, why=str(error)
+            )  # noqa: TRY400  expected
+            return False
+        return True
 
 
 def _version(row: Any) -> TerritoryVersion:  # noqa: ANN401  a row's columns are known to the query alone

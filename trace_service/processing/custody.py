@@ -11,7 +11,7 @@ from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL
 from trace_service.store.rows import key_columns, recordset
 
-_MOVES = frozenset({Step.RECEIVE.value, Step.SELL.value})
+_MOVES = frozenset({Step.RECEIVE.value, Step.SHIP.value, Step.SELL.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Replayed:
     """Custody of all connected units, and what the new events may have changed.
 
     `affected` are the units whose verdicts are to be decided again, `brands` those of logistic units, `moved` the
-    (site, unit) pairs whose receipt or sale counts anew: a case counts for what is known to lie in it.
+    (site, unit) pairs that came or went there: a case counts for what is known to lie in it.
     """
 
     custody: Custody
@@ -65,7 +65,8 @@ def record(
         sites |= load_sites(connection, missing, ())
     by_unit: dict[str, list[Event]] = defaultdict(list)
     brands: dict[str, str] = {}
-    for row in sorted(stored, key=lambda each: each.brand or ""):
+    # What lies in a unit says whose it is, before whom it was shipped to.
+    for row in sorted(stored, key=lambda each: (each.parent is None, each.brand or "")):
         by_unit[row.unit].append(_event(row))
         for unit in filter(None, (row.unit, row.parent)):
             if row.brand and unit.startswith(LOGISTIC_PREFIX):
@@ -73,8 +74,10 @@ def record(
     histories = {unit: replay(each, sites) for unit, each in by_unit.items()}
     refused = {source: why for history in histories.values() for source, why in history.refused.items()}
     changed = {unit: histories[unit] for unit in affected if unit in histories}
-    _write(connection, changed, {row.unit: row.brand for row in stored if row.brand} | brands)
-    _quarantine(connection, [event for unit in changed for event in by_unit[unit]], refused, brands)
+    owners = {row.unit: row.brand for row in stored if row.brand} | brands
+    shippers = {Source(row.device, row.boot, row.seq): row.brand for row in stored}
+    _write(connection, changed, owners, shippers)
+    _quarantine(connection, [event for unit in changed for event in by_unit[unit]], refused, owners)
     moved = {(row.site, row.unit) for row in stored if row.unit in touched and row.biz_step in _MOVES}
     return Replayed(Custody(histories), affected, refused, brands, frozenset(moved))
 
@@ -106,7 +109,13 @@ def _event(row: Any) -> Event:  # noqa: ANN401  a row's columns are known to the
     )
 
 
-def _write(connection: Connection, histories: Mapping[str, History], brands: Mapping[str, str]) -> None:
+def _write(
+    connection: Connection,
+    histories: Mapping[str, History],
+    brands: Mapping[str, str],
+    shippers: Mapping[Source, str | None],
+) -> None:
+    """Bring containments and bindings in line; a binding belongs to the brand whose shipment it is."""
     units = sorted(histories)
     packings = [
         {"brand": brands[unit], "child": unit, **_span(each), "parent": each.parent}
@@ -116,7 +125,7 @@ def _write(connection: Connection, histories: Mapping[str, History], brands: Map
     ]
     bindings = [
         {
-            "brand": brands[unit],
+            "brand": shippers[each.source],
             "unit": unit,
             "dealer": each.dealer,
             "shipment": each.shipment,
@@ -125,7 +134,7 @@ def _write(connection: Connection, histories: Mapping[str, History], brands: Map
         }
         for unit in units
         for each in histories[unit].entitlements
-        if each.dealer and unit in brands
+        if each.dealer
     ]
     parameters = {"units": units, "rows": recordset(packings)}
     connection.execute(SQL["retract_containments"], parameters)

@@ -1,17 +1,21 @@
 """When to order and how much: below the reorder line, whole cases up to the maximum. Pure."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from math import floor
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-from trace_service.domain.counts import negative_binomial
+import numpy as np
+
+from trace_service.domain.counts import log_negative_binomial
 
 LEAST_CONFIDENCE: Final = 0.5
 LEAD_TIME_DAYS: Final = 5
 # Retail demand is lumpier than Poisson, which would promise too much.
 DEMAND_DISPERSION: Final = 0.3
-_LARGEST_COUNT: Final = 500
+# A delivery is due on a store's own day: in China it begins eight hours before that of UTC.
+STORE_ZONE: Final = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,17 @@ class Order:
     reason: dict[str, Any]
 
 
-def propose(position: Position, today: date) -> Order | None:
-    """Return the order that brings a position from below its reorder line up to its maximum, or None."""
+def propose(position: Position, now: datetime, *, standing: bool) -> Order | None:
+    """Return the order that brings a position from below its reorder line up to its maximum, or None.
+
+    A `standing` proposal is kept until a case more than the line is there: one unit put back must not end it.
+    """
     # 1. Without a figure that can be believed there is nothing to decide.
     if position.on_hand is None or position.available is None:
         return None
     # 2. Above the line there is time.
-    if position.available > position.reorder:
+    line = position.reorder + (position.items_per_case - 1 if standing else 0)
+    if position.available > line:
         return None
     # 3. Whole cases, and never more than fits.
     cases = (position.maximum - position.available) // position.items_per_case
@@ -66,7 +74,7 @@ def propose(position: Position, today: date) -> Order | None:
         "cases": cases,
         "items_per_case": position.items_per_case,
     }
-    need_by = today + timedelta(days=max(1, days_left))
+    need_by = now.astimezone(STORE_ZONE).date() + timedelta(days=max(1, days_left))
     return Order(cases * position.items_per_case, need_by, {"code": "below_reorder", "parameters": parameters})
 
 
@@ -74,5 +82,5 @@ def _stockout(available: int, demand: float) -> float:
     """Return the probability that the demand of the lead time exceeds what is available."""
     if demand <= 0:
         return 0.0
-    within = sum(negative_binomial(demand, DEMAND_DISPERSION, min(max(available, 0), _LARGEST_COUNT)))
+    within = float(np.exp(log_negative_binomial(demand, DEMAND_DISPERSION, max(available, 0))).sum())
     return round(max(0.0, 1.0 - within), 3)

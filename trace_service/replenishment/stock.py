@@ -70,8 +70,10 @@ def _review(connection: Connection, places: Collection[Place], cause: Source) ->
     lock(connection, {f"stock {place.site} {place.gtin}" for place in places})
     ordered = sorted(places)
     columns = {"sites": [place.site for place in ordered], "gtins": [place.gtin for place in ordered]}
-    connection.execute(SQL["sense_stock"], {**columns, "least": LEAST_CONFIDENCE})
-    connection.execute(SQL["count_stock"], columns)
+    came = connection.execute(SQL["sense_stock"], {**columns, "least": LEAST_CONFIDENCE}).fetchall()
+    came += connection.execute(SQL["count_stock"], columns).fetchall()
+    rises = {f"{name}s": [getattr(row, name) for row in came if row.rise > 0] for name in ("site", "gtin", "rise")}
+    connection.execute(SQL["receive_orders"], rises)
     told: set[tuple[str, str]] = set()
     changes: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in connection.execute(SQL["positions"], columns).fetchall():
@@ -85,14 +87,15 @@ def _review(connection: Connection, places: Collection[Place], cause: Source) ->
 
 def _settle(row: Row, cause: Source, changes: dict[str, list[dict[str, Any]]]) -> bool:
     """Add what must happen to the place's proposal, if anything, under the name of its query."""
-    order = propose(_position(row), row.today) if _believable(row) else None
+    standing = row.proposal is not None
+    order = propose(_position(row), row.now, standing=standing) if _believable(row) else None
     if order is None:
         # A sensor that fails says nothing about the need for an order that it did not cause.
-        if row.proposal is None or not _believable(row):
+        if not standing or not _believable(row):
             return False
         changes["withdraw_proposals"].append({"id": row.proposal})
         return True
-    if row.proposal is None:
+    if not standing:
         if row.rejected_lately:
             return False
         keys = {key: getattr(row, key) for key in ("brand", "site", "gtin", "dealer")}

@@ -16,7 +16,8 @@ VALUES (%(brand)s, %(gtin)s, %(epoch)s, int8range(%(first)s, %(first)s + %(count
 SELECT brand FROM trace.product WHERE gtin = %(gtin)s
 
 -- name: keys
-SELECT brand, epoch, wrapped FROM trace.master_key WHERE brand = ANY(%(brands)s) AND state <> 'killed'
+-- Labels of epoch 0 are for training: they are never goods.
+SELECT brand, epoch, wrapped, state FROM trace.master_key WHERE brand = ANY(%(brands)s) AND epoch > 0
 
 -- name: insert_account
 INSERT INTO trace.account (login, brand, name, role, password_hash, language)
@@ -78,6 +79,9 @@ FROM unnest(%(units)s::text[], %(gtins)s::text[], %(epochs)s::int[], %(counters)
     AS wanted (unit, gtin, epoch, counter)
 JOIN trace.batch ON batch.gtin = wanted.gtin AND batch.epoch = wanted.epoch
     AND batch.counters @> wanted.counter AND NOT batch.excluded @> wanted.counter
+
+-- name: seen_before
+SELECT DISTINCT unit FROM trace.custody_event WHERE unit = ANY(%(units)s)
 
 -- name: claim
 -- Deleted within the transaction that does the work: a worker that dies leaves them queued.
@@ -212,6 +216,7 @@ FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, device text, boot uuid, 
 ON CONFLICT (device, boot, seq) DO UPDATE SET brand = excluded.brand, reason = excluded.reason,
     detail = excluded.detail, resolved_at = NULL
 WHERE quarantine.reason <> excluded.reason OR quarantine.resolved_at IS NOT NULL
+    OR quarantine.brand IS DISTINCT FROM excluded.brand
 
 -- name: resolve_quarantine
 UPDATE trace.quarantine SET resolved_at = now()
@@ -276,28 +281,19 @@ JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) U
 WHERE alert.state <> 'closed'
 
 -- name: hits
--- The first sighting of every case in every city; what people have decided on is not counted again.
-SELECT verdict.brand, verdict.dealer, verdict.city, verdict.case_unit, min(verdict.occurred_at) AS first_at,
-    bool_or(verdict.place = 'outside') AS outside
-FROM trace.verdict
+-- The first sighting of every case in every city.
+SELECT brand, dealer, city, case_unit, min(occurred_at) AS first_at, min(shipment) AS shipment,
+    bool_or(place = 'outside') AS outside
+FROM trace.undecided_sighting
 JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
-WHERE verdict.city IS NOT NULL AND NOT EXISTS (
-    SELECT FROM trace.alert_evidence AS evidence JOIN trace.alert ON alert.id = evidence.alert
-    WHERE evidence.device = verdict.device AND evidence.boot = verdict.boot AND evidence.seq = verdict.seq
-        AND alert.state = 'closed')
-GROUP BY verdict.brand, verdict.dealer, verdict.city, verdict.case_unit
+GROUP BY brand, dealer, city, case_unit
 
 -- name: evidence_of_cases
-SELECT verdict.device, verdict.boot, verdict.seq, verdict.unit, verdict.case_unit, verdict.occurred_at,
-    verdict.signed_distance_m, verdict.shipment, verdict.lon, verdict.lat, verdict.reasons
-FROM trace.verdict
-WHERE verdict.brand = %(brand)s AND verdict.dealer = %(dealer)s AND verdict.city = %(city)s
-    AND verdict.place = 'outside' AND verdict.case_unit = ANY(%(cases)s)
-    AND NOT EXISTS (
-        SELECT FROM trace.alert_evidence AS evidence JOIN trace.alert ON alert.id = evidence.alert
-        WHERE evidence.device = verdict.device AND evidence.boot = verdict.boot AND evidence.seq = verdict.seq
-            AND alert.state = 'closed')
-ORDER BY verdict.occurred_at, verdict.device, verdict.boot, verdict.seq
+SELECT device, boot, seq, unit, case_unit, occurred_at, signed_distance_m, shipment, lon, lat, reasons
+FROM trace.undecided_sighting
+WHERE brand = %(brand)s AND dealer = %(dealer)s AND city = %(city)s AND place = 'outside'
+    AND case_unit = ANY(%(cases)s)
+ORDER BY occurred_at, device, boot, seq
 
 -- name: city_middle
 SELECT avg(lon) AS lon, avg(lat) AS lat FROM trace.verdict
@@ -307,6 +303,7 @@ WHERE brand = %(brand)s AND dealer = %(dealer)s AND city = %(city)s AND place = 
 SELECT alert.id, alert.brand, alert.dealer, alert.city, alert.cases, alert.scans, alert.reason FROM trace.alert
 JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
 WHERE alert.state <> 'closed' AND alert.kind = 'diversion'
+FOR UPDATE OF alert
 
 -- name: insert_alert
 INSERT INTO trace.alert (brand, kind, dealer, city, raised_at, updated_at, cases, scans, reason)
@@ -376,8 +373,23 @@ UPDATE trace.stock SET
     sensed_at = CASE WHEN coalesce(sums.confidence, 1) >= %(least)s THEN sums.ts ELSE stock.sensed_at END,
     confidence = sums.confidence, device = sums.device, boot = sums.boot, seq = sums.seq,
     updated_at = clock_timestamp()
-FROM sums
-WHERE stock.site = sums.site AND stock.gtin = sums.gtin
+FROM sums, trace.stock AS old
+WHERE stock.site = sums.site AND stock.gtin = sums.gtin AND old.site = sums.site AND old.gtin = sums.gtin
+RETURNING stock.site, stock.gtin, coalesce(stock.sensed - old.sensed, 0) AS rise
+
+-- name: receive_orders
+-- What came in takes approved orders off the way, the oldest first; less than a case was only put back.
+UPDATE trace.proposal SET arrived = proposal.arrived + least(due.open, came.units - due.before)
+FROM unnest(%(sites)s::text[], %(gtins)s::text[], %(rises)s::integer[]) AS came (site, gtin, units)
+JOIN trace.product ON product.gtin = came.gtin AND came.units >= product.items_per_case
+JOIN LATERAL (
+    SELECT id, quantity - arrived AS open,
+        sum(quantity - arrived) OVER (ORDER BY decided_at, id) - (quantity - arrived) AS before
+    FROM trace.proposal AS approved
+    WHERE approved.site = came.site AND approved.gtin = came.gtin AND approved.state = 'approved'
+        AND approved.decided_at > now() - interval '5 days'
+) AS due ON due.before < came.units
+WHERE proposal.id = due.id AND due.open > 0
 
 -- name: products_of_moves
 -- Which products stand behind moved units: an item names its own, a case those of what lies in it.
@@ -389,38 +401,46 @@ JOIN trace.stock ON stock.site = moved.site
     AND stock.gtin = split_part(coalesce(inner_unit.child, moved.unit), '/', 3)
 
 -- name: count_stock
--- The ledger: items received at the site, by themselves or in their case, less those sold there.
+-- The ledger: items received at the site, by themselves or in their case, and since then neither sold there nor
+-- shipped on. A case whose label is read again brings back nothing that was sold out of it.
 WITH wanted AS (
     SELECT site, gtin FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS w (site, gtin)
-), received AS (
-    SELECT event.site, event.unit FROM trace.custody_event AS event
-    WHERE event.biz_step = 'receiving' AND event.site = ANY(%(sites)s)
-    UNION
-    SELECT event.site, inner_unit.child FROM trace.custody_event AS event
-    JOIN trace.containment AS inner_unit ON inner_unit.parent = event.unit
-        AND inner_unit.valid_to IS DISTINCT FROM inner_unit.valid_from
-    WHERE event.biz_step = 'receiving' AND event.site = ANY(%(sites)s)
+), own AS (
+    SELECT site, unit, biz_step, occurred_at FROM trace.custody_event
+    WHERE site = ANY(%(sites)s) AND biz_step IN ('receiving', 'shipping', 'retail_selling')
 ), moves AS (
-    SELECT site, unit, 1 AS change FROM received
+    SELECT site, unit, biz_step, occurred_at, true AS by_itself FROM own
     UNION ALL
-    SELECT DISTINCT event.site, event.unit, -1 FROM trace.custody_event AS event
-    WHERE event.biz_step = 'retail_selling' AND event.site = ANY(%(sites)s)
+    SELECT own.site, inner_unit.child, own.biz_step, own.occurred_at, false
+    FROM own JOIN trace.containment AS inner_unit ON inner_unit.parent = own.unit
+        AND inner_unit.valid_to IS DISTINCT FROM inner_unit.valid_from
+), lasts AS (
+    SELECT site, unit, max(occurred_at) FILTER (WHERE biz_step = 'receiving') AS received,
+        max(occurred_at) FILTER (WHERE biz_step = 'receiving' AND by_itself) AS returned,
+        max(occurred_at) FILTER (WHERE biz_step = 'shipping') AS shipped,
+        max(occurred_at) FILTER (WHERE biz_step = 'retail_selling') AS sold
+    FROM moves GROUP BY site, unit
 ), totals AS (
-    SELECT wanted.site, wanted.gtin, coalesce(sum(moves.change), 0)::integer AS ledger
-    FROM wanted LEFT JOIN moves ON moves.site = wanted.site AND moves.unit LIKE '/01/' || wanted.gtin || '/21/%%'
+    SELECT wanted.site, wanted.gtin, count(lasts.unit)::integer AS ledger
+    FROM wanted LEFT JOIN lasts ON lasts.site = wanted.site
+        AND lasts.unit LIKE '/01/' || wanted.gtin || '/21/%%'
+        AND coalesce(lasts.received > lasts.shipped, lasts.received IS NOT NULL)
+        AND coalesce(lasts.returned > lasts.sold, lasts.sold IS NULL)
     GROUP BY wanted.site, wanted.gtin
 )
 UPDATE trace.stock SET ledger = totals.ledger, updated_at = clock_timestamp()
-FROM totals
+FROM totals, trace.stock AS old
 WHERE stock.site = totals.site AND stock.gtin = totals.gtin AND stock.ledger <> totals.ledger
+    AND old.site = totals.site AND old.gtin = totals.gtin
+RETURNING stock.site, stock.gtin, CASE WHEN stock.sensed IS NULL THEN stock.ledger - old.ledger ELSE 0 END AS rise
 
 -- name: positions
--- What was approved within the lead time counts as on its way; what was rejected is not proposed again for a day.
+-- What was approved within the lead time and has not come counts as on its way; what was rejected is not proposed again for a day.
 SELECT stock.site, stock.gtin, stock.brand, stock.dealer, stock.sensed, stock.confidence, stock.ledger,
     stock.ledger <> 0 OR EXISTS (
         SELECT FROM trace.custody_event WHERE custody_event.site = stock.site AND biz_step = 'receiving') AS counted,
     stock.in_transit + coalesce(approved.quantity, 0)::integer AS in_transit, stock.daily_demand, stock.reorder,
-    stock.maximum, product.items_per_case, current_date AS today, proposal.id AS proposal, proposal.quantity,
+    stock.maximum, product.items_per_case, now(), proposal.id AS proposal, proposal.quantity,
     proposal.need_by, proposal.reason, EXISTS (
         SELECT FROM trace.proposal AS old WHERE old.site = stock.site AND old.gtin = stock.gtin
             AND old.state = 'rejected' AND old.decided_at > now() - interval '1 day') AS rejected_lately
@@ -429,7 +449,7 @@ JOIN trace.stock USING (site, gtin)
 JOIN trace.product USING (gtin)
 LEFT JOIN trace.proposal ON proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'open'
 LEFT JOIN LATERAL (
-    SELECT sum(old.quantity) AS quantity FROM trace.proposal AS old
+    SELECT sum(old.quantity - old.arrived) AS quantity FROM trace.proposal AS old
     WHERE old.site = stock.site AND old.gtin = stock.gtin AND old.state = 'approved'
         AND old.decided_at > now() - interval '5 days'
 ) AS approved ON true

@@ -236,6 +236,20 @@ CREATE TABLE trace.alert_evidence (
 );
 CREATE INDEX alert_evidence_scan ON trace.alert_evidence (device, boot, seq);
 
+-- Located scans that may still add up to an alert. Once a person has decided on a case in a city, neither the scans
+-- that were shown nor later ones of that case there are held against the dealer again.
+CREATE VIEW trace.undecided_sighting AS
+SELECT verdict.* FROM trace.verdict
+WHERE city IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM trace.alert JOIN trace.alert_evidence ON alert_evidence.alert = alert.id
+        WHERE alert.state = 'closed' AND alert_evidence.device = verdict.device
+            AND alert_evidence.boot = verdict.boot AND alert_evidence.seq = verdict.seq)
+    AND NOT EXISTS (
+        SELECT FROM trace.alert JOIN trace.alert_evidence ON alert_evidence.alert = alert.id
+        WHERE alert.state = 'closed' AND alert.brand = verdict.brand AND alert.dealer = verdict.dealer
+            AND alert.city = verdict.city AND alert_evidence.case_unit = verdict.case_unit);
+
 -- Events that break a rule of custody: kept, shown with a reason, and repaired by new events.
 CREATE TABLE trace.quarantine (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -297,6 +311,7 @@ CREATE TABLE trace.proposal (
     gtin       text NOT NULL REFERENCES trace.product,
     dealer     text REFERENCES trace.dealer,
     quantity   integer NOT NULL CHECK (quantity > 0),
+    arrived    integer NOT NULL DEFAULT 0 CHECK (arrived BETWEEN 0 AND quantity),
     need_by    date NOT NULL,
     reason     jsonb NOT NULL,
     state      text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'approved', 'rejected', 'withdrawn')),
@@ -308,6 +323,7 @@ CREATE TABLE trace.proposal (
     boot       uuid NOT NULL,
     seq        bigint NOT NULL
 );
+COMMENT ON COLUMN trace.proposal.arrived IS 'how much of an approved order the stock has risen by since';
 CREATE UNIQUE INDEX proposal_open ON trace.proposal (site, gtin) WHERE state = 'open';
 CREATE INDEX proposal_queue ON trace.proposal (brand, state, created_at);
 
