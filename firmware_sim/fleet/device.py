@@ -99,7 +99,8 @@ class Device:
             self._wake.clear()
             patience = self._send(link)
             try:
-                await asyncio.wait_for(self._wake.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await self._wake.wait()
             except TimeoutError:
                 link.ping()
 

@@ -1,0 +1,100 @@
+"""Two faults that take time: a database that is away, and a whole fleet that comes back at the same moment."""
+
+import time
+from pathlib import Path
+from typing import Final
+
+import psutil
+from msgspec import Struct
+
+from cli.soaking.audit import Audit, audit_fleet
+from cli.soaking.system import BrokerKind, SoakError, System, wait_for
+from firmware_sim.fleet.fleet import allow_connections
+
+_UNTIL_STOPPED: Final = 86_400.0
+_DRAIN_SECONDS: Final = 240.0
+_EVENTS_PER_SECOND: Final = 100.0
+
+
+class Outage(Struct, frozen=True, kw_only=True):
+    """What a database that was away cost: how long after its return the last event was acknowledged."""
+
+    broker: str
+    seconds: float
+    caught_up_seconds: float
+    audit: Audit
+
+
+class Storm(Struct, frozen=True, kw_only=True):
+    """What a broker that dies under a fleet costs: seconds until the last device is back, and until all is stored."""
+
+    broker: str
+    devices: int
+    online_seconds: float
+    back_seconds: float
+    stored_seconds: float
+    audit: Audit
+
+
+def database_down(folder: Path, kind: BrokerKind, seconds: float) -> Outage:
+    """Kill the database, leave it so for a while, start it again, and count what ten devices captured meanwhile."""
+    devices = [f"device-{number}" for number in range(10)]
+    with System(folder, kind, devices) as system:
+        running = system.fleet("outage", devices, "--rate", 5, "--seconds", _UNTIL_STOPPED, "--drain", _DRAIN_SECONDS,
+                               "--resend", 5)  # fmt: skip
+        wait_for(lambda: running.captured() > len(devices), "the fleet to capture")
+        system.kill("database")
+        time.sleep(seconds)
+        system.revive("database")
+        back = time.monotonic()
+        running.stop_capturing()
+        summary = running.finish(_DRAIN_SECONDS)
+        caught_up = time.monotonic() - back
+        return Outage(
+            broker=kind,
+            seconds=seconds,
+            caught_up_seconds=round(caught_up, 1),
+            audit=audit_fleet(system.owner_dsn, running.journal, summary.open),
+        )
+
+
+def storm(folder: Path, kind: BrokerKind, count: int) -> Storm:
+    """Connect `count` devices, kill the broker under them, and count what they captured before, during and after."""
+    allow_connections(2 * count)
+    devices = [f"device-{number}" for number in range(count)]
+    with System(folder, kind, devices) as system:
+        begun = time.monotonic()
+        running = system.fleet("storm", devices, "--rate", _EVENTS_PER_SECOND / count, "--seconds", _UNTIL_STOPPED,
+                               "--drain", _DRAIN_SECONDS, "--longest-reconnect", 30)  # fmt: skip
+        _wait_online(system, count)
+        online = time.monotonic()
+        system.kill("broker")
+        system.revive("broker")
+        killed = time.monotonic()
+        _wait_online(system, count)
+        back = time.monotonic()
+        running.stop_capturing()
+        summary = running.finish(_DRAIN_SECONDS)
+        if summary.most_online < count or summary.connections < 2 * count:
+            raise SoakError(f"only {summary.most_online} devices were connected at once")
+        return Storm(
+            broker=kind,
+            devices=count,
+            online_seconds=round(online - begun, 1),
+            back_seconds=round(back - killed, 1),
+            stored_seconds=round(time.monotonic() - killed, 1),
+            audit=audit_fleet(system.owner_dsn, running.journal, summary.open),
+        )
+
+
+def _wait_online(system: System, count: int) -> None:
+    """Return once the broker has `count` connections, and ingest's."""
+    process = system.broker.process
+    if process is None or process.pid is None:
+        raise SoakError("the broker does not run")
+    broker = psutil.Process(process.pid)
+
+    def connections() -> int:
+        return sum(one.status == psutil.CONN_ESTABLISHED for one in broker.net_connections("tcp"))
+
+    wait_for(lambda: connections() > count, f"{count} devices to connect", _DRAIN_SECONDS, every=0.5)

@@ -1,0 +1,227 @@
+"""A whole system of real processes that a fault round may kill part by part: database, broker, ingest, stations."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import msgspec
+import psycopg
+
+from cli.embedded.binaries import service_account
+from cli.embedded.broker import Broker
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.process import Child, Running
+from cli.embedded.users import INGEST, device_user, ingest_user
+from cli.installation import codefence
+from cli.soaking.mosquitto import Mosquitto
+from cli.soaking.stations import Station, kill
+from contracts.errors import CodefenceError
+from firmware_sim.fleet.fleet import Summary
+from trace_service.schema.migrate import Roles, migrate
+
+SITE: Final = "dc-east"
+_SPARE_SECONDS: Final = 30.0
+
+
+class SoakError(CodefenceError):
+    """A part of the system under test did not do what the round needs, so that nothing was measured."""
+
+    code = "SOAK_FAILED"
+
+
+class BrokerKind(StrEnum):
+    """The brokers that are tried."""
+
+    NATS = "nats"
+    MOSQUITTO = "mosquitto"
+
+
+class AnyBroker(Protocol):
+    """What both brokers offer."""
+
+    port: int
+
+    @property
+    def process(self) -> Running | None:
+        """The broker's process once it was started."""
+
+    def start(self) -> int:
+        """Start it and return its port."""
+
+    def stop(self) -> None:
+        """Stop it."""
+
+
+class System:
+    """Database, broker and ingest below `folder`, with `devices` registered at one site; used in a `with` block."""
+
+    def __init__(self, folder: Path, kind: BrokerKind, devices: Iterable[str]) -> None:
+        self.folder = folder
+        self.kind = kind
+        self.devices = tuple(devices)
+        self.postgres = EmbeddedPostgres(folder / "var", service_account())
+        self.stations: dict[str, Station] = {}
+        self._passwords: Mapping[str, str]
+        self.broker: AnyBroker
+        folder.mkdir(parents=True, exist_ok=True)
+        if kind is BrokerKind.MOSQUITTO:
+            mosquitto = Mosquitto(folder, [*self.devices, INGEST])
+            self.broker, self._passwords = mosquitto, mosquitto.passwords
+        else:
+            self._passwords = {name: secrets.token_urlsafe(12) for name in (*self.devices, INGEST)}
+            users = [device_user(SITE, device, self._passwords[device]) for device in self.devices]
+            self.broker = Broker(folder, [*users, ingest_user(self._passwords[INGEST])])
+        self._roles = Roles(ingest=secrets.token_urlsafe(12), trace=secrets.token_urlsafe(12))
+        self.ingest: Running
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @property
+    def owner_dsn(self) -> str:
+        """The database as its owner."""
+        return self.postgres.database.dsn()
+
+    def rows(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        """Return what a query finds, as the owner."""
+        with psycopg.connect(self.owner_dsn) as connection:
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+    def add_station(self, device: str, rate: float, folder: Path | None = None) -> Station:
+        """Start a real station whose scanner reads `rate` codes a second once it is switched on."""
+        environment = {
+            "PATH": os.defpath,
+            "EDGE_DEVICE": device,
+            "EDGE_SITE": SITE,
+            "EDGE_BROKER_PORT": str(self.broker.port),
+            "EDGE_BROKER_PASSWORD": self._passwords[device],
+        }
+        station = Station(folder or self.folder / device, device, environment, rate)
+        self.stations[device] = station
+        station.start()
+        return station
+
+    def fleet(self, name: str, devices: Iterable[str], *options: object, port: int = 0) -> "FleetRun":
+        """Start a fleet of registered devices; `options` are those of `codefence simulate fleet`."""
+        known = {device: {"site": SITE, "password": self._passwords[device]} for device in devices}
+        return FleetRun(self.folder / name, known, port or self.broker.port, options)
+
+    def kill(self, part: str) -> None:
+        """SIGKILL a part: database, broker, ingest, or a station by its name."""
+        process = self._process(part)
+        if process is None or process.pid is None:
+            raise SoakError(f"{part} does not run")
+        kill(process)
+
+    def revive(self, part: str) -> None:
+        """Start a killed part again and return once it answers."""
+        match part:
+            case "database":
+                self.postgres.start()
+            case "broker":
+                self.broker.start()
+            case "ingest":
+                self.ingest.start()
+            case _:
+                self.stations[part].start()
+
+    def wait_listening(self) -> None:
+        """Return once ingest hears events: Mosquitto drops what nobody has subscribed to yet."""
+        wait_for(lambda: b'"ingest.connected"' in self.ingest.log_path.read_bytes(), "ingest to connect")
+
+    def _process(self, part: str) -> Running | None:
+        match part:
+            case "database":
+                return self.postgres.process
+            case "broker":
+                return self.broker.process
+            case "ingest":
+                return self.ingest
+            case _:
+                return self.stations[part].process
+
+    def _start(self) -> None:
+        database = self.postgres.start()
+        migrate(database.dsn(), self._roles)
+        with psycopg.connect(database.dsn()) as connection, connection.cursor() as cursor:
+            register = "INSERT INTO landing.device (id, site, kind) VALUES (%s, %s, 'station')"
+            cursor.executemany(register, [(device, SITE) for device in self.devices])
+        environment = {
+            "PATH": os.defpath,
+            "INGEST_DATABASE_URL": f"postgresql://codefence_ingest:{self._roles.ingest}@{database.host}:"
+            f"{database.port}/{database.name}",
+            "INGEST_BROKER_PORT": str(self.broker.start()),
+            "INGEST_BROKER_PASSWORD": self._passwords[INGEST],
+        }
+        self.ingest = Running(self.folder, Child("ingest", codefence("ingest", "run"), environment))
+        self.ingest.start()
+        self.wait_listening()
+
+    def _stop(self) -> None:
+        for station in self.stations.values():
+            station.stop()
+        if hasattr(self, "ingest"):
+            self.ingest.stop()
+        self.broker.stop()
+        self.postgres.stop()
+        shutil.rmtree(self.postgres.home, ignore_errors=True)
+
+
+class FleetRun:
+    """A running `codefence simulate fleet`."""
+
+    def __init__(self, stem: Path, devices: Mapping[str, object], port: int, options: Iterable[object]) -> None:
+        file, self.journal = stem.with_suffix(".json"), stem.with_suffix(".journal")
+        file.write_text(json.dumps(devices), "utf-8")
+        command = codefence(
+            "simulate", "fleet", "--devices", file, "--broker-port", port, "--journal", self.journal, *options
+        )
+        with stem.with_suffix(".log").open("ab") as errors:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        self._log = stem.with_suffix(".log")
+
+    def captured(self) -> int:
+        """Return how many events are in the journal by now."""
+        return self.journal.read_bytes().count(b"\n") if self.journal.exists() else 0
+
+    def stop_capturing(self) -> None:
+        """Have the fleet capture no more and wait for what is open."""
+        self._process.terminate()
+
+    def finish(self, seconds: float) -> Summary:
+        """Wait until the fleet ends and return what it says; `SoakError` where it does not, or says nothing."""
+        try:
+            output, _ = self._process.communicate(timeout=seconds + _SPARE_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            self._process.kill()
+            raise SoakError("the fleet did not end") from error
+        if not output:
+            raise SoakError(f"the fleet failed:\n{self._log.read_text('utf-8', 'replace')[-2000:]}")
+        return msgspec.json.decode(output, type=Summary)
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0, *, every: float = 0.05) -> None:
+    """Return once `condition` holds; `SoakError` when the time is up."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SoakError(f"waited {seconds:g} s for {what}")
+        time.sleep(every)
