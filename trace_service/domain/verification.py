@@ -133,7 +133,7 @@ def _decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) 
     if not code.state.accepted:
         state = CustodyState.NONE if refusal is None else CustodyState.QUARANTINED
         return Verdict(**fields, custody_state=state.value, reasons=_reason(f"code_{code.state}"))
-    # 2. Who is entitled to the unit at the time of the scan? While it is being made nobody, and no other brand's dealer.
+    # 2. Who is entitled to the unit at the time of the scan? While it is being made nobody, never another brand.
     made = scan.activity in {Activity.COMMISSION, Activity.PACK}
     holder = None if made else world.custody.entitled_at(code.unit, scan.occurred_at)
     dealer = holder.dealer if holder else None

@@ -55,10 +55,8 @@ class Books:
             return False
         try:
             atom_mask(version, self._atoms)
-        except UnknownAdcodeError as error:
-            log.error(
-                "a territory is not on the map; it is left out", action="books.off_map", id=row.id, why=str(error)
-            )  # noqa: TRY400  expected
+        except UnknownAdcodeError:
+            log.exception("a territory is not on the map; it is left out", action="books.off_map", id=row.id)
             return False
         return True
 
