@@ -69,7 +69,8 @@ class PahoConsumer:
         while len(self._inbox) < limit:
             before = len(self._inbox)
             self._check(client.loop_read())
-            if len(self._inbox) == before and not self._poll.poll(0):
+            # That there is room to write says nothing; whoever waits for it here never comes to writing.
+            if len(self._inbox) == before and all(event == select.POLLOUT for _, event in self._poll.poll(0)):
                 break
         return [self._inbox.popleft() for _ in range(min(limit, len(self._inbox)))]
 

@@ -31,7 +31,7 @@ class Peer:
                 if len(self._buffer) >= used + length:
                     frame, self._buffer = self._buffer[: used + length], self._buffer[used + length :]
                     return frame
-            data = self._connection.recv(4096)
+            data = self._connection.recv(1 << 20)
             if not data:
                 return b""
             self._buffer += data
@@ -166,6 +166,35 @@ def test_an_old_connections_message_is_never_acknowledged_on_a_new_one(serve: Ca
     wait_for(lambda: len(frames) == 2)
     assert frames[0] == bytes([PUBACK, 2, 0, 9])
     assert frames[1][0] == DISCONNECT
+
+
+@pytest.mark.timeout(30)
+def test_a_broker_that_is_slow_to_read_does_not_hold_up_what_it_sends(serve: Callable[..., Consumer]) -> None:
+    heard: list[bytes] = []
+    bulk = b"x" * 16_000_000
+    goes_on = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.accept()
+        assert goes_on.wait(5)
+        peer.publish(7, b"v1/a/p0/b/scan")
+        heard.append(peer.read())
+        heard.append(peer.read())
+
+    consumer = serve(script)
+    consumer.connect()
+    consumer.publish("v1/a/ack/b", bulk)
+    assert consumer.receive(10, 0.1) == []
+    goes_on.set()
+    arrivals, ended = [], time.monotonic() + 3
+    while not arrivals or not heard:
+        arrivals += consumer.receive(10, 0.1)
+        assert time.monotonic() < ended
+    assert heard[0].endswith(bulk)
+    consumer.settle(arrivals)
+    wait_for(lambda: len(heard) == 2)
+    assert heard[1] == bytes([PUBACK, 2, 0, 7])
+    consumer.close()
 
 
 @pytest.mark.parametrize(("return_code", "granted", "words"), [(5, 1, "connection"), (0, 0x80, "subscription")])
