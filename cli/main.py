@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Entry] = {
     "scan": Entry("edge.scan_cli:scan", "edge", "Read the codes in image files and folders."),
     "edge": Entry("edge.cli:edge", "edge", "Run a scanning station or a shelf agent."),
     "ingest": Entry("ingest.cli:ingest", "server", "Store what devices publish; acknowledge what is committed."),
+    "audit": Entry("ingest.cli_audit:audit", "server", "Prove what became of every captured event."),
     "trace": Entry("trace_service.cli:trace", "server", "Migrate the database; run worker and console."),
     "simulate": Entry("firmware_sim.cli:simulate", "embedded", "Emulate shelves, labels and a market."),
 }

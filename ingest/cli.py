@@ -3,7 +3,7 @@
 import signal
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO, cast
 
 import click
 import msgspec

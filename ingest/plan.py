@@ -4,12 +4,13 @@ A sequence number's past is the content that is stored under it, the reason it w
 of it means that it is new; so does a number that the device itself gave up, should it arrive after all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from contracts.errors import ContentMismatchError
 from contracts.messages import Ack, Refusal, Status
+from contracts.topics import Kind
 from ingest.decode import Decoded, Fault, Item
 from ingest.ranges import Range, merge, subtract
 
@@ -20,6 +21,9 @@ class Key(NamedTuple):
     device: str
     boot: str
     seq: int
+
+
+_Stream = tuple[str, str]
 
 
 class Past(NamedTuple):
@@ -63,11 +67,21 @@ class Reply:
 class Plan:
     """What one transaction writes and what is answered after it."""
 
-    new: list[tuple[Decoded, list[Item]]] = field(default_factory=list)
+    new: list[tuple[Decoded, Sequence[Item]]] = field(default_factory=list)
     letters: list[tuple[Decoded, Fault]] = field(default_factory=list)
     received: dict[tuple[str, str], list[Range]] = field(default_factory=dict)
     replies: dict[Address, Reply] = field(default_factory=dict)
     duplicates: int = 0
+
+
+@dataclass(slots=True)
+class _Run:
+    """One sequence in a batch for as long as it only ever goes up: what came is new without looking at each number."""
+
+    committed: list[Range]
+    received: list[Range]
+    messages: list[Decoded] = field(default_factory=list)
+    highest: int = 0
 
 
 class Planner:
@@ -76,10 +90,54 @@ class Planner:
     def __init__(self, history: Mapping[Key, Past], *, replay: bool = False) -> None:
         self._past = dict(history)
         self._replay = replay
+        self._runs: dict[_Stream, _Run | None] = {(key.device, key.boot): None for key in history}
         self.plan = Plan()
 
     def add(self, message: Decoded, *, registered: bool) -> None:
         """Take one message; one whose device is not `registered` is kept as dead letters and never answered."""
+        if not registered or not self._goes_up(message):
+            self._weigh(message, registered=registered)
+
+    def _goes_up(self, message: Decoded) -> bool:
+        """Take the next message of a sequence that only goes up; tell whether it was one."""
+        first, last = message.first, message.last
+        if first is None or last is None:
+            return False
+        stream = (message.device, message.boot)
+        run = self._runs.get(stream) or self._begin(message, stream)
+        if run is None:
+            return False
+        if first <= run.highest or message.faults or message.kind is Kind.STATUS or self._replay:
+            self._stop(stream, run)
+            return False
+        self.plan.new.append((message, message.items))
+        run.messages.append(message)
+        for ranges in (run.committed, run.received):
+            if ranges and ranges[-1][1] + 1 == first:
+                ranges[-1] = (ranges[-1][0], last)
+            else:
+                ranges.append((first, last))
+        run.highest = last
+        return True
+
+    def _begin(self, message: Decoded, stream: _Stream) -> _Run | None:
+        """Return a run, unless the sequence is looked at number by number already or has to be from now on."""
+        if stream in self._runs or message.faults:
+            self._runs[stream] = None
+            return None
+        committed = self.plan.replies.setdefault(Address(message.site, *stream), Reply()).committed
+        run = self._runs[stream] = _Run(committed, self.plan.received.setdefault(stream, []))
+        return run
+
+    def _stop(self, stream: _Stream, run: _Run) -> None:
+        """From now on look at each number of this sequence."""
+        self._runs[stream] = None
+        for message in run.messages:
+            for item in message.items:
+                self._past[Key(*stream, item.seq)] = Past(item.content, None)
+
+    def _weigh(self, message: Decoded, *, registered: bool) -> None:
+        """Take a message number by number."""
         reply = Reply()
         fresh = [item for item in message.items if self._item(message, item, reply)]
         if fresh:

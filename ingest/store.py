@@ -1,6 +1,6 @@
 """One transaction's work: lock, look up, decide, write. Whoever calls it commits, and only then acknowledges."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
@@ -9,12 +9,16 @@ from psycopg import Connection, Cursor
 
 from contracts.errors import TopicError
 from contracts.messages import Status
+from contracts.topics import Kind
 from ingest.decode import Decoded, Fault
 from ingest.floods import Flood
-from ingest.plan import Address, Key, Past, Plan, Planner, Reply
+from ingest.packed import event_blocks
+from ingest.plan import Address, Key, Past, Plan, Planner, Reply, whole_range
 from ingest.queries import QUERIES
 from ingest.ranges import Range, merge, multirange, overlaps
-from ingest.rows import TYPES, Row, event_rows, letter_rows, moment
+from ingest.rows import LETTER_TYPES, letter_rows, moment
+
+_Stream = tuple[str, str]
 
 
 class Registration(NamedTuple):
@@ -56,7 +60,10 @@ def store(connection: Connection, batch: Sequence[Decoded], *, replay: bool = Fa
     """
     with connection.cursor() as cursor:
         registry = _registry(cursor, batch)
-        messages = [_admit(message, registry) for message in batch]
+        welcome = {(device, known.site) for device, known in registry.items() if not known.retired}
+        messages = [
+            message if (message.device, message.site) in welcome else _admit(message, registry) for message in batch
+        ]
         history = _history(cursor, messages, registry)
         planner = Planner(history, replay=replay)
         for message in messages:
@@ -67,7 +74,7 @@ def store(connection: Connection, batch: Sequence[Decoded], *, replay: bool = Fa
         _write(cursor, planner.plan)
         flood.count()
         if not replay:
-            _update_devices(cursor, [message for message in messages if _speaks_for_itself(message, registry)])
+            _update_devices(cursor, [message for message in messages if (message.device, message.site) in welcome])
     plan = planner.plan
     committed = sum(len(items) for _, items in plan.new)
     return Outcome(plan.replies, committed, plan.duplicates, plan.letters, flood.repeats)
@@ -80,9 +87,9 @@ def _registry(cursor: Cursor, batch: Iterable[Decoded]) -> dict[str, Registratio
 
 
 def _admit(message: Decoded, registry: dict[str, Registration]) -> Decoded:
-    """Refuse a message from a device that is not registered, not any more, or not at this site."""
+    """Refuse a message that claims to come from a device, since that is not registered, not any more, or elsewhere."""
     known = registry.get(message.device)
-    if not message.device or _welcome(message, known) or not _identified(message):
+    if not message.device or not _identified(message):
         return message
     if known is None:
         return message.reject(TopicError(f"no device {message.device} is registered"))
@@ -91,39 +98,36 @@ def _admit(message: Decoded, registry: dict[str, Registration]) -> Decoded:
     return message.reject(TopicError(f"{message.device} is registered at {known.site}, not at {message.site}"))
 
 
-def _welcome(message: Decoded, known: Registration | None) -> bool:
-    return known is not None and not known.retired and known.site == message.site
-
-
-def _speaks_for_itself(message: Decoded, registry: dict[str, Registration]) -> bool:
-    return _identified(message) and _welcome(message, registry.get(message.device))
-
-
 def _identified(message: Decoded) -> bool:
     return message.first is not None or message.will is not None
 
 
 def _history(cursor: Cursor, messages: list[Decoded], registry: dict[str, Registration]) -> dict[Key, Past]:
     """Lock what is known of every sequence in the batch, and look up the past of numbers that came before."""
-    identified = [message for message in messages if message.first is not None]
-    streams = sorted({(message.device, message.boot) for message in identified if message.device in registry})
-    known = _lock(cursor, streams)
-    seen: list[Key] = []
-    for message in identified:
-        ranges = known.get((message.device, message.boot))
-        first, last = message.first or 0, message.last or 0
+    streams: dict[_Stream, list[Decoded]] = {}
+    for message in messages:
+        if message.first is not None:
+            streams.setdefault((message.device, message.boot), []).append(message)
+    known = _lock(cursor, sorted(stream for stream in streams if stream[0] in registry))
+    seen: set[Key] = set()
+    for stream, members in streams.items():
         # Of an unregistered device no ranges are kept; its dead letters alone tell whether it was heard before.
-        if ranges is None or overlaps(ranges, first, last):
-            numbers = range(first, last + 1)
-            seen += [
-                Key(message.device, message.boot, seq)
-                for seq in numbers
-                if ranges is None or overlaps(ranges, seq, seq)
-            ]
-    return _past(cursor, sorted(set(seen))) if seen else {}
+        seen.update(_seen_before(stream, members, known.get(stream)))
+    return _past(cursor, sorted(seen)) if seen else {}
 
 
-def _lock(cursor: Cursor, streams: list[tuple[str, str]]) -> dict[tuple[str, str], list[Range]]:
+def _seen_before(stream: _Stream, messages: list[Decoded], known: list[Range] | None) -> Iterator[Key]:
+    spans = [span for message in messages for span in whole_range(message)]
+    if known is not None and not overlaps(known, min(spans)[0], max(last for _, last in spans)):
+        return
+    for first, last in spans:
+        if known is None or overlaps(known, first, last):
+            for seq in range(first, last + 1):
+                if known is None or overlaps(known, seq, seq):
+                    yield Key(*stream, seq)
+
+
+def _lock(cursor: Cursor, streams: list[_Stream]) -> dict[_Stream, list[Range]]:
     """Lock the rows of the sequences, made where missing; return the ranges received so far, inclusive."""
     known = _locked(cursor, streams)
     missing = [stream for stream in streams if stream not in known]
@@ -133,7 +137,7 @@ def _lock(cursor: Cursor, streams: list[tuple[str, str]]) -> dict[tuple[str, str
     return known
 
 
-def _locked(cursor: Cursor, streams: list[tuple[str, str]]) -> dict[tuple[str, str], list[Range]]:
+def _locked(cursor: Cursor, streams: list[_Stream]) -> dict[_Stream, list[Range]]:
     if not streams:
         return {}
     rows = cursor.execute(QUERIES["lock_received"], _columns(streams))
@@ -142,7 +146,7 @@ def _locked(cursor: Cursor, streams: list[tuple[str, str]]) -> dict[tuple[str, s
     }
 
 
-def _columns(streams: list[tuple[str, str]]) -> dict[str, object]:
+def _columns(streams: list[_Stream]) -> dict[str, object]:
     return {"devices": [device for device, _ in streams], "boots": [UUID(boot) for _, boot in streams]}
 
 
@@ -164,24 +168,21 @@ def _past(cursor: Cursor, keys: list[Key]) -> dict[Key, Past]:
 
 
 def _write(cursor: Cursor, plan: Plan) -> None:
-    rows = event_rows(plan.new)
+    blocks = event_blocks(plan.new)
+    for name, block in blocks.items():
+        with cursor.copy(QUERIES[name]) as copy:
+            copy.write(block)
     if plan.letters:
-        rows["copy_dead_letter"] = letter_rows(plan.letters)
-    for block, lines in rows.items():
-        _copy(cursor, block, lines)
+        with cursor.copy(QUERIES["copy_dead_letter"]) as copy:
+            copy.set_types(LETTER_TYPES)
+            for row in letter_rows(plan.letters):
+                copy.write_row(row)
     if plan.received:
         streams = sorted(plan.received)
         ranges = [multirange(merge(plan.received[stream])) for stream in streams]
         cursor.execute(QUERIES["extend_received"], {**_columns(streams), "ranges": ranges})
-    if "copy_work" in rows:
+    if "copy_work" in blocks:
         cursor.execute(QUERIES["notify_work"])
-
-
-def _copy(cursor: Cursor, block: str, rows: list[Row]) -> None:
-    with cursor.copy(QUERIES[block]) as copy:
-        copy.set_types(TYPES[block])
-        for row in rows:
-            copy.write_row(row)
 
 
 @dataclass(slots=True)
@@ -197,8 +198,16 @@ class _News:
 
 def _update_devices(cursor: Cursor, messages: list[Decoded]) -> None:
     news: dict[str, _News] = {}
+    latest: dict[str, Decoded] = {}
     for message in messages:
-        _learn(news.setdefault(message.device, _News()), message)
+        if message.first is not None:
+            latest[message.device] = message
+        if message.will is not None or (message.kind is Kind.STATUS and message.items):
+            _learn(news.setdefault(message.device, _News()), message)
+    for device, message in latest.items():
+        one = news.setdefault(device, _News())
+        one.last_seen = message.received_at
+        one.skew_ms = message.sent_at - message.received_at if message.sent_at else None
     if not news:
         return
     devices = sorted(news)
@@ -218,10 +227,6 @@ def _learn(news: _News, message: Decoded) -> None:
     if message.will is not None:
         # Written when the device connected, so it says nothing of when it was last seen.
         news.state = message.will.state
-        return
-    news.last_seen = message.received_at
-    if message.sent_at:
-        news.skew_ms = message.sent_at - message.received_at
     for item in message.items:
         if isinstance(item.event, Status):
             news.state = item.event.state
