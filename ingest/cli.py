@@ -3,7 +3,7 @@
 import signal
 import threading
 from pathlib import Path
-from typing import Final, TextIO, cast
+from typing import Final
 
 import click
 import msgspec

@@ -2,10 +2,10 @@
 
 import logging
 import ssl
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO, cast
 
 import click
 import psycopg
@@ -13,6 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from contracts.errors import CodefenceError
+from contracts.stderr import PatientStderr
 from ingest.consumer import Account, Consumer
 from ingest.mqtt import LeanConsumer
 from ingest.paho_consumer import PahoConsumer
@@ -93,7 +94,7 @@ def log_json() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", PatientStderr())),
     )
 
 
