@@ -4,13 +4,15 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import TestBroker, TestDatabase
 from ingest_parts import SITE, Edge, environment, ingest_process, query, register, scan, wait_for
@@ -43,6 +45,16 @@ def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     yield server
     server.stop()
     shutil.rmtree(server.home)
+
+
+@contextmanager
+def small_disk(folder: Path, user: int) -> Iterator[Path]:
+    folder.mkdir()
+    options = f"size=8m,mode=700,uid={user}"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def numbered_messages() -> list[tuple[int, list[bytes]]]:
@@ -120,6 +132,37 @@ def test_database_killed_and_restarted(
         reached(1)
     assert_exactly_once(owner)
     assert b'"ingest.hold"' in (tmp_path / "log").read_bytes()
+
+
+def test_database_on_a_full_disk_takes_everything_once_there_is_room(
+    own_postgres: EmbeddedPostgres, broker: TestBroker, edge: Edge, tmp_path: Path
+) -> None:
+    account = service_account()
+    if account is None:
+        pytest.skip("a small disk can only be mounted by root")
+    owner = own_postgres.database.dsn()
+    migrate(owner, Roles(ingest="ingest-of-tests", trace="trace-of-tests"))
+    register(owner, {DEVICE: SITE})
+    server = own_postgres.database
+    dsn = f"postgresql://codefence_ingest:ingest-of-tests@{server.host}:{server.port}/{server.name}"
+    with small_disk(own_postgres.home / "small", account.uid) as disk:
+        with psycopg.connect(owner, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+            connection.execute("ALTER TABLE landing.scan SET TABLESPACE small")
+        with delivering(edge) as reached, ingest_process(environment(dsn, broker), tmp_path / "log"):
+            reached(0.02)
+            ballast = disk / "ballast"
+            with ballast.open("wb", buffering=0) as file, suppress(OSError):
+                while True:
+                    file.write(bytes(512))
+            wait_for(lambda: b"53100" in (tmp_path / "log").read_bytes())
+            committed = len(edge.committed())
+            time.sleep(1)
+            assert len(edge.committed()) == committed < EVENTS
+            ballast.unlink()
+            reached(1)
+        assert_exactly_once(owner)
+        own_postgres.stop()
 
 
 def test_broker_killed_and_restarted(database: TestDatabase, broker: TestBroker, edge: Edge, tmp_path: Path) -> None:
