@@ -103,19 +103,22 @@ FROM (
 
 -- name: due_gaps
 -- Only of a device that was heard from since: one that is away cannot answer, and is asked when it is back.
-UPDATE landing.gap
-SET asked = asked + 1,
-    asked_at = %(now)s,
-    alerted_at = CASE WHEN asked >= %(patience)s THEN coalesce(alerted_at, %(now)s) ELSE alerted_at END
-FROM landing.device
-WHERE gap.id = ANY (ARRAY(
-        SELECT gap.id FROM landing.gap JOIN landing.device ON device.id = gap.device
-        WHERE gap.closed_at IS NULL AND device.retired_at IS NULL
-          AND device.last_seen > greatest(gap.moved_at, gap.asked_at)
-          AND greatest(gap.moved_at, gap.asked_at) + %(limit)s * 2 ^ least(gap.asked, 10) <= %(now)s
-        ORDER BY gap.id LIMIT %(most)s))
-  AND device.id = gap.device
-RETURNING device.site, gap.device, gap.boot, gap.missing, gap.asked, gap.alerted_at = %(now)s
+WITH due AS (
+    UPDATE landing.gap
+    SET asked = asked + 1,
+        asked_at = %(now)s,
+        alerted_at = CASE WHEN asked >= %(patience)s THEN coalesce(alerted_at, %(now)s) ELSE alerted_at END
+    FROM landing.device
+    WHERE gap.id = ANY (ARRAY(
+            SELECT gap.id FROM landing.gap JOIN landing.device ON device.id = gap.device
+            WHERE gap.closed_at IS NULL AND device.retired_at IS NULL
+              AND device.last_seen >= greatest(gap.moved_at, gap.asked_at)
+              AND greatest(gap.moved_at, gap.asked_at) + %(limit)s * 2 ^ least(gap.asked, 10) <= %(now)s
+            ORDER BY gap.id LIMIT %(most)s))
+      AND device.id = gap.device
+    RETURNING gap.id, device.site, gap.device, gap.boot, gap.missing, gap.asked, gap.alerted_at = %(now)s AS alerted
+)
+SELECT site, device, boot, missing, asked, alerted FROM due ORDER BY id
 
 -- name: count_gaps
 SELECT count(*), count(alerted_at) FROM landing.gap WHERE closed_at IS NULL AND asked > 0
