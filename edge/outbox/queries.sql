@@ -5,7 +5,7 @@ INSERT OR IGNORE INTO boot (boot, made_at) VALUES (:boot, :now)
 SELECT id FROM boot WHERE boot = :boot
 
 -- name: prune_boots
-DELETE FROM boot WHERE id NOT IN (SELECT DISTINCT boot_id FROM event)
+DELETE FROM boot WHERE NOT EXISTS (SELECT 1 FROM event WHERE boot_id = boot.id)
 
 -- name: count_waiting
 SELECT count(*) FROM event WHERE state = 0
@@ -56,11 +56,15 @@ RETURNING id
 SELECT seq FROM event WHERE boot_id = :boot_id AND seq BETWEEN :first AND :last ORDER BY seq
 
 -- name: prune_old
-DELETE FROM event WHERE state = 1 AND settled_at < :before
+-- "state > 0" lets the partial index of settled events serve; SQLite does not infer it from "state = 1".
+DELETE FROM event WHERE id IN (
+    SELECT id FROM event WHERE state > 0 AND state = 1 AND settled_at < :before ORDER BY settled_at LIMIT :most
+)
 
 -- name: prune_many
 DELETE FROM event WHERE id IN (
-    SELECT id FROM event WHERE state = :state ORDER BY settled_at DESC LIMIT -1 OFFSET :keep
+    SELECT id FROM event WHERE state > 0 AND state = :state ORDER BY settled_at
+    LIMIT max(0, min(:most, (SELECT count(*) FROM event WHERE state > 0 AND state = :state) - :keep))
 )
 
 -- name: summary
@@ -72,4 +76,4 @@ FROM event
 -- name: tombstones
 SELECT boot.boot, event.seq, event.kind, event.reason, event.settled_at, event.body
 FROM event JOIN boot ON boot.id = event.boot_id
-WHERE event.state = 2 ORDER BY event.settled_at DESC, event.id DESC LIMIT :limit
+WHERE event.state > 0 AND event.state = 2 ORDER BY event.settled_at DESC, event.id DESC LIMIT :limit

@@ -18,6 +18,7 @@ KEPT_MS: Final = 7 * 24 * 3600 * 1000
 KEPT_ROWS: Final = 50_000
 KEPT_TOMBSTONES: Final = 10_000
 KEPT_CAPTURED: Final = 200_000
+_PRUNED_AT_ONCE: Final = 1000
 _MOST_RANGES: Final = 100
 
 
@@ -189,10 +190,10 @@ class Store:
         return sum(to - start + 1 for start, to in holes)
 
     def prune(self, now: int) -> None:
-        """Forget what was settled long ago."""
-        self._run("prune_old", before=now - KEPT_MS)
-        self._run("prune_many", state=1, keep=KEPT_ROWS)
-        self._run("prune_many", state=2, keep=KEPT_TOMBSTONES)
+        """Forget what was settled longest ago, a little at a time: a scan may be waiting for this transaction."""
+        self._run("prune_old", before=now - KEPT_MS, most=_PRUNED_AT_ONCE)
+        self._run("prune_many", state=1, keep=KEPT_ROWS, most=_PRUNED_AT_ONCE)
+        self._run("prune_many", state=2, keep=KEPT_TOMBSTONES, most=_PRUNED_AT_ONCE)
         self._run("prune_captured", keep=KEPT_CAPTURED)
 
     def notes(self) -> dict[str, str]:
