@@ -103,7 +103,8 @@ class Upkeep:
         days = self._settings.retention_days
         keep = {"scan": days, "stock": days, "status": days, "environment": self._settings.environment_retention_days}
         expired = retention.expire(connection, keep, now)
-        self._next_retention = time.monotonic() + _RETENTION_EVERY_SECONDS
+        if not expired:
+            self._next_retention = time.monotonic() + _RETENTION_EVERY_SECONDS
         for kind, number in expired.items():
             self._metrics.expired.labels(kind).inc(number)
         if expired:

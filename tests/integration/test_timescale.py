@@ -4,6 +4,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,9 +16,12 @@ from psycopg import sql
 from cli.embedded.postgres import Database, create_database
 from contracts.messages import Ack, Environment, Event, Refusal, Scan, Status, Stock, encode_event, pack
 from contracts.topics import Kind, event_topic
+from ingest.audit import audit
 from ingest.decode import Decoded, decode
+from ingest.retention import expire
+from ingest.rollups import roll_up
 from ingest.store import Outcome
-from ingest.writer import Writer
+from ingest.writer import Writer, connect
 from trace_service.schema.migrate import Roles, migrate
 
 _DAY_MS = 24 * 3600 * 1000
@@ -221,3 +225,27 @@ def test_chunks_grant_no_more_than_their_table(migrated: Migrated) -> None:
     for dsn in (migrated.ingest, migrated.trace):
         with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(dsn) as connection:
             connection.execute(statement)
+
+
+def test_rollups_and_retention_by_chunks_leave_sums_and_books_whole(migrated: Migrated) -> None:
+    boot = secrets.token_hex(16)
+    for seq, days in enumerate((100, 99, 50, 0), start=1):
+        received = _now() - days * _DAY_MS
+        for kind, event, number in (
+            (Kind.SCAN, _scan("x", received), 2 * seq - 1),
+            (Kind.ENV, Environment(ts=received, temperature_c=4.5), 2 * seq),
+        ):
+            payload = pack(boot, number, received, [encode_event(event)])
+            _write(migrated.ingest, decode(event_topic("dc-east", "scanner-1", kind), payload, received))
+    with connect(migrated.ingest, "upkeep") as connection:
+        assert roll_up(connection) == 8
+        assert expire(connection, {"scan": 60, "environment": 31}, datetime.now(UTC)) == {"scan": 2, "environment": 3}
+        assert roll_up(connection) == 0
+    left = "SELECT (SELECT count(*) FROM landing.scan), (SELECT count(*) FROM landing.environment)"
+    assert _query(migrated.trace, left) == [(2, 1)]
+    chunks = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'scan'"
+    assert _query(migrated.owner, chunks) == [(2,)]
+    assert _query(migrated.trace, "SELECT sum(scans)::int FROM landing.scan_rollup WHERE minutes = 60") == [(4,)]
+    with connect(migrated.ingest, "audit") as connection:
+        found = audit(connection)
+    assert (found.is_clean, found.total.captured, found.total.expired) == (True, 8, 5)
