@@ -24,7 +24,7 @@ class OutboxSettings(BaseSettings):
     )
 
     data: Path = Field(description="Folder of this agent alone; its outbox is outbox.db in it.")
-    outbox_limit: Annotated[int, Field(ge=100, le=10_000_000)] = Field(
+    outbox_limit: Annotated[int, Field(ge=1000, le=10_000_000)] = Field(
         DEFAULT_LIMIT, description="Most events that may wait for the server; beyond it scans are refused."
     )
 

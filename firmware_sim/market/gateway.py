@@ -119,7 +119,7 @@ class Gateway:
             self._sent.pop(seq, None)
 
     def _obey(self, payload: bytes) -> None:
-        match decode_command(payload):
+        match decode_command(payload) if payload else Pause(until=0):
             case Pause(until=until):
                 self._paused_until_ms = until
             case Resend(boot=boot, first=first, last=last) if boot == self._journal.boot:

@@ -148,6 +148,8 @@ def test_the_work_goes_on_without_a_broker_and_survives_a_restart(workplace: Wor
         ({"source": "telepathy"}, "EDGE_SOURCE"),
         ({"device": "a/b"}, "EDGE_DEVICE"),
         ({"tls_ca": "/nonexistent.pem"}, "EDGE_TLS_CA"),
+        ({"outbox_limit": 300}, "EDGE_OUTBOX_LIMIT"),
+        ({"data": "/dev/null/here"}, "EDGE_DATA"),
     ],
 )
 def test_a_wrong_setting_is_named(workplace: Workplace, settings: dict[str, object], said: str) -> None:

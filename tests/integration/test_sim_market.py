@@ -95,6 +95,9 @@ class Ingest:
         command = encode_command(Pause(until=round(until * 1000)))
         self._client.publish(command_topic(SITE, DEVICE), command, qos=1, retain=True)
 
+    def lift(self) -> None:
+        self._client.publish(command_topic(SITE, DEVICE), b"", qos=1, retain=True)
+
     def scans(self) -> list[Scan]:
         found = [decode_event(kind, raw) for _, (kind, raw) in sorted(self.events.items()) if kind is Kind.SCAN]
         return [scan for scan in found if isinstance(scan, Scan)]
@@ -272,11 +275,11 @@ def test_a_refused_event_is_given_up_and_a_range_that_ingest_misses_is_sent_agai
     assert stations.is_alive()
 
 
-def test_a_paused_fleet_is_silent_until_the_given_time(
+def test_a_paused_fleet_is_silent_until_the_given_time_or_until_the_pause_is_lifted(
     ingest: tuple[Ingest, Broker], stations: Stations, market: Callable[..., Market]
 ) -> None:
     received, broker = ingest
-    running = market(broker, (4,))
+    running = market(broker, (12,))
     running.start("--speed", "10", "--no-attack")
     _until(lambda: len(received.events) >= 8, 60)
     received.pause(time.time() + 4)
@@ -285,4 +288,9 @@ def test_a_paused_fleet_is_silent_until_the_given_time(
     time.sleep(2.5)
     assert len(received.events) == silent
     _until(lambda: len(received.events) > silent + 3, 10)
+    received.pause(time.time() + 600)
+    time.sleep(0.5)
+    silent = len(received.events)
+    received.lift()
+    _until(lambda: len(received.events) > silent, 20)
     assert stations.is_alive()

@@ -1,4 +1,4 @@
-"""A watched folder, picture lists and a video, with real files."""
+"""A watched folder and a video, with real files."""
 
 import os
 import shutil
@@ -17,7 +17,6 @@ from zxingcpp import BarcodeFormat
 from contracts.errors import SourceError
 from edge.sources.camera import Camera
 from edge.sources.folder import WatchedFolder
-from edge.sources.images import ImageFiles
 from edge.sources.source import Read
 
 Levels = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
@@ -181,14 +180,6 @@ def test_the_watch_ends_when_it_is_told_to(tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     assert list(watch(tmp_path).reads(stop)) == []
-
-
-def test_a_list_of_pictures_is_read_in_its_order_and_a_broken_one_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "b.png").write_bytes(png("B"))
-    (tmp_path / "a.png").write_bytes(png("A"))
-    (tmp_path / "broken.png").write_bytes(b"nothing")
-    source = ImageFiles([tmp_path / "b.png", tmp_path / "broken.png", tmp_path / "a.png"])
-    assert [texts(read) for read in source.reads(threading.Event())] == [["B"], ["A"]]
 
 
 def test_a_video_gives_the_frames_that_show_a_code(tmp_path: Path, stop: threading.Event) -> None:
