@@ -13,6 +13,7 @@ has `count` 0 and a body `[{"state": "offline"}]`: it is news of the device, not
 import re
 import zlib
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -26,8 +27,9 @@ MAX_EVENTS: Final = 100
 MAX_SEQ: Final = 2**62
 _HEADER = re.compile(rb"CF1 ([0-9a-f]{32}) (\d{1,19}) (\d{1,3}) (\d{1,15}) [0-9a-f]{8}\n")
 
-# \Z, since $ would let a trailing newline through. No text may hold NUL, see `decode_event`: a pattern for that would
-# cost more than everything else.
+# \Z, since $ would let a trailing newline through. Patterns of what nearly every event has would cost more than all the
+# rest of decoding: `decode_event` holds texts against NUL, and `aim`, itself.
+_AIM: Final = r"^(\][A-Za-z][0-9A-Za-z])?$"
 Milliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 Code = Annotated[str, Meta(min_length=1, max_length=512)]
 Name = Annotated[str, Meta(max_length=64)]
@@ -74,7 +76,7 @@ class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ts: Milliseconds
     code: Code
     symbology: Name
-    aim: Annotated[str, Meta(max_length=3, pattern=r"^(\][A-Za-z][0-9A-Za-z])?\Z")] = ""
+    aim: Annotated[str, Meta(max_length=3, extra_json_schema={"pattern": _AIM})] = ""
     activity: Activity = Activity.OBSERVE
     reference: Name = ""
     """The shipment or order that the station works on."""
@@ -230,7 +232,14 @@ def decode_event(kind: Kind, raw: bytes) -> Event:
     # In JSON a NUL can only stand in this form, which may also be a backslash of its own before five characters.
     if b"\\u0000" in raw:
         _refuse_nul(event)
+    if type(event) is Scan and not _is_aim(event.aim):
+        raise MessageError("no AIM identifier - at `$.aim`")
     return event
+
+
+@lru_cache(maxsize=1024)
+def _is_aim(text: str) -> bool:
+    return re.fullmatch(_AIM, text) is not None
 
 
 def _refuse_nul(event: Event) -> None:

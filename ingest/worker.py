@@ -3,8 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
 
 import psycopg
 import structlog
@@ -21,17 +21,34 @@ from ingest.writer import Writer
 
 # How long SIGTERM may go unnoticed while no message comes.
 _IDLE_SECONDS: Final = 0.25
+# How long the end of a commit may go unnoticed while the next batch gathers.
+_GLANCE_SECONDS: Final = 0.002
 _BATCH_BYTES: Final = 8 << 20
 # Connection lost, transaction rolled back, object in use, operator intervention: they pass by themselves.
 _PASSING: Final = ("08", "40", "55", "57")
 
 log = structlog.get_logger(__name__)
 
-_Pair = tuple[Arrival, Decoded]
+
+class _Waiting(NamedTuple):
+    """A message that is read and not yet written."""
+
+    arrival: Arrival
+    message: Decoded
+    events: int
+
+
+class _Writing(NamedTuple):
+    """A batch on its way into the database."""
+
+    arrivals: list[Arrival]
+    outcome: Future[Outcome | None]
 
 
 class Worker:
     """Moves messages from one consumer into the landing tables until told to stop.
+
+    While one batch is written, by a thread of its own, the next one gathers; there is never a third.
 
     `clock` gives milliseconds since the epoch; against it every capture time is judged.
     """
@@ -44,8 +61,10 @@ class Worker:
         self._consumer = consumer
         self._metrics = metrics or Metrics()
         self._writer = Writer(settings.database_url.get_secret_value(), f"codefence {settings.client_id}")
-        self._waiting: deque[_Pair] = deque()
-        self._waiting_events = 0
+        self._pool = ThreadPoolExecutor(1, "writer")
+        self._writing: _Writing | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_events = self._waiting_bytes = 0
         self._acks: deque[tuple[str, bytes]] = deque()
 
     def run(self, stop: threading.Event) -> None:
@@ -70,6 +89,7 @@ class Worker:
                     )
                     stop.wait(delay)
         finally:
+            self._pool.shutdown()
             self._consumer.close()
             self._writer.close()
             log.info("stopped", action="ingest.stopped")
@@ -77,55 +97,78 @@ class Worker:
     def _serve(self, stop: threading.Event) -> None:
         while True:
             self._publish_acks()
-            batch = self._collect(stop)
-            if batch and not self._process(batch, stop):
+            self._gather(stop)
+            if not self._finish():
                 return
-            if stop.is_set() and not self._waiting:
+            batch = self._take()
+            if batch:
+                messages = [one.message for one in batch]
+                outcome = self._pool.submit(self._commit, messages, stop)
+                self._writing = _Writing([one.arrival for one in batch], outcome)
+            elif stop.is_set():
                 return
 
-    def _collect(self, stop: threading.Event) -> list[_Pair]:
-        """Return messages with at most `batch_size` events, or what came within `flush_ms` of the first."""
+    def _gather(self, stop: threading.Event) -> None:
+        """Receive `batch_size` events, or what comes within `flush_ms` of the first."""
         deadline: float | None = None
         while self._waiting_events < self._settings.batch_size and not stop.is_set():
+            if self._writing and self._writing.outcome.done() and not self._finish():
+                return
             if deadline is None and self._waiting:
                 deadline = time.monotonic() + self._settings.flush_ms / 1000
             patience = _IDLE_SECONDS if deadline is None else deadline - time.monotonic()
-            if patience <= 0 or not self._receive(patience):
-                break
-        return self._take()
+            if patience <= 0:
+                return
+            if self._writing:
+                patience = min(patience, _GLANCE_SECONDS)
+            if not self._receive(patience) and not self._writing:
+                return
 
     def _receive(self, timeout: float) -> bool:
         arrivals = self._consumer.receive(self._settings.batch_size, timeout)
         now = self._clock()
         for arrival in arrivals:
             message = decode(arrival.topic, arrival.payload, now)
-            self._waiting.append((arrival, message))
-            self._waiting_events += message.size
+            events = message.size
+            self._waiting.append(_Waiting(arrival, message, events))
+            self._waiting_events += events
+            self._waiting_bytes += len(arrival.payload)
         self._metrics.received.inc(len(arrivals))
         return bool(arrivals)
 
-    def _take(self) -> list[_Pair]:
-        batch: list[_Pair] = []
+    def _take(self) -> list[_Waiting]:
+        """Return the next batch: whole messages, and no more of them than fit."""
+        batch: list[_Waiting] = []
+        if self._waiting_events <= self._settings.batch_size and self._waiting_bytes <= _BATCH_BYTES:
+            batch.extend(self._waiting)
+            self._waiting.clear()
+            self._waiting_events = self._waiting_bytes = 0
+            return batch
         events = size = 0
         while self._waiting:
-            arrival, message = self._waiting[0]
-            events += message.size
-            size += len(arrival.payload)
+            one = self._waiting[0]
+            events += one.events
+            size += len(one.arrival.payload)
             if batch and (events > self._settings.batch_size or size > _BATCH_BYTES):
                 break
             batch.append(self._waiting.popleft())
-            self._waiting_events -= message.size
+            self._waiting_events -= one.events
+            self._waiting_bytes -= len(one.arrival.payload)
         return batch
 
-    def _process(self, batch: Sequence[_Pair], stop: threading.Event) -> bool:
-        """Commit a batch and acknowledge it; False if it had to be given up unacknowledged because of `stop`."""
-        outcome = self._commit([message for _, message in batch], stop)
+    def _finish(self) -> bool:
+        """Wait for the batch that is written and acknowledge it; False if it was given up, unacknowledged."""
+        if self._writing is None:
+            return True
+        arrivals, future = self._writing
+        outcome = future.result()
+        self._writing = None
         if outcome is None:
             return False
         for address, reply in outcome.replies.items():
             self._acks.append((ack_topic(address.site, address.device), encode_ack(reply.ack(address.boot))))
         self._publish_acks()
-        self._consumer.settle([arrival for arrival, _ in batch])
+        self._consumer.settle(arrivals)
         return True
 
     def _publish_acks(self) -> None:
