@@ -49,14 +49,13 @@ class Scanner:
 
 
 class Station:
-    """`codefence edge station` on a folder and a scanner of its own."""
+    """`codefence edge station` with a scanner of its own; its log goes to `folder`, its outbox to `data`."""
 
-    def __init__(self, folder: Path, device: str, environment: dict[str, str], rate: float) -> None:
+    def __init__(self, folder: Path, data: Path, device: str, environment: dict[str, str], rate: float) -> None:
         self.device = device
-        self.outbox = folder / "outbox.db"
+        self.outbox = data / "outbox.db"
         self.scanner = Scanner(rate)
-        folder.mkdir(parents=True, exist_ok=True)
-        values = {**environment, "EDGE_DATA": str(folder), "EDGE_SOURCE": f"serial:{self.scanner.path}"}
+        values = {**environment, "EDGE_DATA": str(data), "EDGE_SOURCE": f"serial:{self.scanner.path}"}
         self.process = Running(folder, Child(device, codefence("edge", "station"), values))
 
     def start(self) -> None:

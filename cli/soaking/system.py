@@ -61,10 +61,16 @@ class AnyBroker(Protocol):
 
 
 class System:
-    """Database, broker and ingest below `folder`, with `devices` registered at one site; used in a `with` block."""
+    """Database, broker and ingest below `folder`, with `devices` registered at one site; used in a `with` block.
 
-    def __init__(self, folder: Path, kind: BrokerKind, devices: Iterable[str]) -> None:
+    `ingest_settings` are variables of its environment beside what connects it.
+    """
+
+    def __init__(
+        self, folder: Path, kind: BrokerKind, devices: Iterable[str], ingest_settings: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self._ingest_settings = dict(ingest_settings or {})
         self.kind = kind
         self.devices = tuple(devices)
         self.postgres = EmbeddedPostgres(folder / "var", service_account())
@@ -103,10 +109,10 @@ class System:
     def rows(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
         """Return what a query finds, as the owner."""
         with psycopg.connect(self.owner_dsn) as connection:
-            return connection.execute(statement.encode(), parameters).fetchall()
+            return connection.execute(statement.encode(), parameters or None).fetchall()
 
-    def add_station(self, device: str, rate: float, folder: Path | None = None) -> Station:
-        """Start a real station whose scanner reads `rate` codes a second once it is switched on."""
+    def add_station(self, device: str, rate: float, data: Path | None = None) -> Station:
+        """Start a real station, its outbox in `data`, whose scanner reads `rate` codes a second once it is on."""
         environment = {
             "PATH": os.defpath,
             "EDGE_DEVICE": device,
@@ -114,7 +120,8 @@ class System:
             "EDGE_BROKER_PORT": str(self.broker.port),
             "EDGE_BROKER_PASSWORD": self._passwords[device],
         }
-        station = Station(folder or self.folder / device, device, environment, rate)
+        home = self.folder / device
+        station = Station(home, data or home, device, environment, rate)
         self.stations[device] = station
         station.start()
         return station
@@ -145,7 +152,8 @@ class System:
 
     def wait_listening(self) -> None:
         """Return once ingest hears events: Mosquitto drops what nobody has subscribed to yet."""
-        wait_for(lambda: b'"ingest.connected"' in self.ingest.log_path.read_bytes(), "ingest to connect")
+        log = self.ingest.log_path
+        wait_for(lambda: b'"ingest.connected"' in log.read_bytes(), f"ingest to connect; see {log}")
 
     def _process(self, part: str) -> Running | None:
         match part:
@@ -170,6 +178,7 @@ class System:
             f"{database.port}/{database.name}",
             "INGEST_BROKER_PORT": str(self.broker.start()),
             "INGEST_BROKER_PASSWORD": self._passwords[INGEST],
+            **self._ingest_settings,
         }
         self.ingest = Running(self.folder, Child("ingest", codefence("ingest", "run"), environment))
         self.ingest.start()
@@ -201,6 +210,10 @@ class FleetRun:
     def captured(self) -> int:
         """Return how many events are in the journal by now."""
         return self.journal.read_bytes().count(b"\n") if self.journal.exists() else 0
+
+    def times_complete(self) -> int:
+        """Return how often the last missing device came online."""
+        return self._log.read_bytes().count(b"fleet.complete")
 
     def stop_capturing(self) -> None:
         """Have the fleet capture no more and wait for what is open."""

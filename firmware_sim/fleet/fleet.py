@@ -5,6 +5,7 @@ import resource
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import structlog
 from msgspec import Struct
 
 from contracts.errors import StartError
@@ -15,6 +16,7 @@ from firmware_sim.fleet.link import Account
 
 _POLL_SECONDS: Final = 0.1
 _SPARE_FILES: Final = 100
+_log = structlog.get_logger(__name__)
 
 
 class Run(NamedTuple):
@@ -49,11 +51,14 @@ async def run_fleet(
     serving = [loop.create_task(device.serve(run.host, run.port), name=device.account.device) for device in devices]
     until = loop.time() + run.capture_seconds
     capturing = [loop.create_task(device.capture(until)) for device in devices]
-    most_online = 0
+    most_online = online = 0
     deadline = until + run.drain_seconds
     try:
         while loop.time() < deadline:
-            most_online = max(most_online, sum(device.is_online for device in devices))
+            before, online = online, sum(device.is_online for device in devices)
+            most_online = max(most_online, online)
+            if before < online == len(devices):
+                _log.info("every device is online", action="fleet.complete", devices=online)
             if stop.is_set() and loop.time() < until:
                 until, deadline = loop.time(), loop.time() + run.drain_seconds
                 _cancel(capturing)
