@@ -57,6 +57,13 @@ class StationSettings(AgentSettings):
     repeat_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         3.0, description="A code read again within this time is the same scan."
     )
+    scanner_baud: Annotated[int, Field(ge=300, le=4_000_000)] = Field(115_200, description="Speed of a serial scanner.")
+    scanner_prefix: str = Field(
+        "", max_length=16, description="What a serial scanner is set to send before each code; lines without are noise."
+    )
+    scanner_answers: bool = Field(
+        default=False, description="The serial scanner waits for ACK or NAK, so that its beep follows the verdict."
+    )
 
 
 class ShelfSettings(AgentSettings):

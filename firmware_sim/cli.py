@@ -2,14 +2,14 @@
 
 import asyncio
 import signal
-import sys
 import threading
 from pathlib import Path
-from typing import Final, TypedDict, Unpack
+from typing import Final, TextIO, TypedDict, Unpack, cast
 
 import click
 import structlog
 
+from contracts.stderr import PatientStderr
 from firmware_sim.fleet.cli import fleet
 from firmware_sim.market.gateway import Account
 from firmware_sim.market.play import Options, play
@@ -51,7 +51,7 @@ class _Choices(TypedDict):
 @click.group()
 def simulate() -> None:
     """Emulate shelf controllers on serial lines, a whole market, or a fleet of devices."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(cast("TextIO", PatientStderr())))
 
 
 simulate.add_command(fleet)

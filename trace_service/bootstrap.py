@@ -1,11 +1,12 @@
 """Builds what the processes share: settings and logs. Nothing here runs at import."""
 
-import sys
+from typing import TextIO, cast
 
 import structlog
 from pydantic import ValidationError
 
 from contracts.errors import ConfigurationError
+from contracts.stderr import PatientStderr
 from trace_service.settings import TraceSettings
 
 
@@ -28,5 +29,5 @@ def configure_logs() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", PatientStderr())),
     )

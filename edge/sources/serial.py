@@ -22,6 +22,7 @@ LONGEST_FRAME: Final = 8192
 _FIRST_DELAY_SECONDS: Final = 0.25
 _LAST_DELAY_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.2
+_ANSWER_SECONDS: Final = 1.0
 _AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]")
 _SYMBOLOGIES: Final = {"C": "Code128", "I": "ITF", "Q": "QRCode", "d": "DataMatrix", "e": "DataBar", "J": "DotCode"}
 _RETAIL: Final = {"]E0": "EAN13", "]E4": "EAN8"}
@@ -45,7 +46,9 @@ class SerialScanner:
         delay = _FIRST_DELAY_SECONDS
         while not stop.is_set():
             try:
-                with serial.Serial(self._port, self._baud, timeout=_POLL_SECONDS, exclusive=True) as line:
+                with serial.Serial(
+                    self._port, self._baud, timeout=_POLL_SECONDS, write_timeout=_ANSWER_SECONDS, exclusive=True
+                ) as line:
                     _log.info("scanner is connected", action="scanner.connected", port=self._port)
                     delay = _FIRST_DELAY_SECONDS
                     yield from self._listen(line, stop)

@@ -14,7 +14,12 @@ def open_source(settings: StationSettings) -> Source:
     """
     kind, _, place = settings.source.partition(":")
     if kind == "serial":
-        return SerialScanner(place)
+        return SerialScanner(
+            place,
+            baud=settings.scanner_baud,
+            prefix=settings.scanner_prefix,
+            answers=settings.scanner_answers,
+        )
     from edge.sources.camera import Camera  # noqa: PLC0415 - a scanner or shelf needs no OpenCV
     from edge.sources.folder import WatchedFolder  # noqa: PLC0415 - likewise
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.settings import StationSettings
 from edge.sources.serial import ACK, NAK, SerialScanner
 from edge.sources.source import Read
+from edge.station.sources import open_source
 
 BURST = 2000
 
@@ -104,7 +106,10 @@ def test_a_burst_arrives_whole_and_in_order(wire: Wire) -> None:
 
 
 def test_the_scanner_hears_the_verdict(wire: Wire) -> None:
-    station = start(SerialScanner(str(wire.path), answers=True), wire)
+    settings = StationSettings(
+        data=wire.path.parent, device="d", site="s", source=f"serial:{wire.path}", scanner_answers=True
+    )
+    station = start(open_source(settings), wire)
     assert wire.hear(1) == ACK
     os.set_blocking(wire._ours, False)
     try:
