@@ -26,11 +26,12 @@ def messages(count: int, events: int = 1) -> Iterator[Message]:
         device = DEVICES[number % len(DEVICES)]
         first = number // len(DEVICES) * events + 1
         now = time.time_ns() // 1_000_000
-        scans = [_scan(now, number * events + each) for each in range(events)]
+        scans = [scan_body(now, number * events + each) for each in range(events)]
         yield Message(event_topic(SITE, device, Kind.SCAN), pack(boots[device], first, now, scans))
 
 
-def _scan(now: int, number: int) -> bytes:
+def scan_body(now: int, number: int) -> bytes:
+    """Return a scan of item `number`, captured at `now` in milliseconds since the epoch."""
     return encode_event(
         Scan(
             ts=now,
