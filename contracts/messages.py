@@ -182,6 +182,11 @@ _COMMAND: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _ENCODER = msgspec.json.Encoder()
 
 
+def event_types() -> dict[Kind, type[Event]]:
+    """Return the type of the events of each kind."""
+    return dict(_EVENT_TYPES)
+
+
 def encode_event(event: Event) -> bytes:
     """Return an event's JSON, the bytes that its content hash is taken from."""
     return _ENCODER.encode(event)
