@@ -5,6 +5,30 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from ingest.store import Outcome
 
 
+class UpkeepMetrics:
+    """What the upkeep of one worker counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.gaps = Gauge(
+            "codefence_ingest_gaps_open",
+            "Holes in what was received that devices were asked for.",
+            registry=registry,
+        )
+        self.alerts = Gauge(
+            "codefence_ingest_gaps_alerted", "Those of them that were asked for in vain.", registry=registry
+        )
+        self.resends = Counter("codefence_ingest_resends_asked", "Commands to send a range again.", registry=registry)
+        self.buckets = Counter(
+            "codefence_ingest_rollup_buckets", "Five-minute buckets added up, again or anew.", registry=registry
+        )
+        self.expired = Counter(
+            "codefence_ingest_rows_expired", "Events removed because of their age.", ["kind"], registry=registry
+        )
+        self.failures = Counter(
+            "codefence_ingest_upkeep_failures", "Rounds of upkeep that were given up.", registry=registry
+        )
+
+
 class Metrics:
     """The metrics of one worker, in a registry of their own."""
 
@@ -41,27 +65,7 @@ class Metrics:
         self.broker_connected = Gauge(
             "codefence_ingest_broker_connected", "1 while connected to the broker.", registry=self.registry
         )
-
-        self.gaps = Gauge(
-            "codefence_ingest_gaps_open",
-            "Holes in what was received that devices were asked for.",
-            registry=self.registry,
-        )
-        self.gap_alerts = Gauge(
-            "codefence_ingest_gaps_alerted", "Those of them that were asked for in vain.", registry=self.registry
-        )
-        self.resends = Counter(
-            "codefence_ingest_resends_asked", "Commands to send a range again.", registry=self.registry
-        )
-        self.rolled_up = Counter(
-            "codefence_ingest_rollup_buckets", "Five-minute buckets added up, again or anew.", registry=self.registry
-        )
-        self.expired = Counter(
-            "codefence_ingest_rows_expired", "Events removed because of their age.", ["kind"], registry=self.registry
-        )
-        self.upkeep_failures = Counter(
-            "codefence_ingest_upkeep_failures", "Rounds of upkeep that were given up.", registry=self.registry
-        )
+        self.upkeep = UpkeepMetrics(self.registry)
 
     def count(self, outcome: Outcome) -> None:
         """Take in what a committed batch did."""

@@ -42,7 +42,7 @@ class Upkeep:
         self._settings = settings
         self._clock = clock
         self._account = account
-        self._metrics = metrics
+        self._metrics = metrics.upkeep
         self._connection: Connection | None = None
         self._next_retention = 0.0
 
@@ -52,7 +52,7 @@ class Upkeep:
             try:
                 self.round()
             except (psycopg.Error, BrokerError) as error:
-                self._metrics.upkeep_failures.inc()
+                self._metrics.failures.inc()
                 log.warning(
                     "upkeep was given up until the next round", action="ingest.upkeep", error=str(error).strip()
                 )
@@ -66,7 +66,7 @@ class Upkeep:
             return None
         now = moment(self._clock())
         buckets = rollups.roll_up(connection)
-        self._metrics.rolled_up.inc(buckets)
+        self._metrics.buckets.inc(buckets)
         seen = self._watch(connection, now)
         return Round(buckets, len(seen.orders), seen.open, seen.alerted, self._expire(connection, now))
 
@@ -94,7 +94,7 @@ class Upkeep:
                 publish(self._account, seen.orders)
         self._metrics.resends.inc(len(seen.orders))
         self._metrics.gaps.set(seen.open)
-        self._metrics.gap_alerts.set(seen.alerted)
+        self._metrics.alerts.set(seen.alerted)
         return seen
 
     def _expire(self, connection: Connection, now: datetime) -> dict[str, int]:
