@@ -1,6 +1,7 @@
 """Cities with their division code, centre (WGS-84 degrees) and rounded population."""
 
 import csv
+from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ class Place(NamedTuple):
     population: int
 
 
+@cache
 def load_places() -> tuple[Place, ...]:
     """Return every city of `places.csv`."""
     with resources.files("trace_service").joinpath("places.csv").open(encoding="utf-8") as lines:

@@ -282,6 +282,18 @@ def test_what_passes_through_the_brand_s_own_sites_is_never_in_a_wrong_place(mar
     assert market.rows("SELECT count(*) FROM trace.alert") == [(0,)]
 
 
+def test_a_position_that_could_be_anywhere_in_a_country_accuses_nobody(market: Market) -> None:
+    for case in market.cases_to("D-CHENGDU")[:6]:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], "nanjing"))
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("UPDATE landing.scan SET accuracy_m = 900000, platform = 'web' WHERE lon IS NOT NULL")
+    market.drain()
+    assert market.rows("SELECT DISTINCT place, city FROM trace.verdict WHERE activity = 'consumer'") == [
+        ("no_location", None)
+    ]
+    assert market.rows("SELECT count(*) FROM trace.alert") == [(0,)]
+
+
 def test_a_case_sent_to_a_dealer_of_another_brand_binds_nothing_of_this_one(market: Market) -> None:
     with psycopg.connect(market.database.owner_dsn) as owner:
         owner.execute("INSERT INTO trace.brand VALUES ('zeta', 'Z', 'Z')")

@@ -12,6 +12,7 @@ from trace_service.detection.drip import (
     WINDOW,
     City,
     Hit,
+    Trade,
     flow_shares,
     strongest_window,
     weigh_city,
@@ -66,6 +67,14 @@ def test_the_same_cases_are_no_news_where_so_much_of_them_is_expected() -> None:
     assert not strongest_window(dozen, times(dozen, 30), 0.2).alarming
 
 
+def test_two_early_cases_do_not_hide_the_third_that_makes_them_an_alert() -> None:
+    pair, third = hits(2), hits(1, 3, 2)
+    trade = [START + timedelta(days=2, seconds=number) for number in range(42)]
+    moments = sorted([hit.at for hit in pair + third] + trade)
+    assert strongest_window(pair, moments, 0.0002).llr > strongest_window(pair + third, moments, 0.0002).llr
+    assert strongest_window(pair + third, moments, 0.0002).alarming
+
+
 def test_cases_count_once_however_often_they_are_scanned() -> None:
     rescans = [Hit(START + timedelta(minutes=minute), f"case-{minute % 2}", "SO-1") for minute in range(20)]
     assert not strongest_window(rescans, times(rescans, 10), 0.001).alarming
@@ -105,17 +114,17 @@ def test_honest_markets_raise_no_alert() -> None:
             if chance.random() < FOREIGN_SHARE:
                 city = chance.choices(list(shares), list(shares.values()))[0]
                 seen.setdefault(city, []).append(anywhere[-1])
-        alarms += sum(weigh_city(found, anywhere, shares[city]).alarming for city, found in seen.items())
+        alarms += sum(weigh_city(found, Trade(anywhere), shares[city]).alarming for city, found in seen.items())
     assert alarms == 0
 
 
 def test_a_dumped_shipment_is_found_after_years_of_honest_trade_and_a_second_one_joins_it() -> None:
     trade = [each for number in range(100) for each in hits(20, number / 10, 1000 + 20 * number, f"SO-H{number}")]
     first, second = hits(12, 20, 1, "SO-A"), hits(9, 21, 13, "SO-B")
-    once = weigh_city(first, trade + first, 0.004)
+    once = weigh_city(first, Trade(trade + first), 0.004)
     assert not strongest_window(first, sorted(hit.at for hit in trade + first), 0.004).alarming
     assert (once.alarming, len(once.cases), once.seen) == (True, 12, 12)
-    twice = weigh_city(first + second, trade + first + second, 0.004)
+    twice = weigh_city(first + second, Trade(trade + first + second), 0.004)
     assert (len(twice.cases), twice.seen) == (21, 21)
     assert twice.expected == pytest.approx(21 * 0.004)
 
@@ -123,7 +132,7 @@ def test_a_dumped_shipment_is_found_after_years_of_honest_trade_and_a_second_one
 def test_a_few_cases_of_every_shipment_are_found_too() -> None:
     trade = [each for number in range(20) for each in hits(20, number, 1000 + 20 * number, f"SO-{number}")]
     drip = [each for number in range(20) for each in hits(2, number, 2 * number, f"SO-{number}")]
-    score = weigh_city(drip, trade + drip, 0.004)
+    score = weigh_city(drip, Trade(trade + drip), 0.004)
     assert score.alarming
     assert len(score.cases) == 40
 
@@ -131,6 +140,6 @@ def test_a_few_cases_of_every_shipment_are_found_too() -> None:
 def test_a_dealer_who_sells_thousands_of_cases_elsewhere_is_found_in_time() -> None:
     many = [each for number in range(20) for each in hits(100, number, 100 * number, f"SO-{number}")]
     began = time.process_time()
-    score = weigh_city(many, many + hits(8000, 19, 10_000), 0.004)
+    score = weigh_city(many, Trade(many + hits(8000, 19, 10_000)), 0.004)
     assert (score.alarming, len(score.cases)) == (True, 2000)
     assert time.process_time() - began < 5

@@ -13,7 +13,7 @@ from contracts.tc20 import Tc20
 from firmware_sim.market.people import is_home
 from firmware_sim.market.plan import Plan, make_plan
 from firmware_sim.world import Case, Dealer, Order, Place, World
-from trace_service.detection.drip import LEAST_CASES, City, Hit, Score, flow_shares, weigh_city
+from trace_service.detection.drip import LEAST_CASES, City, Hit, Score, Trade, flow_shares, weigh_city
 from trace_service.places import load_places
 
 RUNS, START = 8, datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -60,13 +60,14 @@ def weigh_all(found: dict[tuple[str, str, str], Hit]) -> dict[Cell, Score]:
     for (dealer, city, _), hit in found.items():
         anywhere[dealer].append(hit)
         here[dealer, city].append(hit)
+    trades = {dealer: Trade(hits) for dealer, hits in anywhere.items()}
     scores = {}
     for dealer in DEALERS.values():
         foreign = {p.adcode: City(p.lon, p.lat, p.population) for p in PLACES if not is_home(p, dealer)}
         shares = flow_shares((dealer.lon, dealer.lat), foreign)
         for city, share in shares.items():
             if len(here[dealer.id, city]) >= LEAST_CASES:
-                scores[dealer.id, city] = weigh_city(here[dealer.id, city], anywhere[dealer.id], share)
+                scores[dealer.id, city] = weigh_city(here[dealer.id, city], trades[dealer.id], share)
     return scores
 
 

@@ -17,6 +17,7 @@ from trace_service.detection.drip import (
     City,
     Hit,
     Score,
+    Trade,
     flow_shares,
     weigh_city,
 )
@@ -81,18 +82,18 @@ def _findings(connection: Connection, books: Mapping[str, BrandBook], dealers: l
         if row.outside:
             cities[cell, row.city].append(hit)
     busy = {place for place, found in cities.items() if len(found) >= LEAST_CASES}
+    trades = {cell: Trade(found) for cell, found in hits.items()}
     for cell, city in sorted(busy | alerts.keys()):
         score = None
         if (here := cities[cell, city]) and len(here) >= LEAST_CASES:
             share = _share(connection, books[cell.brand], cell, city, max(here).at)
-            score = weigh_city(here, hits[cell], share)
+            score = weigh_city(here, trades[cell], share)
         yield _Finding(cell, city, score, alerts.get((cell, city)))
 
 
 def _share(connection: Connection, book: BrandBook, cell: Cell, city: str, moment: datetime) -> float:
     """Return the share of the dealer's goods that honest customers carry to a city; at `moment` it was foreign."""
     home = book.home(cell.dealer, moment)
-    middle = one(connection, SQL["city_middle"], {**cell._asdict(), "city": city})
     atoms = book.territories.atoms
     foreign = {}
     for place in load_places():
@@ -100,8 +101,10 @@ def _share(connection: Connection, book: BrandBook, cell: Cell, city: str, momen
         if place.adcode == city or not own:
             foreign[place.adcode] = City(place.lon, place.lat, place.population)
     if city not in foreign:
+        middle = one(connection, SQL["city_middle"], {**cell._asdict(), "city": city})
         foreign[city] = City(middle.lon, middle.lat, UNKNOWN_POPULATION)
-    return flow_shares(home[1] if home else (middle.lon, middle.lat), foreign)[city]
+    here = foreign[city]
+    return flow_shares(home[1] if home else (here.lon, here.lat), foreign)[city]
 
 
 def _settle(connection: Connection, finding: _Finding) -> bool:

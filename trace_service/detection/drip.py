@@ -6,14 +6,20 @@ docs/detection.md has the statistic. Times are event times, so a backlog gives t
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import asin, cos, inf, log, radians, sin, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from trace_service.domain.counts import log_negative_binomial, log_poisson
+from trace_service.domain.counts import (
+    CountArray,
+    LogArray,
+    log_negative_binomial,
+    log_negative_binomial_at,
+    log_poisson,
+)
 
 WINDOW: Final = timedelta(days=28)
 THRESHOLD_NATS: Final = 9.5
@@ -46,6 +52,17 @@ class City(NamedTuple):
     lon: float
     lat: float
     population: float
+
+
+class Trade:
+    """All located hits of one dealer, put in order once for all of its cities; scope None is all shipments."""
+
+    def __init__(self, hits: Iterable[Hit]) -> None:
+        self.hits = sorted(hits)
+        self.times: dict[str | None, list[datetime]] = defaultdict(list)
+        for hit in self.hits:
+            self.times[None].append(hit.at)
+            self.times[hit.shipment].append(hit.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,49 +105,75 @@ def flow_shares(home: tuple[float, float], foreign: Mapping[str, City]) -> dict[
     return {code: FOREIGN_SHARE * (evenly + (1 - ANYWHERE_SHARE) * each / total) for code, each in pull.items()}
 
 
-def weigh_city(here: Sequence[Hit], anywhere: Sequence[Hit], share: float) -> Score:
-    """Score the hits of one dealer in one city; `anywhere` are all of its located hits, those in the city included.
+def weigh_city(here: Sequence[Hit], trade: Trade, share: float) -> Score:
+    """Score the hits of one dealer in one city; `trade` holds them as well.
 
     Weighed are all of the dealer's goods and each shipment by itself: a shipment that was sold elsewhere as a whole
     must not vanish in years of honest trade, nor a drip because it is spread over shipments.
     """
-    scopes: dict[str | None, Window] = {None: strongest_window(here, sorted(hit.at for hit in anywhere), share)}
-    times: dict[str, list[datetime]] = defaultdict(list)
-    for hit in sorted(anywhere):
-        times[hit.shipment].append(hit.at)
-    for shipment, count in Counter(hit.shipment for hit in here).items():
-        if count >= LEAST_CASES:
-            own = [hit for hit in here if hit.shipment == shipment]
-            scopes[shipment] = strongest_window(own, times[shipment], share)
-    best = max(scopes.values(), key=lambda window: window.llr)
+    by_scope: dict[str | None, list[Hit]] = defaultdict(list, {None: list(here)})
+    for hit in here:
+        by_scope[hit.shipment].append(hit)
+    scopes = {
+        scope: strongest_window(hits, trade.times[scope], share)
+        for scope, hits in by_scope.items()
+        if scope is None or len(hits) >= LEAST_CASES
+    }
     telling = {scope: window for scope, window in scopes.items() if window.alarming}
+    best = max((telling or scopes).values(), key=lambda window: window.llr)
     if not telling:
         return Score(best.cases, best.seen, best.seen * share, best.llr, alarming=False)
     cases = frozenset[str]().union(*(window.cases for window in telling.values()))
-    seen = sum(_covered(hit.at, telling.get(None)) or _covered(hit.at, telling.get(hit.shipment)) for hit in anywhere)
+    seen = sum(_covered(hit.at, telling.get(None)) or _covered(hit.at, telling.get(hit.shipment)) for hit in trade.hits)
     return Score(cases, seen, seen * share, best.llr, alarming=True)
 
 
 def strongest_window(here: Iterable[Hit], anywhere: Sequence[datetime], share: float) -> Window:
     """Return the best score among all windows that end with a sighting in the city; there is at least one.
 
-    `anywhere` are the times of all located hits in question, sorted, those in the city included.
+    `anywhere` are the times of all located hits in question, sorted, those in the city included. Where no window can
+    be alarming, the one returned is only likely to be the best.
     """
     hits = sorted(here)
-    best = Window(frozenset(), 0, hits[0].at, -inf)
-    bounds = (0, 0)
+    starts, counts = _windows(hits)
+    seen = np.array([bisect_right(anywhere, hit.at) - bisect_right(anywhere, hit.at - WINDOW) for hit in hits])
+    seen = np.maximum(seen, counts)
+    # Too few cases are never an alert, so that their window must not hide one that is.
+    bounds = np.where(counts >= min(LEAST_CASES, counts.max()), _most_nats(counts, seen * share), -inf)
+    best, llr = 0, -inf
+    for end in np.argsort(-bounds, kind="stable").tolist():
+        if llr > -inf and bounds[end] <= max(llr, THRESHOLD_NATS):
+            break
+        found = _log_ratio(int(counts[end]), int(seen[end]), share)
+        if found > llr:
+            best, llr = end, found
+    cases = frozenset(hit.case for hit in hits[starts[best] : best + 1])
+    return Window(cases, int(seen[best]), hits[best].at, llr)
+
+
+def _windows(hits: Sequence[Hit]) -> tuple[list[int], CountArray]:
+    """Return for each hit, in their order, the first hit of the window that ends with it, and its distinct cases."""
+    starts, counts = [], []
     inside: Counter[str] = Counter()
     start = 0
-    for end, last in enumerate(hits):
+    for last in hits:
         inside[last.case] += 1
         while hits[start].at <= last.at - WINDOW:
             _drop(inside, hits[start].case)
             start += 1
-        seen = bisect_right(anywhere, last.at) - bisect_right(anywhere, last.at - WINDOW)
-        llr = _log_ratio(len(inside), max(seen, len(inside)), share)
-        if llr > best.llr:
-            best, bounds = Window(frozenset(), max(seen, len(inside)), last.at, llr), (start, end + 1)
-    return replace(best, cases=frozenset(hit.case for hit in hits[slice(*bounds)]))
+        starts.append(start)
+        counts.append(len(inside))
+    return starts, np.array(counts)
+
+
+def _most_nats(counts: CountArray, expected: LogArray) -> LogArray:
+    """Return what the windows can score at most: whatever is diverted, honest trade brings the rest.
+
+    The likeliest rest is the mode of the honest count, which spares the sum over all of them for most windows.
+    """
+    mode = np.minimum(np.floor(expected * (1 - DISPERSION)).astype(np.int64), counts)
+    rest = log_negative_binomial_at(mode, expected, DISPERSION)
+    return rest - log_negative_binomial_at(counts, expected, DISPERSION) - SCOPE_PENALTY_NATS
 
 
 def _drop(inside: Counter[str], case: str) -> None:

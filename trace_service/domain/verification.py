@@ -28,6 +28,8 @@ STEPS: Final[Mapping[str, Step]] = {
 }
 # What happens at a brand's own lines and docks says nothing about where goods are sold.
 NOT_JUDGED: Final = frozenset({Activity.COMMISSION, Activity.PACK, Activity.SHIP})
+# Wider than a city: such a position comes from a network address, and that alone never accuses anybody.
+WIDEST_ACCURACY_M: Final = 50_000.0
 _REFUSED_STATES: Final = {
     Refusal.ALREADY_SHIPPED: CustodyState.ALREADY_SHIPPED,
     Refusal.UNKNOWN_DEALER: CustodyState.UNKNOWN_DEALER,
@@ -222,6 +224,8 @@ def _place(scan: ScanFacts, dealer: str, book: BrandBook, world: World) -> dict[
 
 def _evidence(scan: ScanFacts, site: Site | None) -> Evidence | None:
     if scan.lon is not None and scan.lat is not None:
+        if (scan.accuracy_m or 0.0) > WIDEST_ACCURACY_M:
+            return None
         platform = Platform(scan.platform or Platform.WEB)
         return GpsEvidence(scan.lon, scan.lat, scan.accuracy_m or 0.0, platform, Crs(scan.crs or Crs.WGS84))
     if site and site.position:

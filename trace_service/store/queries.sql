@@ -135,17 +135,20 @@ ON CONFLICT (device, boot, seq) DO NOTHING
 
 -- name: connected
 -- Every unit below the touched ones, and everything that any of these or of the asked ones was ever packed into.
+-- OFFSET 0 keeps each step a look-up by index: the planner thinks of a recursion as large, and would read all events.
 WITH RECURSIVE down AS (
     SELECT unnest(%(touched)s::text[]) AS unit
     UNION
-    SELECT event.unit FROM trace.custody_event AS event JOIN down ON event.parent = down.unit
+    SELECT inner_unit.unit FROM down CROSS JOIN LATERAL (
+        SELECT event.unit FROM trace.custody_event AS event WHERE event.parent = down.unit OFFSET 0) AS inner_unit
 ), up AS (
     SELECT unit FROM down
     UNION
     SELECT unnest(%(asked)s::text[])
     UNION
-    SELECT event.parent FROM trace.custody_event AS event JOIN up ON event.unit = up.unit
-    WHERE event.parent IS NOT NULL
+    SELECT outer_unit.parent FROM up CROSS JOIN LATERAL (
+        SELECT event.parent FROM trace.custody_event AS event
+        WHERE event.unit = up.unit AND event.parent IS NOT NULL OFFSET 0) AS outer_unit
 )
 SELECT up.unit, down.unit IS NOT NULL AS affected FROM up LEFT JOIN down USING (unit)
 
