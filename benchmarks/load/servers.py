@@ -92,7 +92,7 @@ def _prepared(database: Database) -> tuple[str, str]:
 def _broker(folder: Path) -> Iterator[tuple[str, int]]:
     program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if program is None:
-        anyone = BrokerUser(_LOAD, _PASSWORD, publish=("v1/+/+/+/+",), subscribe=("v1/+/ack/+",))
+        anyone = BrokerUser(_LOAD, _PASSWORD, publish=("v1/+/+/+/+",), subscribe=("v1/+/ack/+", "v1/+/cmd/+"))
         broker = Broker(folder, [anyone, ingest_user(_PASSWORD)])
         yield "nats", broker.start()
         broker.stop()
