@@ -91,7 +91,7 @@ class Audit(Struct, kw_only=True):
         return self.total.missing == 0 and all(book.balances for book in self.books)
 
 
-class _Facts(Struct, kw_only=True):
+class Facts(Struct, kw_only=True):
     """What the tables say of one boot; ranges are inclusive."""
 
     site: str
@@ -123,6 +123,7 @@ def audit(
     connection.read_only = True
     period = {"since": since or _BEGINNING, "until": until or _END}
     with connection.transaction():
+        connection.execute(QUERIES["audit_patience"])
         streams = connection.execute(QUERIES["audit_streams"], {"device": device, "site": site}).fetchall()
         windows = _windows(connection, period) if since or until else None
         waiting = sum({row[0]: row[6] for row in streams}.values())
@@ -139,7 +140,7 @@ def audit(
     return Audit(books=books, total=total, strays=sum(row or ()), waiting=waiting)
 
 
-def balance(device: str, boot: UUID, facts: _Facts) -> BootBook:
+def balance(device: str, boot: UUID, facts: Facts) -> BootBook:
     """Sort every number of the window into exactly one account."""
     window = [facts.window]
     received = intersect(facts.received, window)
@@ -178,19 +179,19 @@ def _windows(connection: Connection, period: Mapping[str, datetime]) -> dict[_St
     return {(device, boot): (first, last) for device, boot, first, last in rows}
 
 
-def _facts(rows: Iterable[tuple[object, ...]], windows: dict[_Stream, Range] | None) -> dict[_Stream, _Facts]:
-    facts: dict[_Stream, _Facts] = {}
+def _facts(rows: Iterable[tuple[object, ...]], windows: dict[_Stream, Range] | None) -> dict[_Stream, Facts]:
+    facts: dict[_Stream, Facts] = {}
     for device, site, boot, ranges, expired, tombstones, _ in rows:
         stream = (str(device), UUID(str(boot)))
         received = _inclusive(ranges)
-        window = (1, MAX_SEQ) if windows is None else _widened(windows.get(stream), received)
+        window = (1, MAX_SEQ) if windows is None else widened(windows.get(stream), received)
         if window is not None and received:
             old, dropped = _inclusive(expired), _inclusive(tombstones)
-            facts[stream] = _Facts(site=str(site), received=received, expired=old, dropped=dropped, window=window)
+            facts[stream] = Facts(site=str(site), received=received, expired=old, dropped=dropped, window=window)
     return facts
 
 
-def _widened(window: Range | None, received: list[Range]) -> Range | None:
+def widened(window: Range | None, received: list[Range]) -> Range | None:
     """Return the window with the holes that touch it."""
     if window is None:
         return None
@@ -200,7 +201,7 @@ def _widened(window: Range | None, received: list[Range]) -> Range | None:
     return start, stop
 
 
-def _fill(connection: Connection, facts: dict[_Stream, _Facts]) -> None:
+def _fill(connection: Connection, facts: dict[_Stream, Facts]) -> None:
     """Add what the landing tables and the dead letters hold."""
     streams = list(facts)
     devices = sorted({device for device, _ in streams})

@@ -1,5 +1,9 @@
 -- The books of what was captured, read in one snapshot.
 
+-- name: audit_patience
+-- However long it takes: it only reads.
+SELECT set_config('statement_timeout', '0', true)
+
 -- name: audit_streams
 SELECT received.device, device.site, received.boot, received.ranges,
     coalesce(expired.ranges, '{}') AS expired, coalesce(expired.tombstones, '{}') AS tombstones, device.outbox_depth

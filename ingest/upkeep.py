@@ -84,6 +84,7 @@ class Upkeep:
             if connection.execute(QUERIES["try_upkeep"], {"key": _KEY}).fetchone() != (True,):
                 connection.close()
                 return None
+            connection.execute(QUERIES["patience_of_upkeep"])
             self._connection = connection
         return self._connection
 

@@ -3,6 +3,10 @@
 -- name: try_upkeep
 SELECT pg_try_advisory_lock(%(key)s)
 
+-- name: patience_of_upkeep
+-- A day of events may take minutes; but nobody shall wait behind upkeep that itself waits for a lock.
+SELECT set_config('statement_timeout', '10min', false), set_config('lock_timeout', '2s', false)
+
 -- name: take_dirty
 -- In one statement with its choice: a note that is deleted here was seen, and so its events will be.
 DELETE FROM landing.rollup_dirty
