@@ -1,4 +1,4 @@
-"""A million events that waited at the edge drain while people go on scanning: how fast, and how long live scans take."""
+"""A million events that waited at the edge drain while people go on scanning: how fast, how long live scans take."""
 
 import logging
 import os
