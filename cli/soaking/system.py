@@ -75,6 +75,7 @@ class System:
         self.devices = tuple(devices)
         self.postgres = EmbeddedPostgres(folder / "var", service_account())
         self.stations: dict[str, Station] = {}
+        self._fleets: list[FleetRun] = []
         self._passwords: Mapping[str, str]
         self.broker: AnyBroker
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +130,9 @@ class System:
     def fleet(self, name: str, devices: Iterable[str], *options: object, port: int = 0) -> "FleetRun":
         """Start a fleet of registered devices; `options` are those of `codefence simulate fleet`."""
         known = {device: {"site": SITE, "password": self._passwords[device]} for device in devices}
-        return FleetRun(self.folder / name, known, port or self.broker.port, options)
+        running = FleetRun(self.folder / name, known, port or self.broker.port, options)
+        self._fleets.append(running)
+        return running
 
     def kill(self, part: str) -> None:
         """SIGKILL a part: database, broker, ingest, or a station by its name."""
@@ -185,6 +188,8 @@ class System:
         self.wait_listening()
 
     def _stop(self) -> None:
+        for fleet in self._fleets:
+            fleet.abandon()
         for station in self.stations.values():
             station.stop()
         if hasattr(self, "ingest"):
@@ -219,12 +224,17 @@ class FleetRun:
         """Have the fleet capture no more and wait for what is open."""
         self._process.terminate()
 
+    def abandon(self) -> None:
+        """End the fleet at once, whatever is open; one that has ended is left alone."""
+        self._process.kill()
+        self._process.communicate()
+
     def finish(self, seconds: float) -> Summary:
         """Wait until the fleet ends and return what it says; `SoakError` where it does not, or says nothing."""
         try:
             output, _ = self._process.communicate(timeout=seconds + _SPARE_SECONDS)
         except subprocess.TimeoutExpired as error:
-            self._process.kill()
+            self.abandon()
             raise SoakError("the fleet did not end") from error
         if not output:
             raise SoakError(f"the fleet failed:\n{self._log.read_text('utf-8', 'replace')[-2000:]}")

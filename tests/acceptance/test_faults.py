@@ -203,7 +203,7 @@ def fill(path: Path) -> None:
 
 @NEEDS_ROOT
 def test_a_full_disk_at_the_edge_refuses_scans_until_there_is_room_and_keeps_every_promise(home: Path) -> None:
-    with small_disk(home / "small", "2m") as small, System(home, BrokerKind.NATS, ["station-1"]) as system:
+    with small_disk(home / "small", "16m") as small, System(home, BrokerKind.NATS, ["station-1"]) as system:
         station = system.add_station("station-1", 30, small)
         station.scanner.on.set()
         wait_for(lambda: station.outbox.exists() and len(outbox_scans(station.outbox)) > 20, "the station to scan")
@@ -226,7 +226,7 @@ def test_a_full_disk_of_the_database_holds_everything_back_until_there_is_room(h
     account = service_account()
     assert account is not None
     with System(home, BrokerKind.NATS, FLEET) as system, ExitStack() as stack:
-        small = stack.enter_context(small_disk(system.postgres.home / "small", "1m", account.uid))
+        small = stack.enter_context(small_disk(system.postgres.home / "small", "400k", account.uid))
         with psycopg.connect(system.owner_dsn, autocommit=True) as connection:
             connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
             connection.execute("ALTER TABLE landing.scan SET TABLESPACE small")
