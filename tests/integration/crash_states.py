@@ -80,15 +80,20 @@ class Disk:
 def crash_states(
     steps: Sequence[Step], source: random.Random, *, disk: Disk | None = None, honest: bool = True, samples: int = 1
 ) -> Iterator[CrashState]:
-    """Yield every distinct state after each step: with all unsynced writes, with none, and with random parts."""
+    """Yield every distinct state after each step: with all unsynced writes, with none, and with random parts.
+
+    A state that comes again after a mark is another one, since more is expected of it.
+    """
     disk = disk or Disk()
     seen: set[int] = set()
     for at, step in enumerate(steps, start=1):
         disk.follow(step, honest=honest)
+        if step.did is Did.MARK:
+            seen.clear()
         images = [("everything", disk.everything()), ("nothing", disk.nothing())]
         images += [("something", disk.something(source)) for _ in range(samples if disk.unsynced else 0)]
         for how, files in images:
-            key = hash((step.did is Did.MARK and at, tuple(sorted(files.items()))))
+            key = hash(tuple(sorted(files.items())))
             if key not in seen:
                 seen.add(key)
                 yield CrashState(at, how, files)
