@@ -438,11 +438,11 @@ WHERE stock.site = totals.site AND stock.gtin = totals.gtin AND stock.ledger <> 
 RETURNING stock.site, stock.gtin, CASE WHEN stock.sensed IS NULL THEN stock.ledger - old.ledger ELSE 0 END AS rise
 
 -- name: positions
--- What was approved within the lead time and has not come counts as on its way; what was rejected is not proposed again for a day.
+-- What was rejected is not proposed again for a day.
 SELECT stock.site, stock.gtin, stock.brand, stock.dealer, stock.sensed, stock.confidence, stock.ledger,
     stock.ledger <> 0 OR EXISTS (
         SELECT FROM trace.custody_event WHERE custody_event.site = stock.site AND biz_step = 'receiving') AS counted,
-    stock.in_transit + coalesce(approved.quantity, 0)::integer AS in_transit, stock.daily_demand, stock.reorder,
+    coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder,
     stock.maximum, product.items_per_case, now(), proposal.id AS proposal, proposal.quantity,
     proposal.need_by, proposal.reason, EXISTS (
         SELECT FROM trace.proposal AS old WHERE old.site = stock.site AND old.gtin = stock.gtin
@@ -451,11 +451,7 @@ FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
 JOIN trace.stock USING (site, gtin)
 JOIN trace.product USING (gtin)
 LEFT JOIN trace.proposal ON proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'open'
-LEFT JOIN LATERAL (
-    SELECT sum(old.quantity - old.arrived) AS quantity FROM trace.proposal AS old
-    WHERE old.site = stock.site AND old.gtin = stock.gtin AND old.state = 'approved'
-        AND old.decided_at > now() - interval '5 days'
-) AS approved ON true
+LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
 
 -- name: insert_proposals
 INSERT INTO trace.proposal (brand, kind, site, gtin, dealer, quantity, need_by, reason, created_at, updated_at,

@@ -97,12 +97,11 @@ WHERE id = %(id)s AND brand = %(brand)s AND state <> 'closed'
 RETURNING id;
 
 -- name: stock
--- What was approved within the lead time counts as on its way, as it does for the next proposal.
 SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
     product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.sensed, stock.sensed_at,
     stock.confidence, stock.ledger, stock.ledger <> 0 OR EXISTS (
         SELECT FROM trace.custody_event AS event WHERE event.site = stock.site AND event.biz_step = 'receiving'
-    ) AS counted, stock.in_transit + approved.quantity AS in_transit, stock.daily_demand, stock.reorder, stock.maximum,
+    ) AS counted, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder, stock.maximum,
     stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults
 FROM trace.stock
 JOIN trace.site ON site.id = stock.site
@@ -112,12 +111,7 @@ LEFT JOIN LATERAL (
     FROM trace.shelf_channel AS channel
     WHERE channel.site = stock.site AND channel.gtin = stock.gtin
 ) AS shelf ON true
-LEFT JOIN LATERAL (
-    SELECT coalesce(sum(proposal.quantity), 0)::integer AS quantity
-    FROM trace.proposal
-    WHERE proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'approved'
-        AND proposal.decided_at > now() - interval '5 days'
-) AS approved ON true
+LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
 WHERE stock.brand = %(brand)s
 ORDER BY stock.site, stock.gtin;
 

@@ -276,7 +276,6 @@ CREATE TABLE trace.stock (
     sensed_at    timestamptz,
     confidence   real,
     ledger       integer NOT NULL DEFAULT 0,
-    in_transit   integer NOT NULL DEFAULT 0,
     daily_demand double precision NOT NULL DEFAULT 0,
     reorder      integer NOT NULL,
     maximum      integer NOT NULL CHECK (maximum >= reorder),
@@ -324,6 +323,12 @@ CREATE TABLE trace.proposal (
     seq        bigint NOT NULL
 );
 COMMENT ON COLUMN trace.proposal.arrived IS 'how much of an approved order the stock has risen by since';
+
+-- What was approved within the lead time and has not come yet.
+CREATE VIEW trace.in_transit AS
+SELECT site, gtin, sum(quantity - arrived)::integer AS quantity FROM trace.proposal
+WHERE state = 'approved' AND decided_at > now() - interval '5 days'
+GROUP BY site, gtin;
 CREATE UNIQUE INDEX proposal_open ON trace.proposal (site, gtin) WHERE state = 'open';
 CREATE INDEX proposal_queue ON trace.proposal (brand, state, created_at);
 
