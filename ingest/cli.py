@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from ingest import cli_devices, dead_letters
-from ingest.cli_parts import account_of, consumer_of, database, log_json, now_ms, settings_from_environment, visible
+from ingest.cli_parts import consumer_of, database, log_json, now_ms, settings_from_environment, visible
 from ingest.metrics import Metrics
 from ingest.upkeep import Upkeep
 from ingest.worker import Worker
@@ -64,10 +64,11 @@ def run() -> None:
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_port)
     _calm_collector()
-    upkeep = Upkeep(settings, now_ms, account_of(settings), metrics)
+    worker = Worker(settings, now_ms, consumer_of(settings), metrics)
+    upkeep = Upkeep(settings, now_ms, worker.order, metrics)
     beside = threading.Thread(target=upkeep.run, args=(stop,), name="upkeep", daemon=True)
     beside.start()
-    Worker(settings, now_ms, consumer_of(settings), metrics).run(stop)
+    worker.run(stop)
 
 
 def _calm_collector() -> None:

@@ -1,6 +1,7 @@
 """Commands of `codefence ingest` for the fleet: its state, a pause, and upkeep by hand."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import click
@@ -58,7 +59,7 @@ def maintain() -> None:
     """Do one round of upkeep now: rollups, gaps, retention. Workers do the same by themselves."""
     log_json()
     settings = settings_from_environment()
-    upkeep = Upkeep(settings, now_ms, account_of(settings), Metrics())
+    upkeep = Upkeep(settings, now_ms, partial(publish, account_of(settings)), Metrics())
     with translated():
         done = upkeep.round()
         upkeep.close()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -10,8 +11,8 @@ import structlog
 from psycopg import Connection
 
 from ingest import gaps, retention, rollups
-from ingest.commands import publish
-from ingest.consumer import Account, BrokerError
+from ingest.commands import Order
+from ingest.consumer import BrokerError
 from ingest.decode import Clock
 from ingest.metrics import Metrics
 from ingest.queries import QUERIES
@@ -36,12 +37,17 @@ class Round(NamedTuple):
 
 
 class Upkeep:
-    """Rolls up, watches for gaps and removes what is old, over one connection that holds an advisory lock."""
+    """Rolls up, watches for gaps and removes what is old, over one connection that holds an advisory lock.
 
-    def __init__(self, settings: IngestSettings, clock: Clock, account: Account, metrics: Metrics) -> None:
+    `send` publishes orders to devices. One that is lost on the way is given again, since its gap stays open.
+    """
+
+    def __init__(
+        self, settings: IngestSettings, clock: Clock, send: Callable[[Sequence[Order]], None], metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._clock = clock
-        self._account = account
+        self._send = send
         self._metrics = metrics.upkeep
         self._connection: Connection | None = None
         self._next_retention = 0.0
@@ -92,7 +98,7 @@ class Upkeep:
         with connection.transaction():
             seen = gaps.watch(connection, timedelta(seconds=self._settings.gap_seconds), now)
             if seen.orders:
-                publish(self._account, seen.orders)
+                self._send(seen.orders)
         self._metrics.resends.inc(len(seen.orders))
         self._metrics.gaps.set(seen.open)
         self._metrics.alerts.set(seen.alerted)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -12,6 +13,7 @@ import structlog
 from contracts.messages import encode_ack
 from contracts.topics import ack_topic
 from ingest.backoff import Backoff
+from ingest.commands import Order
 from ingest.consumer import Arrival, BrokerError, Consumer
 from ingest.decode import Clock, Decoded, decode
 from ingest.metrics import Metrics
@@ -93,6 +95,13 @@ class Worker:
             self._consumer.close()
             self._writer.close()
             log.info("stopped", action="ingest.stopped")
+
+    def order(self, orders: Sequence[Order]) -> None:
+        """Have orders to devices published over this worker's connection; from any thread, without waiting.
+
+        A second connection of the same user would end this one where the broker takes the user's name for its id.
+        """
+        self._acks.extend((order.topic, order.payload) for order in orders)
 
     def _serve(self, stop: threading.Event) -> None:
         while True:

@@ -12,7 +12,6 @@ from pydantic import SecretStr
 from contracts.messages import Environment, Event, Scan, Stock, encode_event, pack
 from contracts.topics import Kind, event_topic
 from ingest.audit import audit
-from ingest.consumer import Account
 from ingest.decode import decode
 from ingest.metrics import Metrics
 from ingest.retention import expire
@@ -109,7 +108,7 @@ def upkeep(database: TestDatabase, metrics: Metrics) -> Upkeep:
     settings = IngestSettings(
         database_url=SecretStr(database.ingest_dsn), broker_password=SecretStr(""), maintenance_seconds=0.1
     )
-    return Upkeep(settings, now_ms, Account("127.0.0.1", 1, "ingest", "", "ingest-0"), metrics)
+    return Upkeep(settings, now_ms, lambda _orders: None, metrics)
 
 
 def test_one_worker_does_the_upkeep_and_another_takes_over_when_it_ends(database: TestDatabase) -> None:
