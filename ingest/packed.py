@@ -5,7 +5,7 @@ does not fit a column's type raises `ValueError`, where psycopg's own binary int
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -15,10 +15,14 @@ from ingest.decode import Decoded, Item
 
 # The width of the smallest rollup.
 _BUCKET_MS: Final = 5 * 60 * 1000
+WORK: Final = "copy_work"
+"""The COPY after which the trace service has something to do."""
+
 _BEGIN: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _END: Final = b"\xff\xff"
 _NULL: Final = b"\xff\xff\xff\xff"
 _NOWHERE: Final = _NULL * 5
+_PIECE_ROWS: Final = 500
 _IDENTITY_COLUMNS: Final = 8
 _WORK_COLUMNS: Final = 5
 # PostgreSQL counts microseconds from the year 2000.
@@ -48,40 +52,63 @@ _ROLLED_UP: Final = {Kind.SCAN: "scan", Kind.STOCK: "stock", Kind.ENV: "environm
 _QUEUED: Final = {Kind.SCAN: "scan", Kind.STOCK: "stock"}
 
 
-def event_blocks(new: Iterable[tuple[Decoded, Sequence[Item]]]) -> dict[str, bytes]:
-    """Return what each COPY sends to store these events, queue their work and renew their rollups."""
-    rows: dict[str, list[bytes]] = {}
-    dirty: set[tuple[str, int]] = set()
+New = Sequence[tuple[Decoded, Sequence[Item]]]
+
+
+def event_copies(new: New) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Yield what each COPY sends to store these events, queue their work and renew their rollups.
+
+    It comes in pieces, so that PostgreSQL reads one while the next is packed.
+    """
+    kinds: dict[Kind, list[tuple[Decoded, Sequence[Item]]]] = {}
+    for message, items in new:
+        if message.kind is not None:
+            kinds.setdefault(message.kind, []).append((message, items))
+    for kind, members in kinds.items():
+        yield _BLOCKS[kind], _copy(_events(message, items, kind) for message, items in members)
+    queued = [one for kind, members in kinds.items() if kind in _QUEUED for one in members]
+    if queued:
+        yield WORK, _copy(_work(message, items) for message, items in queued)
+    dirty = {
+        (name, item.event.ts - item.event.ts % _BUCKET_MS)
+        for kind, name in _ROLLED_UP.items()
+        for _, items in kinds.get(kind, ())
+        for item in items
+    }
+    if dirty:
+        rows = [_count(2) + _known(name) + _instant(8, _micros(bucket)) for name, bucket in sorted(dirty)]
+        yield "copy_rollup_dirty", _copy([rows])
+
+
+def _copy(rows: Iterable[list[bytes]]) -> Iterator[bytes]:
+    """Yield one COPY in pieces; a number that does not fit its column is a `ValueError`."""
+    piece, size = [_BEGIN], 0
     try:
-        for message, items in new:
-            _add(message, items, rows, dirty)
+        for some in rows:
+            piece += some
+            size += len(some)
+            if size >= _PIECE_ROWS:
+                yield b"".join(piece)
+                piece, size = [], 0
     except struct.error as error:
         raise ValueError(f"a number does not fit its column: {error}") from error
-    if dirty:
-        rows["copy_rollup_dirty"] = [
-            _count(2) + _known(kind) + _instant(8, _micros(bucket)) for kind, bucket in sorted(dirty)
-        ]
-    return {block: b"".join((_BEGIN, *lines, _END)) for block, lines in rows.items()}
+    yield b"".join((*piece, _END))
 
 
-def _add(message: Decoded, items: Sequence[Item], rows: dict[str, list[bytes]], dirty: set[tuple[str, int]]) -> None:
-    kind = message.kind
-    if kind is None:
-        raise ValueError("events of no kind")
-    columns = _IDENTITY_COLUMNS + _COLUMNS[kind]
-    head = _head(columns, message.device, message.boot)
+def _events(message: Decoded, items: Sequence[Item], kind: Kind) -> list[bytes]:
+    head = _head(_IDENTITY_COLUMNS + _COLUMNS[kind], message.device, message.boot)
     sent, received = _micros(message.sent_at), _micros(message.received_at)
     site = _known(message.site)
-    events = rows.setdefault(_BLOCKS[kind], [])
-    for seq, content, _, event in items:
-        ts = _micros(event.ts)
-        events.append(head + _identity(8, seq, 8, ts, 8, sent, 8, received, 8, content) + site + _values(event))
-    if kind in _ROLLED_UP:
-        dirty.update([(_ROLLED_UP[kind], item.event.ts - item.event.ts % _BUCKET_MS) for item in items])
-    if kind in _QUEUED:
-        head = _work_head(_QUEUED[kind], message.device, message.boot)
-        work = rows.setdefault("copy_work", [])
-        work.extend([head + _sequence(8, item.seq, 8, _micros(item.event.ts)) for item in items])
+    return [
+        head + _identity(8, seq, 8, _micros(event.ts), 8, sent, 8, received, 8, content) + site + _values(event)
+        for seq, content, _, event in items
+    ]
+
+
+def _work(message: Decoded, items: Sequence[Item]) -> list[bytes]:
+    kind = _QUEUED[message.kind] if message.kind else ""
+    head = _work_head(kind, message.device, message.boot)
+    return [head + _sequence(8, item.seq, 8, _micros(item.event.ts)) for item in items]
 
 
 def _values(event: Event) -> bytes:

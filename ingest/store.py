@@ -12,7 +12,7 @@ from contracts.messages import Status
 from contracts.topics import Kind
 from ingest.decode import Decoded, Fault
 from ingest.floods import Flood
-from ingest.packed import event_blocks
+from ingest.packed import WORK, event_copies
 from ingest.plan import Address, Key, Past, Plan, Planner, Reply, whole_range
 from ingest.queries import QUERIES
 from ingest.ranges import Range, merge, multirange, overlaps
@@ -168,10 +168,12 @@ def _past(cursor: Cursor, keys: list[Key]) -> dict[Key, Past]:
 
 
 def _write(cursor: Cursor, plan: Plan) -> None:
-    blocks = event_blocks(plan.new)
-    for name, block in blocks.items():
+    copied = set()
+    for name, pieces in event_copies(plan.new):
         with cursor.copy(QUERIES[name]) as copy:
-            copy.write(block)
+            for piece in pieces:
+                copy.write(piece)
+        copied.add(name)
     if plan.letters:
         with cursor.copy(QUERIES["copy_dead_letter"]) as copy:
             copy.set_types(LETTER_TYPES)
@@ -181,7 +183,7 @@ def _write(cursor: Cursor, plan: Plan) -> None:
         streams = sorted(plan.received)
         ranges = [multirange(merge(plan.received[stream])) for stream in streams]
         cursor.execute(QUERIES["extend_received"], {**_columns(streams), "ranges": ranges})
-    if "copy_work" in blocks:
+    if WORK in copied:
         cursor.execute(QUERIES["notify_work"])
 
 

@@ -1,4 +1,4 @@
-"""A careful consumer on paho: batches of 1,000, one unnest a batch, manual PUBACKs. paho-mqtt 2.1, psycopg 3.2, msgspec.
+"""A careful consumer on paho: batches of 1,000, one unnest each, manual PUBACKs. Written against paho-mqtt 2.1.
 
 Arguments: broker port, password, database URL, how many messages; prints `ready` and, at the end, `done`.
 """

@@ -46,7 +46,7 @@ class Subject:
         for line in self.process.stdout or ():
             if word in line:
                 return
-        raise RuntimeError(f"{self.process.args} ended before it said {word!r}")
+        raise RuntimeError(f"{self.process.args!r} ended before it said {word!r}")
 
 
 @contextmanager
