@@ -122,6 +122,22 @@ def test_at_most_100_events_are_out_until_the_application_acknowledges(link: Lin
             assert out(application) == 150
 
 
+def test_what_the_broker_took_and_the_application_did_not_acknowledge_is_sent_again_unchanged(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.uplink.window.RESEND_SECONDS", 0.5)
+    with link.application(answers=False) as application, link.outbox() as outbox:
+        keep(outbox, *names(10))
+        with link.running(outbox, grace=0) as uplink:
+            wait_for(lambda: len(application.of(Kind.SCAN)) >= 3)
+            assert uplink.is_online, "the broker confirms, so that the connection stays"
+            assert application.codes() == Counter(names(10))
+            assert outbox.depth >= 10
+            application.answers = True
+            wait_for(lambda: outbox.depth == 0)
+            assert application.codes() == Counter(names(10))
+
+
 def test_what_is_scanned_now_passes_the_backlog(link: Link) -> None:
     with link.application(answers=False) as application, link.outbox() as outbox:
         keep(outbox, *names(1000))
