@@ -201,10 +201,10 @@ def test_what_the_database_forgot_comes_back_from_the_edge_unasked_by_anyone(
     env = environment(database.ingest_dsn, broker)
     env |= {"INGEST_MAINTENANCE_SECONDS": "0.2", "INGEST_GAP_SECONDS": "1"}
     log = tmp_path / "log"
-    try:
-        with ingest_process(env, log):
-            wait_for(lambda: "ingest.connected" in log.read_text("utf-8"))
-            uplink.start()
+    with ingest_process(env, log):
+        wait_for(lambda: "ingest.connected" in log.read_text("utf-8"), seconds=30)
+        uplink.start()
+        try:
             outbox.add([Draft(Kind.SCAN, scan(f"{number}"), now_ms()) for number in range(20)])
             wait_for(lambda: outbox.depth == 0)
             # As after a restore: the rows and the memory of them are gone, the device believes them safe.
@@ -216,9 +216,9 @@ def test_what_the_database_forgot_comes_back_from_the_edge_unasked_by_anyone(
             outbox.add([Draft(Kind.SCAN, scan("20"), now_ms())])
             wait_for(lambda: query(database.owner_dsn, whole) == [(21, 21)], seconds=20)
             wait_for(lambda: query(database.owner_dsn, "SELECT asked FROM landing.gap WHERE closed_at IS NOT NULL"))
-    finally:
-        uplink.stop(0)
-        outbox.close()
+        finally:
+            uplink.stop(0)
+            outbox.close()
     actions = [json.loads(line)["action"] for line in log.read_text("utf-8").splitlines()]
     assert {"ingest.gap", "ingest.gap_closed"} <= set(actions)
 
