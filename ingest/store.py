@@ -71,10 +71,13 @@ def store(connection: Connection, batch: Sequence[Decoded], *, replay: bool = Fa
         flood = Flood(cursor, planner.plan.letters, registry.keys())
         if not replay:
             planner.plan.letters = flood.kept()
-        _write(cursor, planner.plan)
-        flood.count()
-        if not replay:
-            _update_devices(cursor, [message for message in messages if (message.device, message.site) in welcome])
+        copied = _copy(cursor, planner.plan)
+        # None of these has an answer that matters, so they go out together.
+        with connection.pipeline():
+            _note(cursor, planner.plan, copied)
+            flood.count()
+            if not replay:
+                _update_devices(cursor, [message for message in messages if (message.device, message.site) in welcome])
     plan = planner.plan
     committed = sum(len(items) for _, items in plan.new)
     return Outcome(plan.replies, committed, plan.duplicates, plan.letters, flood.repeats)
@@ -167,7 +170,8 @@ def _past(cursor: Cursor, keys: list[Key]) -> dict[Key, Past]:
     return past
 
 
-def _write(cursor: Cursor, plan: Plan) -> None:
+def _copy(cursor: Cursor, plan: Plan) -> set[str]:
+    """Store events, work and letters; return the names of the copies that had rows."""
     copied = set()
     for name, pieces in event_copies(plan.new):
         with cursor.copy(QUERIES[name]) as copy:
@@ -179,6 +183,10 @@ def _write(cursor: Cursor, plan: Plan) -> None:
             copy.set_types(LETTER_TYPES)
             for row in letter_rows(plan.letters):
                 copy.write_row(row)
+    return copied
+
+
+def _note(cursor: Cursor, plan: Plan, copied: set[str]) -> None:
     if plan.received:
         streams = sorted(plan.received)
         ranges = [multirange(merge(plan.received[stream])) for stream in streams]
