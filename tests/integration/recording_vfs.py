@@ -46,7 +46,8 @@ _File = c_void_p
 _Write = CFUNCTYPE(c_int, _File, c_void_p, c_int, c_int64)
 _Truncate = CFUNCTYPE(c_int, _File, c_int64)
 _Sync = CFUNCTYPE(c_int, _File, c_int)
-_Open = CFUNCTYPE(c_int, c_void_p, c_char_p, _File, c_int, POINTER(c_int))
+# The name goes on as the very pointer that came, since SQLite keeps it: a copy would be gone when the log's index opens.
+_Open = CFUNCTYPE(c_int, c_void_p, c_void_p, _File, c_int, POINTER(c_int))
 _Delete = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
 
 
@@ -124,12 +125,15 @@ class Recorder:
         with self._lock:
             self.steps.append(step)
 
-    def _on_open(self, _vfs: int, path: bytes | None, file: int, flags: int, out: Any) -> int:  # noqa: ANN401 - ctypes
-        outcome: int = self._real.contents.xOpen(ctypes.cast(self._real, c_void_p), path, file, flags, out)
+    def _on_open(self, _vfs: int, text: int | None, file: int, flags: int, out: Any) -> int:  # noqa: ANN401 - ctypes
+        outcome: int = self._real.contents.xOpen(ctypes.cast(self._real, c_void_p), text, file, flags, out)
         handle = ctypes.cast(file, POINTER(_Handle)).contents
-        if outcome != _OK or path is None or Path(path.decode()).parent != self._folder or not handle.pMethods:
+        if outcome != _OK or text is None or not handle.pMethods:
             return outcome
-        name = Path(path.decode()).name
+        path = Path(ctypes.string_at(text).decode())
+        if path.parent != self._folder:
+            return outcome
+        name = path.name
         is_new = name not in self._numbers
         if is_new:
             assert flags & _OPEN_CREATE
