@@ -46,7 +46,7 @@ _File = c_void_p
 _Write = CFUNCTYPE(c_int, _File, c_void_p, c_int, c_int64)
 _Truncate = CFUNCTYPE(c_int, _File, c_int64)
 _Sync = CFUNCTYPE(c_int, _File, c_int)
-# The name goes on as the very pointer that came, since SQLite keeps it: a copy would be gone when the log's index opens.
+# The name goes on as the very pointer that came: SQLite keeps it, and a copy would soon be gone.
 _Open = CFUNCTYPE(c_int, c_void_p, c_void_p, _File, c_int, POINTER(c_int))
 _Delete = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
 
