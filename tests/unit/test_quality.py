@@ -115,6 +115,17 @@ def test_every_metric_is_documented() -> None:
     assert [name for name in names if f"`{name}" not in DOCS] == []
 
 
+def test_every_link_between_documents_leads_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "README.zh-CN.md", *ROOT.glob("docs/**/*.md")]
+    links = [
+        (page.relative_to(ROOT), target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    ]
+    assert len(links) > 30
+    assert [(str(page), target) for page, target in links if not (ROOT / page.parent / target).exists()] == []
+
+
 def test_every_dependency_has_its_reason() -> None:
     declared = re.findall(
         r'^  "([A-Za-z0-9_-]+)(?:\[[^\]]*\])?[>=]', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE
