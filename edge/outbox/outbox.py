@@ -120,6 +120,10 @@ class Outbox:
         self._wake()
         return missing
 
+    def last_of_earlier_boots(self) -> list[Row]:
+        """Return the last settled event of each earlier start; see `Store.last_of_earlier_boots`."""
+        return self._do(Store.last_of_earlier_boots)
+
     def notes(self) -> dict[str, str]:
         """Return what was noted with `add`, also before a restart."""
         return self._do(Store.notes)

@@ -55,6 +55,13 @@ RETURNING id
 -- name: present
 SELECT seq FROM event WHERE boot_id = :boot_id AND seq BETWEEN :first AND :last ORDER BY seq
 
+-- name: last_of_earlier_boots
+SELECT event.id, boot.boot, event.seq, event.kind, event.body
+FROM boot JOIN event ON event.boot_id = boot.id
+    AND event.seq = (SELECT max(seq) FROM event AS other WHERE other.boot_id = boot.id)
+WHERE boot.id <> :boot_id AND event.state > 0
+ORDER BY boot.id DESC LIMIT :limit
+
 -- name: prune_old
 -- "state > 0" lets the partial index of settled events serve; SQLite does not infer it from "state = 1".
 DELETE FROM event WHERE id IN (

@@ -189,6 +189,11 @@ class Store:
             self._waiting += 1
         return sum(to - start + 1 for start, to in holes)
 
+    def last_of_earlier_boots(self) -> list[Row]:
+        """Return the last event of each earlier start, settled and still kept; the newest 100 starts at most."""
+        found = self._run("last_of_earlier_boots", boot_id=self._boot_id, limit=_MOST_RANGES)
+        return [Row(id_, boot, seq, Kind(kind), body) for id_, boot, seq, kind, body in found]
+
     def prune(self, now: int) -> None:
         """Forget what was settled longest ago, a little at a time: a scan may be waiting for this transaction."""
         self._run("prune_old", before=now - KEPT_MS, most=_PRUNED_AT_ONCE)

@@ -26,6 +26,7 @@ from edge.uplink.window import Window, messages
 from edge.uplink.wire import LinkError, Received, Will, Wire, tls_context
 
 STATUS_SECONDS: Final = 30.0
+ROLL_CALL_SECONDS: Final = 1800.0
 _STEP_SECONDS: Final = 0.5
 _HANDSHAKE_SECONDS: Final = 10.0
 _STEADY_SECONDS: Final = 10.0
@@ -55,6 +56,7 @@ class Uplink:
         self._grace_ends = float("inf")
         self._paused_until = 0.0
         self._next_status = 0.0
+        self._next_roll_call = 0.0
         self._live_after = 0
         self._online = False
         self._failed = False
@@ -144,6 +146,7 @@ class Uplink:
             self._settle(time.monotonic())
             if self._online:
                 self._report(time.monotonic())
+                self._call_roll(wire, time.monotonic())
                 self._send(wire, time.monotonic())
         if wire.is_open:
             will = self._will()
@@ -169,6 +172,19 @@ class Uplink:
         status = Status(state="online", ts=at, firmware=self._firmware, outbox_depth=self._outbox.depth)
         with suppress(OutboxFullError, OutboxError):  # the next one, in half a minute, says the same
             self._outbox.add([Draft(Kind.STATUS, encode_event(status), at, slot="status")])
+
+    def _call_roll(self, wire: Wire, now: float) -> None:
+        """Send the last event of each earlier start once more, though it is acknowledged.
+
+        A server that was restored to an earlier day sees by it what it lacks of a start that nothing follows any more,
+        and asks; any other one recognises it. It changes nothing in the outbox and may get lost: there is a next time.
+        """
+        if now < self._next_roll_call or self._pause_left():
+            return
+        self._next_roll_call = now + ROLL_CALL_SECONDS
+        with suppress(OutboxError):
+            for row in self._outbox.last_of_earlier_boots():
+                wire.publish(self._identity.events(row.kind), pack(row.boot, row.seq, now_ms(), [row.body]))
 
     def _send(self, wire: Wire, now: float) -> None:
         """Publish what is overdue, then what is new, then the backlog, as far as the window has room."""

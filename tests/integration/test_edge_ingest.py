@@ -74,7 +74,10 @@ def test_what_ingest_refuses_becomes_a_tombstone_at_the_edge(
         outbox.add([Draft(Kind.SCAN, bad, now_ms()), Draft(Kind.ENV, good, now_ms())])
     values = {"device": DEVICE, "site": SITE, "data": tmp_path, "source": f"folder:{tmp_path}"}
     access = {"broker_port": broker.port, "broker_password": broker.passwords[DEVICE]}
-    with ingest_process(environment(database.ingest_dsn, broker), tmp_path / "ingest.log"):
+    ingest_log = tmp_path / "ingest.log"
+    with ingest_process(environment(database.ingest_dsn, broker), ingest_log):
+        # The broker drops what nobody has subscribed to yet, and the edge sends that again only after half a minute.
+        wait_for(lambda: b'"ingest.connected"' in ingest_log.read_bytes())
         agent = start_agent("station", tmp_path / "log", **values, **access)
         wait_for(lambda: inspect(tmp_path / "outbox.db").refused == 1, 30)
         wait_for(lambda: inspect(tmp_path / "outbox.db").waiting == 0)
