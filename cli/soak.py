@@ -14,7 +14,7 @@ import msgspec
 
 from cli.soaking.fuzzing import Fuzzed, fuzz
 from cli.soaking.mosquitto import is_installed
-from cli.soaking.outages import Outage, Storm, database_down, storm
+from cli.soaking.outages import Outage, Storm, allow_storm, database_down, storm
 from cli.soaking.rounds import Round, campaign
 from cli.soaking.system import BrokerKind
 from contracts.errors import CodefenceError
@@ -94,6 +94,8 @@ def soak(*, broker: str | None, as_json: bool, **wanted: Unpack[_Wanted]) -> Non
 def _soak(folder: Path, kinds: Sequence[BrokerKind], wanted: _Wanted) -> Report:
     rounds, seed, outage, devices = wanted["rounds"], wanted["seed"], wanted["outage"], wanted["devices"]
     report = Report(seed=seed, rounds=[], outages=[], storms=[], fuzzed=[])
+    if devices:
+        allow_storm(devices)  # before an hour is spent on the rest
     for kind in kinds:
         if rounds:
             report.rounds.extend(campaign(folder / f"rounds-{kind}", kind, rounds, seed, lambda one: _say(_line(one))))

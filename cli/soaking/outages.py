@@ -57,9 +57,14 @@ def database_down(folder: Path, kind: BrokerKind, seconds: float) -> Outage:
         )
 
 
+def allow_storm(count: int) -> None:
+    """Raise the limit of open files to what a broker with `count` devices takes, or raise `StartError`."""
+    allow_connections(count + count // 2)
+
+
 def storm(folder: Path, kind: BrokerKind, count: int) -> Storm:
     """Connect `count` devices, kill the broker under them, and count what they captured before, during and after."""
-    allow_connections(2 * count)
+    allow_storm(count)
     devices = [f"device-{number}" for number in range(count)]
     with System(folder, kind, devices) as system:
         begun = time.monotonic()
