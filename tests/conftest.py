@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from cli.embedded.binaries import service_account
@@ -42,6 +43,12 @@ class TestBroker:
     port: int
     passwords: Mapping[str, str]
     broker: Broker
+
+
+@pytest.fixture(autouse=True)
+def default_logs() -> None:
+    """Undo what a command that ran in an earlier test has configured for its own process."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
