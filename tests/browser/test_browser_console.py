@@ -26,7 +26,8 @@ class Watch:
     outside: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+# No longer than this module: while Playwright runs, this thread has an event loop that other tests would trip over.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium fonts-noto-cjk")
