@@ -194,6 +194,7 @@ def test_the_keyboard_walks_opens_and_explains(open_page: OpenPage, site: Site) 
     expect(page.locator("a.open").last).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_contain_text("杭州市")
+    page.wait_for_load_state()  # the heading is there before the script that hears the keys
     page.keyboard.press("u")
     expect(page.locator("tr.row")).to_have_count(2)
 
