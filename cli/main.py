@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Entry] = {
     "ingest": Entry("ingest.cli:ingest", "server", "Store what devices publish; acknowledge what is committed."),
     "audit": Entry("ingest.cli_audit:audit", "server", "Prove what became of every captured event."),
     "trace": Entry("trace_service.cli:trace", "server", "Migrate the database; run worker and console."),
+    "codes": Entry("trace_service.codes.cli:codes", "server", "Read, issue and verify codes."),
     "simulate": Entry("firmware_sim.cli:simulate", "embedded", "Emulate shelves, labels and a market."),
 }
 
