@@ -1,22 +1,20 @@
 """The command line of the trace service: `codefence trace`."""
 
-import functools
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, ParamSpec
+from typing import Final
 
 import click
 import msgspec
-import psycopg
 
-from contracts.errors import CodefenceError, ConfigurationError
-from geofence.errors import GeofenceError
+from contracts.errors import ConfigurationError
 from geofence.maps import Level, load_installed_map
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
+from trace_service.cli_parts import reported
+from trace_service.cli_tokens import token
 from trace_service.demo import run_demo
 from trace_service.keys import KeyWrapper
 from trace_service.schema.migrate import Roles
@@ -24,7 +22,6 @@ from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect
 from trace_service.worker import Worker
 
-_P = ParamSpec("_P")
 _EXAMPLES: Final = {
     "migrate": "codefence trace migrate",
     "demo": "codefence trace demo --out market.json --password-file demo-password",
@@ -44,23 +41,8 @@ def trace() -> None:
     """Keep custody, judge scans and watch stock; settings come from the environment (TRACE_…)."""
 
 
-def _reported(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Turn a coded error into one line with its advice, and exit code 1."""
-
-    @functools.wraps(command)
-    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except (CodefenceError, GeofenceError) as error:
-            raise click.ClickException(f"{error.code}: {error}. {error.advice}") from error
-        except psycopg.OperationalError as error:
-            raise click.ClickException(f"DATABASE: {error} Check the address and that the database runs.") from error
-
-    return wrapper
-
-
 @trace.command(epilog=_example("migrate"))
-@_reported
+@reported
 def migrate() -> None:
     """Bring the database to the present schema and give both roles their passwords; run it again at will."""
     settings = load_settings()
@@ -79,7 +61,7 @@ def migrate() -> None:
 @click.option(
     "--password-file", type=click.Path(exists=True, path_type=Path), help="Holds the password of the account 'demo'."
 )
-@_reported
+@reported
 def demo(out: Path, password_file: Path | None) -> None:
     """Register the demo brand if it is missing, issue a print run of codes, and write it for the simulator."""
     settings = load_settings()
@@ -92,7 +74,7 @@ def demo(out: Path, password_file: Path | None) -> None:
 
 
 @trace.command(epilog=_example("worker"))
-@_reported
+@reported
 def worker() -> None:
     """Decide about scans and stock as they arrive; start several to share the load. SIGTERM ends it cleanly."""
     settings = load_settings()
@@ -106,7 +88,7 @@ def worker() -> None:
 
 
 @trace.command(epilog=_example("web"))
-@_reported
+@reported
 def web() -> None:
     """Serve the console."""
     settings = load_settings()
@@ -126,6 +108,9 @@ def web() -> None:
     )
 
 
+trace.add_command(token)
+
+
 @trace.group()
 def account() -> None:
     """Manage who may log in to the console."""
@@ -137,7 +122,7 @@ def account() -> None:
 @click.option("--name", default="", help="Shown in the console; the login by default.")
 @click.option("--role", type=click.Choice(["compliance", "supply"]), default="compliance", show_default=True)
 @click.option("--language", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
-@_reported
+@reported
 def add(login: str, *, brand: str, name: str, role: str, language: str) -> None:
     """Add an account, or give it a new password, read from standard input or asked for."""
     settings = load_settings()

@@ -15,5 +15,9 @@ GRANT UPDATE ON trace.batch, trace.binding, trace.containment, trace.alert, trac
     trace.shelf_channel, trace.proposal, trace.session, trace.shipment, trace.verdict TO codefence_trace;
 GRANT UPDATE (name, role, password_hash, language, disabled_at) ON trace.account TO codefence_trace;
 GRANT DELETE ON trace.session, trace.alert_evidence TO codefence_trace;
+GRANT UPDATE (last_used_at, revoked_at) ON trace.partner_token TO codefence_trace;
+GRANT UPDATE (removed_at) ON trace.webhook TO codefence_trace;
+GRANT UPDATE (state, attempts, due_at, delivered_at, status, error), DELETE ON trace.webhook_delivery
+    TO codefence_trace;
 GRANT USAGE ON SEQUENCE trace.sscc_serial TO codefence_trace;
 GRANT SELECT ON public.schema_migration TO codefence_ingest, codefence_trace;

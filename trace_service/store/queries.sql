@@ -27,6 +27,18 @@ ON CONFLICT (login) DO UPDATE SET name = excluded.name, role = excluded.role, pa
 WHERE account.brand = excluded.brand
 RETURNING login
 
+-- name: insert_token
+INSERT INTO trace.partner_token (brand, name, token_hash, scopes, expires_at)
+VALUES (%(brand)s, %(name)s, %(token_hash)s, %(scopes)s, %(expires_at)s)
+
+-- name: tokens
+SELECT brand, name, scopes, created_at, expires_at, last_used_at, revoked_at FROM trace.partner_token
+WHERE brand = %(brand)s::text OR %(brand)s::text IS NULL ORDER BY brand, name, created_at
+
+-- name: revoke_token
+UPDATE trace.partner_token SET revoked_at = now()
+WHERE brand = %(brand)s AND name = %(name)s AND revoked_at IS NULL RETURNING id
+
 -- name: demo_lock
 SELECT pg_advisory_xact_lock(hashtextextended('demo', 0))
 

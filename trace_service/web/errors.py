@@ -30,6 +30,13 @@ class ForgedRequestError(WebError):
     code = "FORGED_REQUEST"
 
 
+class ScopeMissingError(WebError):
+    """A partner's token that is valid for other things."""
+
+    status = 403
+    code = "SCOPE_MISSING"
+
+
 class NotFoundError(WebError):
     """Nothing of that name, or nothing that this session's brand may see: the two look alike on purpose."""
 

@@ -17,6 +17,16 @@ JOIN trace.account USING (login)
 JOIN trace.brand ON brand.id = account.brand
 WHERE session.token_hash = %(token_hash)s AND session.expires_at > now() AND account.disabled_at IS NULL;
 
+-- name: partner
+-- A use is noted once a minute: a busy partner must not cost a write a request.
+WITH used AS (
+    UPDATE trace.partner_token SET last_used_at = now()
+    WHERE token_hash = %(token_hash)s AND revoked_at IS NULL AND expires_at > now()
+        AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+)
+SELECT token_hash, brand, name, scopes FROM trace.partner_token
+WHERE token_hash = %(token_hash)s AND revoked_at IS NULL AND expires_at > now();
+
 -- name: end_session
 DELETE FROM trace.session WHERE token_hash = %(token_hash)s;
 
