@@ -60,7 +60,9 @@ def test_a_worker_killed_again_and_again_loses_and_repeats_nothing(market: Marke
         time.sleep(delay)
         worker.kill()
         worker.communicate()
+    wait_until_connected(market, workers=0)
     worker = start_worker(market.database.trace_dsn)
+    wait_until_connected(market)
     wait_until_empty(market)
     log = stop(worker)
     assert worker.returncode == 0, log
@@ -70,12 +72,12 @@ def test_a_worker_killed_again_and_again_loses_and_repeats_nothing(market: Marke
     assert market.rows("SELECT cases, scans FROM trace.alert") == [(30, 30)]
 
 
-def wait_until_connected(market: Market) -> None:
+def wait_until_connected(market: Market, workers: int = 1) -> None:
     deadline = time.monotonic() + 30
     query = (
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'trace worker' AND datname = current_database()"
     )
-    while market.rows(query) == [(0,)]:
+    while market.rows(query) != [(workers,)]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
