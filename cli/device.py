@@ -10,7 +10,7 @@ import psycopg
 from cli.embedded.postgres import Database
 from cli.installation import Installation
 from contracts.errors import CodefenceError, ConfigurationError
-from contracts.topics import NAME, ack_topic, command_topic, partition
+from contracts.topics import NAME, RESERVED_PREFIX, ack_topic, command_topic, is_reserved, partition
 
 
 @click.group()
@@ -71,6 +71,10 @@ def _number(path: Path) -> int:
 def _register(dsn: str, name: str, site: str, kind: str) -> None:
     if NAME.fullmatch(name) is None:
         raise ConfigurationError(f"{name!r} is no device name", advice="Use 1-64 of A-Z a-z 0-9 _ and -.")
+    if is_reserved(name):
+        raise ConfigurationError(
+            f"{name!r} is a name of ingest's own", advice=f"No device may be called {RESERVED_PREFIX}…: choose another."
+        )
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             sites = [known for (known,) in connection.execute("SELECT id FROM trace.site ORDER BY id")]

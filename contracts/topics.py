@@ -16,6 +16,7 @@ from contracts.errors import TopicError
 
 PARTITIONS = 16
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+RESERVED_PREFIX = "ingest"
 _ALL_EVENTS = "v1/+/+/+/+"
 _EVENT = re.compile(r"v1/([A-Za-z0-9_-]{1,64})/p(\d{1,2})/([A-Za-z0-9_-]{1,64})/(scan|stock|env|status)")
 
@@ -35,6 +36,11 @@ class EventTopic(NamedTuple):
     site: str
     device: str
     kind: Kind
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a name is kept for ingest's own users on the broker, so that no device may bear it."""
+    return name.lower().startswith(RESERVED_PREFIX)
 
 
 def partition(device: str) -> int:

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from contracts.errors import CodefenceError
 from contracts.messages import Pause, encode_command
 from contracts.topics import command_topic
-from ingest.cli_parts import account_of, database, log_json, now_ms, settings_from_environment, translated
+from ingest.cli_parts import database, log_json, now_ms, orders_account_of, settings_from_environment, translated
 from ingest.commands import Order, publish
 from ingest.metrics import Metrics
 from ingest.queries import QUERIES
@@ -59,7 +59,7 @@ def maintain() -> None:
     """Do one round of upkeep now: rollups, gaps, retention. Workers do the same by themselves."""
     log_json()
     settings = settings_from_environment()
-    upkeep = Upkeep(settings, now_ms, partial(publish, account_of(settings)), Metrics())
+    upkeep = Upkeep(settings, now_ms, partial(publish, orders_account_of(settings)), Metrics())
     with translated():
         done = upkeep.round()
         upkeep.close()
@@ -125,5 +125,5 @@ def _command(site: str | None, device: str | None, payload: bytes) -> int:
                 f"no device at {site}" if site else f"no device {device}", advice="Is it registered?"
             )
         orders = [Order(command_topic(place, name), payload, retain=True) for name, place in found]
-        publish(account_of(settings_from_environment()), orders)
+        publish(orders_account_of(settings_from_environment()), orders)
     return len(found)

@@ -17,6 +17,7 @@ from contracts.stderr import PatientStderr
 from ingest.consumer import Account, Consumer
 from ingest.mqtt import LeanConsumer
 from ingest.paho_consumer import PahoConsumer
+from ingest.sessions import PartitionedConsumer
 from ingest.settings import IngestSettings
 from ingest.writer import connect
 
@@ -31,7 +32,10 @@ def settings_from_environment() -> IngestSettings:
     try:
         return IngestSettings()
     except ValidationError as error:
-        problems = "; ".join(f"INGEST_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(
+            f"INGEST_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" if e["loc"] else e["msg"]
+            for e in error.errors()
+        )
         raise click.UsageError(f"{problems}. Settings come from the environment; see docs/ingest.md.") from error
 
 
@@ -48,9 +52,22 @@ def account_of(settings: IngestSettings) -> Account:
     )
 
 
+def orders_account_of(settings: IngestSettings) -> Account:
+    """Return who gives orders to devices from the command line: a user of its own where there is one.
+
+    A broker that takes the user's name for the client id would end a worker's session for one of the same name.
+    """
+    account = account_of(settings)
+    if settings.orders_password is None:
+        return account
+    return account._replace(user=settings.orders_user, password=settings.orders_password.get_secret_value())
+
+
 def consumer_of(settings: IngestSettings) -> Consumer:
     """Return the consumer that the settings name."""
     account = account_of(settings)
+    if settings.session_per_partition:
+        return PartitionedConsumer(account)
     return LeanConsumer(account) if settings.consumer == "lean" else PahoConsumer(account)
 
 

@@ -54,6 +54,9 @@ def publish(account: Account, orders: Sequence[Order]) -> None:
 def _step(client: Client, deadline: float) -> None:
     code = client.loop(_STEP_SECONDS)
     if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-        raise BrokerError(f"the broker ends the connection: {code.name}", advice="Check user and password.")
+        raise BrokerError(
+            f"the broker ends the connection: {code.name}",
+            advice="Check user and password, or try again: another command may have come as the same user.",
+        )
     if time.monotonic() > deadline:
         raise BrokerError(f"the broker did not confirm within {_ANSWER_SECONDS:g} s")

@@ -1,9 +1,9 @@
 """What ingest needs to know, from the environment (`INGEST_…`)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contracts.topics import PARTITIONS
@@ -39,6 +39,10 @@ class IngestSettings(BaseSettings):
     broker_port: Annotated[int, Field(ge=1, le=65535)] = Field(1883, description="Port of the MQTT broker.")
     broker_user: str = Field("ingest", description="MQTT user; the only one that may write acknowledgements.")
     broker_password: SecretStr = Field(description="Password of the MQTT user.")
+    orders_user: str = Field(
+        "", description="MQTT user of commands like pause, so that none ends a worker's session; broker_user without."
+    )
+    orders_password: SecretStr | None = Field(None, description="Password of that user.")
     client_id: str = Field(
         "ingest-0", pattern="^[A-Za-z0-9_-]{1,64}$", description="Fixed MQTT client id of this worker."
     )
@@ -47,6 +51,9 @@ class IngestSettings(BaseSettings):
     )
     partitions: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_partitions)] = Field(
         tuple(range(PARTITIONS)), min_length=1, description="The partitions that this worker serves, such as 0-7."
+    )
+    session_per_partition: bool = Field(
+        default=False, description="A session for each partition: for workers that share the load on NATS."
     )
     tls_ca: Path | None = Field(None, description="CA certificate of the broker; TLS is used when it is given.")
     tls_cert: Path | None = Field(None, description="This worker's certificate, where the broker asks for one.")
@@ -68,3 +75,9 @@ class IngestSettings(BaseSettings):
     environment_retention_days: Annotated[int, Field(ge=31, le=36_500)] = Field(
         90, description="How long single temperatures are kept; their rollups stay."
     )
+
+    @model_validator(mode="after")
+    def _orders_account_is_whole(self) -> Self:
+        if bool(self.orders_user) != (self.orders_password is not None):
+            raise ValueError("INGEST_ORDERS_USER and INGEST_ORDERS_PASSWORD belong together")
+        return self

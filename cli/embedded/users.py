@@ -4,6 +4,7 @@ from cli.embedded.broker import BrokerUser
 from contracts.topics import ack_topic, command_topic, event_filters, partition
 
 INGEST = "ingest"
+INGEST_ORDERS = "ingest-orders"
 
 
 def device_user(site: str, device: str, password: str) -> BrokerUser:

@@ -8,6 +8,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -19,11 +21,12 @@ from cli.embedded.binaries import service_account
 from cli.embedded.broker import Broker
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.process import Child, Running
-from cli.embedded.users import INGEST, device_user, ingest_user
+from cli.embedded.users import INGEST, INGEST_ORDERS, device_user, ingest_user
 from cli.installation import codefence
 from cli.soaking.mosquitto import Mosquitto
 from cli.soaking.stations import Station, kill
 from contracts.errors import CodefenceError
+from contracts.topics import PARTITIONS
 from firmware_sim.fleet.fleet import Summary
 from trace_service.schema.migrate import Roles, migrate
 
@@ -63,15 +66,24 @@ class AnyBroker(Protocol):
 class System:
     """Database, broker and ingest below `folder`, with `devices` registered at one site; used in a `with` block.
 
-    `ingest_settings` are variables of its environment beside what connects it.
+    `ingest_settings` are variables of its environment beside what connects it. Several `workers` share the
+    partitions and are called ingest-0, ingest-1, …; a single one is called ingest.
     """
 
     def __init__(
-        self, folder: Path, kind: BrokerKind, devices: Iterable[str], ingest_settings: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        kind: BrokerKind,
+        devices: Iterable[str],
+        ingest_settings: Mapping[str, str] | None = None,
+        *,
+        workers: int = 1,
     ) -> None:
         self.folder = folder
         self._ingest_settings = dict(ingest_settings or {})
         self.kind = kind
+        self._shares = shares(workers)
+        self.workers: dict[str, Running] = {}
         self.devices = tuple(devices)
         self.postgres = EmbeddedPostgres(folder / "var", service_account())
         self.stations: dict[str, Station] = {}
@@ -80,14 +92,14 @@ class System:
         self.broker: AnyBroker
         folder.mkdir(parents=True, exist_ok=True)
         if kind is BrokerKind.MOSQUITTO:
-            mosquitto = Mosquitto(folder, [*self.devices, INGEST])
+            users = [f"ingest-{number}" for number in range(workers)]
+            mosquitto = Mosquitto(folder, [*self.devices, *users, INGEST_ORDERS])
             self.broker, self._passwords = mosquitto, mosquitto.passwords
         else:
             self._passwords = {name: secrets.token_urlsafe(12) for name in (*self.devices, INGEST)}
-            users = [device_user(SITE, device, self._passwords[device]) for device in self.devices]
-            self.broker = Broker(folder, [*users, ingest_user(self._passwords[INGEST])])
+            accounts = [device_user(SITE, device, self._passwords[device]) for device in self.devices]
+            self.broker = Broker(folder, [*accounts, ingest_user(self._passwords[INGEST])])
         self._roles = Roles(ingest=secrets.token_urlsafe(12), trace=secrets.token_urlsafe(12))
-        self.ingest: Running
 
     def __enter__(self) -> Self:
         try:
@@ -148,15 +160,44 @@ class System:
                 self.postgres.start()
             case "broker":
                 self.broker.start()
-            case "ingest":
-                self.ingest.start()
+            case worker if worker in self.workers:
+                self.workers[worker].start()
             case _:
                 self.stations[part].start()
 
+    @property
+    def ingest(self) -> Running:
+        """The only worker, or the first."""
+        return next(iter(self.workers.values()))
+
     def wait_listening(self) -> None:
         """Return once ingest hears events: Mosquitto drops what nobody has subscribed to yet."""
-        log = self.ingest.log_path
-        wait_for(lambda: b'"ingest.connected"' in log.read_bytes(), f"ingest to connect; see {log}")
+        for log in [worker.log_path for worker in self.workers.values()]:
+            wait_for(partial(_has_connected, log), f"ingest to connect; see {log}")
+
+    def environment_of(self, name: str) -> dict[str, str]:
+        """Return the variables under which the worker `name`, or a command of ingest, connects."""
+        database = self.postgres.database
+        number = list(self._shares).index(name)
+        variables = {
+            "PATH": os.defpath,
+            "INGEST_DATABASE_URL": f"postgresql://codefence_ingest:{self._roles.ingest}@{database.host}:"
+            f"{database.port}/{database.name}",
+            "INGEST_BROKER_PORT": str(self.broker.port),
+            "INGEST_CLIENT_ID": f"ingest-{number}",
+            "INGEST_PARTITIONS": self._shares[name],
+        }
+        if self.kind is BrokerKind.MOSQUITTO:
+            variables |= {
+                "INGEST_BROKER_USER": f"ingest-{number}",
+                "INGEST_BROKER_PASSWORD": self._passwords[f"ingest-{number}"],
+                "INGEST_ORDERS_USER": INGEST_ORDERS,
+                "INGEST_ORDERS_PASSWORD": self._passwords[INGEST_ORDERS],
+            }
+        else:
+            one = "false" if len(self._shares) == 1 else "true"
+            variables |= {"INGEST_BROKER_PASSWORD": self._passwords[INGEST], "INGEST_SESSION_PER_PARTITION": one}
+        return variables | self._ingest_settings
 
     def _process(self, part: str) -> Running | None:
         match part:
@@ -164,8 +205,8 @@ class System:
                 return self.postgres.process
             case "broker":
                 return self.broker.process
-            case "ingest":
-                return self.ingest
+            case worker if worker in self.workers:
+                return self.workers[worker]
             case _:
                 return self.stations[part].process
 
@@ -175,16 +216,11 @@ class System:
         with psycopg.connect(database.dsn()) as connection, connection.cursor() as cursor:
             register = "INSERT INTO landing.device (id, site, kind) VALUES (%s, %s, 'station')"
             cursor.executemany(register, [(device, SITE) for device in self.devices])
-        environment = {
-            "PATH": os.defpath,
-            "INGEST_DATABASE_URL": f"postgresql://codefence_ingest:{self._roles.ingest}@{database.host}:"
-            f"{database.port}/{database.name}",
-            "INGEST_BROKER_PORT": str(self.broker.start()),
-            "INGEST_BROKER_PASSWORD": self._passwords[INGEST],
-            **self._ingest_settings,
-        }
-        self.ingest = Running(self.folder, Child("ingest", codefence("ingest", "run"), environment))
-        self.ingest.start()
+        self.broker.start()
+        for name in self._shares:
+            child = Child(name, codefence("ingest", "run"), self.environment_of(name))
+            self.workers[name] = Running(self.folder, child)
+            self.workers[name].start()
         self.wait_listening()
 
     def _stop(self) -> None:
@@ -192,8 +228,8 @@ class System:
             fleet.abandon()
         for station in self.stations.values():
             station.stop()
-        if hasattr(self, "ingest"):
-            self.ingest.stop()
+        for worker in self.workers.values():
+            worker.stop()
         self.broker.stop()
         self.postgres.stop()
         shutil.rmtree(self.postgres.home, ignore_errors=True)
@@ -239,6 +275,18 @@ class FleetRun:
         if not output:
             raise SoakError(f"the fleet failed:\n{self._log.read_text('utf-8', 'replace')[-2000:]}")
         return msgspec.json.decode(output, type=Summary)
+
+
+def shares(workers: int) -> dict[str, str]:
+    """Return the workers' names with the partitions of each, as even as can be."""
+    if workers == 1:
+        return {"ingest": f"0-{PARTITIONS - 1}"}
+    bounds = [PARTITIONS * number // workers for number in range(workers + 1)]
+    return {f"ingest-{number}": f"{first}-{end - 1}" for number, (first, end) in enumerate(pairwise(bounds))}
+
+
+def _has_connected(log: Path) -> bool:
+    return b'"ingest.connected"' in log.read_bytes()
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0, *, every: float = 0.05) -> None:

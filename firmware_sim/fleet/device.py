@@ -149,8 +149,8 @@ class Device:
         try:
             if heard.topic == self._acks:
                 self._settle(decode_ack(heard.payload))
-            elif heard.payload:
-                self._obey(decode_command(heard.payload))
+            else:
+                self._obey(decode_command(heard.payload) if heard.payload else Pause(until=0))
         except MessageError:
             return  # not from ingest, which keeps the contract
         self._wake.set()

@@ -92,6 +92,10 @@ class LeanConsumer:
         self._parser.unsettled.difference_update(mids)
         self._send(wire.pubacks(mids))
 
+    def fileno(self) -> int:
+        """Return the socket to wait for with others; `receive` takes what it has to give."""
+        return self._open().fileno()
+
     def close(self) -> None:
         """Send what is still queued, for a second at most, and disconnect; the session stays."""
         if self._transport is None:

@@ -29,6 +29,10 @@ class Transport:
         self._poll.modify(self._socket, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
         self._poll.poll(seconds * 1000)
 
+    def fileno(self) -> int:
+        """Return the socket's number, to wait for it with others."""
+        return self._socket.fileno()
+
     def read(self) -> bytes:
         """Return what is at hand, nothing if that is nothing."""
         try:

@@ -77,7 +77,8 @@ class Mosquitto:
         self.running.wait_ready()
 
     def password(self, user: str) -> str:
-        path = self.secrets / "ingest_broker_password" if user == "ingest" else self.secrets / "devices" / user
+        own = {"ingest-0": "ingest_0_broker_password", "ingest-orders": "ingest_orders_password"}
+        path = self.secrets / own[user] if user in own else self.secrets / "devices" / user
         return path.read_text("ascii").strip()
 
 
@@ -159,13 +160,13 @@ def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
 
 def test_the_operators_script_makes_what_the_compose_file_mounts_and_never_again(mosquitto: Mosquitto) -> None:
     compose = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text("utf-8"))
-    always = {name for service in compose["services"].values() if "profiles" not in service
-              for name in service.get("secrets", [])}  # fmt: skip
+    always = {name if isinstance(name, str) else name["source"] for service in compose["services"].values()
+              if "profiles" not in service for name in service.get("secrets", [])}  # fmt: skip
     made = {path.name: path.read_text("ascii") for path in mosquitto.secrets.iterdir() if path.is_file()}
     assert always <= made.keys()
     assert [name for name in always if not made[name].strip()] == []
     passwords = [made[name] for name in always if name.endswith("password")]
-    assert len(set(passwords)) == len(passwords) == 4
+    assert len(set(passwords)) == len(passwords) == 6
     assert made["database_owner_password"].strip() in made["trace_owner_url"]
     assert {oct(path.stat().st_mode)[-2:] for path in mosquitto.secrets.iterdir() if path.suffix != ".pem"} == {"00"}
     environment = {"PATH": os.environ.get("PATH", os.defpath), "CODEFENCE_SECRETS": str(mosquitto.secrets)}
@@ -177,7 +178,7 @@ def test_the_operators_script_makes_what_the_compose_file_mounts_and_never_again
 
 
 def test_a_device_is_heard_on_its_own_topics_alone(connect: Connect) -> None:
-    ingest, device = connect("ingest"), connect(OURS)
+    ingest, device = connect("ingest-0"), connect(OURS)
     ingest.subscribe(*event_filters())
     own = [event_topic(SITE, OURS, kind) for kind in Kind]
     forged = [event_topic(SITE, OTHER, Kind.SCAN), f"v1/{SITE}/p0/{OURS}/other", f"v1/{SITE}/p0/{OURS}"]
@@ -188,7 +189,7 @@ def test_a_device_is_heard_on_its_own_topics_alone(connect: Connect) -> None:
 
 
 def test_only_ingest_acknowledges_and_commands(connect: Connect) -> None:
-    victim, attacker, ingest = connect(OTHER), connect(OURS), connect("ingest")
+    victim, attacker, ingest = connect(OTHER), connect(OURS), connect("ingest-0")
     topics = [ack_topic(SITE, OTHER), command_topic(SITE, OTHER)]
     victim.subscribe(*topics)
     for topic in topics:
@@ -201,7 +202,7 @@ def test_only_ingest_acknowledges_and_commands(connect: Connect) -> None:
 
 
 def test_a_device_hears_nothing_but_its_own_acknowledgements_and_commands(connect: Connect) -> None:
-    eavesdropper, other, ingest = connect(OURS), connect(OTHER), connect("ingest")
+    eavesdropper, other, ingest = connect(OURS), connect(OTHER), connect("ingest-0")
     eavesdropper.subscribe("#", "$SYS/#", ack_topic(SITE, OTHER))
     other.publish(event_topic(SITE, OTHER, Kind.SCAN))
     ingest.publish(ack_topic(SITE, OTHER))
@@ -210,13 +211,37 @@ def test_a_device_hears_nothing_but_its_own_acknowledgements_and_commands(connec
     assert eavesdropper.heard == [(ack_topic(SITE, OURS), b"mine")]
 
 
-@pytest.mark.parametrize("victim", [OTHER, "ingest"])
+def test_who_gives_orders_from_the_command_line_commands_and_does_nothing_else(connect: Connect) -> None:
+    victim, orders, ingest, device = connect(OTHER), connect("ingest-orders"), connect("ingest-0"), connect(OURS)
+    victim.subscribe(ack_topic(SITE, OTHER), command_topic(SITE, OTHER))
+    orders.subscribe("#")
+    ingest.subscribe(*event_filters())
+    orders.publish(ack_topic(SITE, OTHER), encode_ack(Ack(boot="0" * 32, committed=((1, 99),))))
+    orders.publish(event_topic(SITE, OTHER, Kind.SCAN))
+    orders.publish(command_topic(SITE, OTHER), b"pause")
+    device.publish(event_topic(SITE, OURS, Kind.SCAN))
+    wait_for(lambda: victim.heard and ingest.heard)
+    assert victim.heard == [(command_topic(SITE, OTHER), b"pause")]
+    assert ingest.topics() == [event_topic(SITE, OURS, Kind.SCAN)]
+    assert orders.heard == []
+
+
+@pytest.mark.parametrize("name", ["ingest", "ingest-orders2", "Ingest-0", "ingestion", "ingest-"])
+def test_no_device_gets_a_name_of_ingests(mosquitto: Mosquitto, name: str) -> None:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "CODEFENCE_SECRETS": str(mosquitto.secrets)}
+    refused = subprocess.run([DEPLOY / "broker-user", name], env=environment, capture_output=True, check=False)
+    assert refused.returncode == 2
+    assert b"kept for ingest" in refused.stderr
+    assert not (mosquitto.secrets / "devices" / name).exists()
+
+
+@pytest.mark.parametrize("victim", [OTHER, "ingest-0"])
 def test_nobody_ends_anothers_session_by_its_client_id(connect: Connect, victim: str) -> None:
     sitting, attacker = connect(victim), connect(OURS, client_id=victim)
     assert not attacker.reason.is_failure
-    topic = ack_topic(SITE, victim) if victim != "ingest" else event_topic(SITE, OTHER, Kind.SCAN)
+    topic = ack_topic(SITE, victim) if victim != "ingest-0" else event_topic(SITE, OTHER, Kind.SCAN)
     sitting.subscribe(topic)
-    speaker = connect("ingest" if victim != "ingest" else OTHER)
+    speaker = connect("ingest-0" if victim != "ingest-0" else OTHER)
     speaker.publish(topic)
     wait_for(lambda: sitting.heard)
     assert sitting.losses == 0
@@ -228,7 +253,7 @@ def test_a_wrong_password_an_unknown_name_and_no_name_are_refused(connect: Conne
 
 
 def test_the_largest_message_of_the_contract_passes_and_more_ends_the_connection(connect: Connect) -> None:
-    ingest, device = connect("ingest"), connect(OURS)
+    ingest, device = connect("ingest-0"), connect(OURS)
     ingest.subscribe(*event_filters())
     device.publish(event_topic(SITE, OURS, Kind.SCAN), b"x" * (MAX_BODY_BYTES + 128))
     wait_for(lambda: ingest.heard)
@@ -254,7 +279,7 @@ def test_new_users_get_in_and_removed_ones_do_not_after_a_hangup_signal(mosquitt
 
 
 def test_what_is_queued_for_ingest_survives_a_restart_of_the_broker(mosquitto: Mosquitto, connect: Connect) -> None:
-    away = connect("ingest", persistent=True)
+    away = connect("ingest-0", persistent=True)
     away.subscribe(*event_filters())
     away.close()
     device, topic = connect(OTHER), event_topic(SITE, OTHER, Kind.ENV)
@@ -263,10 +288,10 @@ def test_what_is_queued_for_ingest_survives_a_restart_of_the_broker(mosquitto: M
     device.publish(topic, b"1500")
     mosquitto.running.stop()
     mosquitto.start()
-    back = connect("ingest", persistent=True)
+    back = connect("ingest-0", persistent=True)
     wait_for(lambda: len(back.heard) >= 1501)
     assert sorted(int(payload) for _, payload in back.heard) == list(range(1501))
-    connect("ingest")  # a clean session ends the kept one
+    connect("ingest-0")  # a clean session ends the kept one
 
 
 @pytest.fixture
@@ -277,7 +302,8 @@ def ingest(mosquitto: Mosquitto, database: TestDatabase, tmp_path: Path) -> Iter
         "PATH": os.defpath,
         "INGEST_DATABASE_URL": database.ingest_dsn,
         "INGEST_BROKER_PORT": str(mosquitto.port),
-        "INGEST_BROKER_PASSWORD": mosquitto.password("ingest"),
+        "INGEST_BROKER_USER": "ingest-0",
+        "INGEST_BROKER_PASSWORD": mosquitto.password("ingest-0"),
         "INGEST_METRICS_PORT": str(kept_port(tmp_path / "metrics")),
     }
     url = f"http://127.0.0.1:{environment['INGEST_METRICS_PORT']}/metrics"

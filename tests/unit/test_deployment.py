@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings
 
 from cli.config import CLASSES
 from cli.main import main
+from contracts.topics import PARTITIONS
 from edge.settings import StationSettings
 from ingest.settings import IngestSettings
 from trace_service.settings import TraceSettings
@@ -101,6 +102,24 @@ def test_each_command_exists(name: str) -> None:
         assert found is not None, word
         command = found
     assert not isinstance(command, click.Group)
+
+
+def test_the_ingest_workers_share_every_partition_and_each_is_a_user_of_its_own() -> None:
+    workers = {name: service["environment"] for name, service in OURS.items() if service["command"][0] == "ingest"}
+    assert len(workers) == 2
+    acl = (ROOT / "deploy" / "mosquitto.acl").read_text("utf-8")
+    shares: list[int] = []
+    for name, variables in workers.items():
+        assert variables["INGEST_BROKER_USER"] == variables["INGEST_CLIENT_ID"] == name
+        assert f"\nuser {name}\n" in acl
+        own = {"source": f"{name.replace('-', '_')}_broker_password", "target": "ingest_broker_password"}
+        assert own in OURS[name]["secrets"]
+        settings = IngestSettings(
+            database_url=SecretStr(""), broker_password=SecretStr(""), partitions=variables["INGEST_PARTITIONS"]
+        )
+        shares += settings.partitions
+        assert f"\nuser {variables['INGEST_ORDERS_USER']}\n" in acl
+    assert sorted(shares) == list(range(PARTITIONS))
 
 
 def test_every_secret_is_a_file_used_and_documented() -> None:
