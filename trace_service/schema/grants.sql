@@ -11,7 +11,8 @@ GRANT DELETE, UPDATE ON landing.work TO codefence_trace;
 GRANT INSERT ON landing.device TO codefence_trace;
 GRANT USAGE ON SCHEMA trace TO codefence_trace;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA trace TO codefence_trace;
-GRANT UPDATE ON trace.batch, trace.binding, trace.containment, trace.alert, trace.quarantine, trace.stock,
+GRANT UPDATE (commissioned_at, excluded) ON trace.batch TO codefence_trace;
+GRANT UPDATE ON trace.binding, trace.containment, trace.alert, trace.quarantine, trace.stock,
     trace.shelf_channel, trace.proposal, trace.session, trace.shipment, trace.verdict TO codefence_trace;
 GRANT UPDATE (name, role, password_hash, language, disabled_at) ON trace.account TO codefence_trace;
 GRANT DELETE ON trace.session, trace.alert_evidence TO codefence_trace;
@@ -21,3 +22,7 @@ GRANT UPDATE (state, attempts, due_at, delivered_at, status, error), DELETE ON t
     TO codefence_trace;
 GRANT USAGE ON SEQUENCE trace.sscc_serial TO codefence_trace;
 GRANT SELECT ON public.schema_migration TO codefence_ingest, codefence_trace;
+GRANT UPDATE (version, state, updated_at, acknowledged_at) ON trace.outbound_order TO codefence_trace;
+GRANT UPDATE (revoked_at) ON trace.device_token TO codefence_trace;
+GRANT UPDATE (name, salt, pin_hash, disabled_at) ON trace.supervisor TO codefence_trace;
+GRANT DELETE ON trace.manifest TO codefence_trace;
