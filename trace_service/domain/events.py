@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 LOGISTIC_PREFIX = "/00/"
@@ -18,26 +18,64 @@ class Source(NamedTuple):
 
 
 class Step(StrEnum):
-    """Business steps of the core business vocabulary that are used here."""
+    """Business steps: those of the core business vocabulary, and ours where it has none."""
 
     COMMISSION = "commissioning"
     PACK = "packing"
+    UNPACK = "unpacking"
     SHIP = "shipping"
+    VOID = "void_shipping"
     RECEIVE = "receiving"
+    TRANSFER_REQUEST = "transfer_requesting"
+    TRANSFER_APPROVE = "transfer_approving"
+    TRANSFER_REJECT = "transfer_rejecting"
+    RETURN = "returning"
     SELL = "retail_selling"
+    CONSUME = "consumer_scanning"
     INSPECT = "inspecting"
+    RECALL = "recalling"
+    BLOCK = "holding"
+    UNBLOCK = "unblocking"
+    DECOMMISSION = "decommissioning"
+    DESTROY = "destroying"
+    CORRECT = "error_declaration"
+
+
+# Whoever looks at a unit moves nothing.
+SIGHTINGS: Final = frozenset({Step.CONSUME, Step.INSPECT})
 
 
 class Refusal(StrEnum):
     """Why an event breaks a rule of custody."""
 
+    ALREADY_COMMISSIONED = "already_commissioned"
     ALREADY_PACKED = "already_packed"
     ALREADY_SHIPPED = "already_shipped"
-    INSIDE_PARENT = "inside_parent"
-    UNKNOWN_DEALER = "unknown_dealer"
-    PARENT_INVALID = "parent_invalid"
+    ALREADY_SOLD = "already_sold"
+    BLOCKED = "blocked"
     CODE_NOT_ACCEPTED = "code_not_accepted"
+    CORRECTS_NOTHING = "corrects_nothing"
+    ENDED = "ended"
+    FOREIGN_UNIT = "foreign_unit"
+    HELD_ELSEWHERE = "held_elsewhere"
+    INSIDE_PARENT = "inside_parent"
+    NOT_AUTHORISED = "not_authorised"
+    NOT_BLOCKED = "not_blocked"
+    NOT_COMMISSIONED = "not_commissioned"
+    NOT_PACKED = "not_packed"
+    NOT_RECEIVED = "not_received"
+    NOT_SHIPPED = "not_shipped"
+    PACKING_CYCLE = "packing_cycle"
+    PARENT_ENDED = "parent_ended"
+    PARENT_INVALID = "parent_invalid"
+    PARENT_SHIPPED = "parent_shipped"
+    RECALLED = "recalled"
+    TRANSFER_PENDING = "transfer_pending"
+    TRANSFER_UNKNOWN = "transfer_unknown"
+    UNKNOWN_DEALER = "unknown_dealer"
     UNKNOWN_SITE = "unknown_site"
+    WRONG_PARENT = "wrong_parent"
+    WRONG_SHIPMENT = "wrong_shipment"
 
 
 class CustodyState(StrEnum):
@@ -54,7 +92,15 @@ class CustodyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that a station said about a unit; `dealer` and `shipment` only for SHIP, `parent` only for PACK."""
+    """One thing that somebody said about a unit.
+
+    `unit` is an item `/01/{GTIN}/21/{serial}` or a logistic unit `/00/{SSCC}`; RECALL, BLOCK and UNBLOCK also take a
+    product `/01/{GTIN}` or a lot `/01/{GTIN}/10/{lot}`. `dealer` is who gets it (SHIP, TRANSFER_REQUEST), `shipment`
+    the number of the shipment, transfer or return, `parent` what it is packed into or taken out of (PACK, UNPACK),
+    `reason` why (BLOCK, RECALL, CORRECT, DECOMMISSION, DESTROY), `corrects` the event of the same unit that a CORRECT
+    takes back, `lot` the item's lot where the event knows it. `verified` says that the code was found to be issued and
+    commissioned with its batch, so that the item needs no COMMISSION of its own.
+    """
 
     unit: str
     step: Step
@@ -64,6 +110,10 @@ class Event:
     dealer: str | None = None
     shipment: str | None = None
     parent: str | None = None
+    reason: str | None = None
+    corrects: Source | None = None
+    lot: str | None = None
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,12 @@ def _event_row(brand: str | None, event: Event) -> dict[str, Any]:
         "shipment": event.shipment,
         "parent": event.parent,
         "occurred_at": event.occurred_at,
+        "reason": event.reason,
+        "lot": event.lot,
+        "verified": event.verified,
+        "corrects_device": event.corrects.device if event.corrects else None,
+        "corrects_boot": event.corrects.boot if event.corrects else None,
+        "corrects_seq": event.corrects.seq if event.corrects else None,
         **event.source._asdict(),
     }
 

@@ -26,3 +26,8 @@ GRANT UPDATE (version, state, updated_at, acknowledged_at) ON trace.outbound_ord
 GRANT UPDATE (revoked_at) ON trace.device_token TO codefence_trace;
 GRANT UPDATE (name, salt, pin_hash, disabled_at) ON trace.supervisor TO codefence_trace;
 GRANT DELETE ON trace.manifest TO codefence_trace;
+-- What was believed is kept by the database itself.
+REVOKE INSERT ON trace.containment_superseded, trace.binding_superseded, trace.quarantine_superseded
+    FROM codefence_trace;
+GRANT UPDATE, DELETE ON trace.reevaluation TO codefence_trace;
+GRANT INSERT ON landing.work TO codefence_trace;

@@ -1,24 +1,3 @@
--- name: product_lock
-SELECT pg_advisory_xact_lock(hashtextextended('batch ' || %(gtin)s, 0))
-
--- name: next_counter
-SELECT coalesce(max(upper(counters)), 0) FROM trace.batch WHERE gtin = %(gtin)s
-
--- name: active_key
-SELECT epoch, wrapped FROM trace.master_key WHERE brand = %(brand)s AND state = 'active' AND epoch > 0
-ORDER BY epoch DESC LIMIT 1
-
--- name: insert_batch
-INSERT INTO trace.batch (brand, gtin, epoch, counters, lot, produced_on, commissioned_at)
-VALUES (%(brand)s, %(gtin)s, %(epoch)s, int8range(%(first)s, %(first)s + %(count)s), %(lot)s, current_date, now())
-
--- name: product_brand
-SELECT brand FROM trace.product WHERE gtin = %(gtin)s
-
--- name: keys
--- Labels of epoch 0 are for training: they are never goods.
-SELECT brand, epoch, wrapped, state FROM trace.master_key WHERE brand = ANY(%(brands)s) AND epoch > 0
-
 -- name: insert_account
 INSERT INTO trace.account (login, brand, name, role, password_hash, language)
 VALUES (%(login)s, %(brand)s, %(name)s, %(role)s, %(password_hash)s, %(language)s)
@@ -82,19 +61,6 @@ SELECT count(DISTINCT lot) FROM trace.batch WHERE brand = %(brand)s
 -- name: sscc_serials
 SELECT nextval('trace.sscc_serial') FROM generate_series(1, %(count)s)
 
--- name: products
-SELECT gtin, brand FROM trace.product WHERE gtin = ANY(%(gtins)s)
-
--- name: issued
-SELECT wanted.unit, batch.commissioned_at IS NOT NULL
-FROM unnest(%(units)s::text[], %(gtins)s::text[], %(epochs)s::int[], %(counters)s::bigint[])
-    AS wanted (unit, gtin, epoch, counter)
-JOIN trace.batch ON batch.gtin = wanted.gtin AND batch.epoch = wanted.epoch
-    AND batch.counters @> wanted.counter AND NOT batch.excluded @> wanted.counter
-
--- name: seen_before
-SELECT DISTINCT unit FROM trace.custody_event WHERE unit = ANY(%(units)s)
-
 -- name: claim
 -- Deleted within the transaction that does the work: a worker that dies leaves them queued.
 DELETE FROM landing.work WHERE id = ANY(ARRAY(
@@ -139,10 +105,13 @@ WHERE id = ANY(%(names)s) OR upper(id) = ANY(%(recipients)s)
 SELECT id, brand FROM trace.dealer WHERE upper(id) = ANY(%(recipients)s) OR id = ANY(%(names)s)
 
 -- name: insert_events
-INSERT INTO trace.custody_event (brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq)
-SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq
+INSERT INTO trace.custody_event (brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq,
+    reason, lot, verified, corrects_device, corrects_boot, corrects_seq)
+SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot, verified,
+    corrects_device, corrects_boot, corrects_seq
 FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, unit text, biz_step text, site text, dealer text,
-    shipment text, parent text, occurred_at timestamptz, device text, boot uuid, seq bigint)
+    shipment text, parent text, occurred_at timestamptz, device text, boot uuid, seq bigint, reason text, lot text,
+    verified boolean, corrects_device text, corrects_boot uuid, corrects_seq bigint)
 ON CONFLICT (device, boot, seq) DO NOTHING
 
 -- name: connected
