@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from contracts.messages import Ack, Refusal, Scan, decode_ack, encode_event, pack
 from contracts.topics import Kind, ack_topic, event_topic
-from ingest.consumer import Account
+from ingest.consumer import Account, Consumer
 from ingest.metrics import Metrics
 from ingest.mqtt import LeanConsumer
 from ingest.settings import IngestSettings
@@ -151,7 +151,13 @@ def ingest_process(env: Mapping[str, str], log: Path) -> Iterator[subprocess.Pop
 class RunningWorker:
     """A worker in a thread of this process, with a clock that a test may turn."""
 
-    def __init__(self, database: TestDatabase, broker: TestBroker, client_id: str = "ingest-0") -> None:
+    def __init__(
+        self,
+        database: TestDatabase,
+        broker: TestBroker,
+        client_id: str = "ingest-0",
+        consumer: Consumer | None = None,
+    ) -> None:
         settings = IngestSettings(
             database_url=SecretStr(database.ingest_dsn),
             broker_port=broker.port,
@@ -162,7 +168,8 @@ class RunningWorker:
         self.ahead_ms = 0
         self.metrics = Metrics()
         self.stop = threading.Event()
-        worker = Worker(settings, lambda: now_ms() + self.ahead_ms, LeanConsumer(account), self.metrics)
+        consumer = consumer or LeanConsumer(account)
+        worker = Worker(settings, lambda: now_ms() + self.ahead_ms, consumer, self.metrics)
         self.thread = threading.Thread(target=worker.run, args=(self.stop,))
 
     def value(self, name: str, **labels: str) -> float:
