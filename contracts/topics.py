@@ -24,6 +24,9 @@ _EVENT = re.compile(r"v1/([A-Za-z0-9_-]{1,64})/p(\d{1,2})/([A-Za-z0-9_-]{1,64})/
 class Kind(StrEnum):
     """What a message's events are about."""
 
+    # An enumeration's own is written in Python, and kinds are looked up for every message.
+    __hash__ = str.__hash__
+
     SCAN = "scan"
     STOCK = "stock"
     ENV = "env"

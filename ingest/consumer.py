@@ -4,6 +4,8 @@ import ssl
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from contracts.errors import CodefenceError
 from contracts.topics import PARTITIONS
 
@@ -14,7 +16,7 @@ class BrokerError(CodefenceError):
     code = "BROKER_UNAVAILABLE"
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, frozen=True, gc=False):
     """One message as it came. `link` numbers the connection: a PUBACK is never sent on another one."""
 
     topic: str

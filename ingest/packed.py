@@ -100,8 +100,11 @@ def _events(message: Decoded, items: Sequence[Item], kind: Kind) -> list[bytes]:
     sent, received = _micros(message.sent_at), _micros(message.received_at)
     site = _known(message.site)
     return [
-        head + _identity(8, seq, 8, _micros(event.ts), 8, sent, 8, received, 8, content) + site + _values(event)
-        for seq, content, _, event in items
+        head
+        + _identity(8, one.seq, 8, _micros(one.event.ts), 8, sent, 8, received, 8, one.content)
+        + site
+        + _values(one.event)
+        for one in items
     ]
 
 
@@ -128,20 +131,15 @@ def _values(event: Event) -> bytes:
 
 def _scan(scan: Scan) -> bytes:
     image = bytes.fromhex(scan.image)
-    return b"".join(
-        (
-            _text(scan.code),
-            _known(scan.symbology),
-            _known(scan.aim),
-            _text(scan.activity),
-            _known(scan.reference),
-            _known(scan.parent),
-            _known(scan.to),
-            _known(scan.operator),
-            _NOWHERE if scan.position is None else _position(scan.position),
-            _size(len(image)) + image if image else _NULL,
-        )
-    )
+    job = _job(scan.symbology, scan.aim, scan.activity, scan.reference, scan.parent, scan.to, scan.operator)
+    where = _NOWHERE if scan.position is None else _position(scan.position)
+    return _text(scan.code) + job + where + (_size(len(image)) + image if image else _NULL)
+
+
+@lru_cache(maxsize=4096)
+def _job(*texts: str) -> bytes:
+    """Return what the scans of one job have in common."""
+    return b"".join(map(_text, texts))
 
 
 def _position(where: Position) -> bytes:

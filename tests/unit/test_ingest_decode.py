@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contracts.messages import Environment, Scan, Status, encode_event, pack
 from contracts.topics import Kind, event_topic, partition
-from ingest.decode import Decoded, content_hash, decode
+from ingest.decode import Decoded, content_hash, decode, decode_step_by_step
 
 NOW = 1_800_000_000_000
 BOOT = "0123456789abcdef" * 2
@@ -75,6 +75,48 @@ def test_a_damaged_body_never_becomes_another_event(data: st.DataObject, events:
     message = decode(TOPIC, bytes(payload), NOW)
     assert [fault.reason for fault in message.faults] == ["CHECKSUM"]
     assert message.items == ()
+    assert_accounts_for_everything(message)
+
+
+# One event in every form in which it may, or may not, be taken at once: spaces, two values, a NUL, a wrong type.
+odd_events = st.sampled_from(
+    [
+        scan(),
+        b" " + scan(),
+        scan() + b" ",
+        scan() + b"," + scan(),
+        scan().replace(b'"x"', b'"\\u0000"'),
+        scan().replace(b'"x"', b'"\\\\u0000"'),
+        scan().replace(b'"x"', b"7"),
+        scan()[:-1] + b',"aim":"]d2"}',
+        scan()[:-1] + b',"aim":"d2"}',
+        b"{}",
+        b'{"ts":%d,"state":"online"}' % NOW,
+        b'{"ts":%d,"state":"online","dropped":[[2,1]]}' % NOW,
+        b'{"ts":%d,"temperature_c":7.5}' % NOW,
+        b"[{}]",
+        b"",
+    ]
+)
+
+
+@given(
+    kind=st.sampled_from(Kind),
+    seq=st.integers(0, 2) | st.integers(10**17, 2**63 - 1),
+    sent_at=st.integers(0, 2) | st.integers(10**13, 10**15 - 1),
+    event=odd_events,
+    late=st.sampled_from([0, DAY, 30 * DAY, 30 * DAY + 1, -5 * 60 * 1000, -5 * 60 * 1000 - 1]),
+    damage=st.none() | st.integers(0, 120),
+)
+def test_the_short_way_through_one_event_says_what_the_long_way_says(
+    kind: Kind, seq: int, sent_at: int, event: bytes, *, late: int, damage: int | None
+) -> None:
+    payload = bytearray(pack(BOOT, seq, sent_at, [event]))
+    if damage is not None:
+        payload[damage % len(payload)] ^= 1
+    topic = event_topic("dc-east", DEVICE, kind)
+    message = decode(topic, bytes(payload), NOW + late)
+    assert message == decode_step_by_step(topic, bytes(payload), NOW + late)
     assert_accounts_for_everything(message)
 
 
