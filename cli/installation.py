@@ -77,6 +77,8 @@ class Installation:
             "TRACE_TRACE_PASSWORD": self.secret("trace-database"),
             "TRACE_KEY_ENCRYPTION_KEY": self._key_encryption_key(),
             "TRACE_HTTP_PORT": str(self.console_port),
+            # A trial receiver on this machine may be told of events, without TLS.
+            "TRACE_WEBHOOK_NETWORKS": '["127.0.0.0/8", "::1/128"]',
         }
 
     def _serving_environment(self) -> dict[str, str]:
@@ -85,7 +87,7 @@ class Installation:
         return {name: value for name, value in self.trace_environment().items() if name not in owner_only}
 
     def server_children(self) -> list[Child]:
-        """Return ingest, worker and console, in the order in which they start."""
+        """Return ingest, worker, webhooks and console, in the order in which they start."""
         ingest = {
             **_base_environment(),
             "INGEST_DATABASE_URL": self._role_dsn("codefence_ingest", self.secret("ingest-database")),
@@ -99,6 +101,7 @@ class Installation:
         return [
             Child("ingest", codefence("ingest", "run"), ingest),
             Child("worker", codefence("trace", "worker"), trace),
+            Child("webhooks", codefence("trace", "webhooks"), trace),
             Child("console", codefence("trace", "web"), trace, ready=self.console_answers),
         ]
 

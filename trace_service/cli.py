@@ -20,6 +20,7 @@ from trace_service.keys import KeyWrapper
 from trace_service.schema.migrate import Roles
 from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect
+from trace_service.webhooks.cli import webhook, webhooks
 from trace_service.worker import Worker
 
 _EXAMPLES: Final = {
@@ -109,6 +110,8 @@ def web() -> None:
 
 
 trace.add_command(token)
+trace.add_command(webhook)
+trace.add_command(webhooks)
 
 
 @trace.group()

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,9 @@ class TraceSettings(BaseSettings):
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(8080, description="Port of the console.")
     https: bool = Field(
         default=False, description="Behind a TLS proxy: cookies are Secure and carry the __Host- prefix."
+    )
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description='Networks that webhooks may reach besides public addresses, a JSON list: ["10.1.0.0/16"].'
     )
     label_host: str = Field("id.codefence.example", description="Host in the Digital Link URIs on printed labels.")
 

@@ -51,8 +51,8 @@ def test_a_token_names_its_brand_until_it_is_revoked(partner: str, database: Tes
     token = make(database, "erp", "epcis")
     assert ask(partner, token).json() == {"brand": "qingyuan", "name": "erp"}
     with connect(database.trace_dsn, "tests") as connection:
-        (used,) = connection.execute("SELECT last_used_at IS NOT NULL FROM trace.partner_token").fetchone() or ()
-        assert used
+        row = connection.execute("SELECT last_used_at IS NOT NULL FROM trace.partner_token").fetchone()
+        assert row == (True,)
         revoke_token(connection, "qingyuan", "erp")
     answer = ask(partner, token)
     assert (answer.status_code, answer.json()["code"]) == (401, "NOT_SIGNED_IN")

@@ -1,0 +1,298 @@
+import asyncio
+import base64
+import json
+import os
+import secrets
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from conftest import TestDatabase
+from pydantic import SecretStr
+
+from cli.main import main
+from contracts.webhooks import verify
+from trace_service.keys import KeyWrapper
+from trace_service.store.connection import connect
+from trace_service.webhooks import enqueue
+from trace_service.webhooks.deliverer import Deliverer, Patience
+from trace_service.webhooks.outbox import Subscription, replay, subscribe
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+KEY = SecretStr(base64.b64encode(bytes(32)).decode())
+KEYS = KeyWrapper(KEY)
+SHORT = Patience(attempts=3, first=0.05, longest=0.1)
+
+
+@dataclass
+class Receiver:
+    """A partner's server: answers as told, and keeps what came."""
+
+    answers: Callable[[int], int] = lambda _: 204
+    seen: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    url: str = ""
+    location: str = ""
+
+    def topics(self) -> list[str]:
+        return [headers["Codefence-Topic"] for headers, _ in self.seen]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    told = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            told.seen.append((dict(self.headers), body))
+            self.send_response(told.answers(len(told.seen)))
+            if told.location:
+                self.send_header("Location", told.location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    told.url = f"http://127.0.0.1:{server.server_port}/hook"
+    yield told
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def connection(database: TestDatabase) -> Iterator[psycopg.Connection]:
+    with connect(database.trace_dsn, "tests") as connection:
+        connection.execute("INSERT INTO trace.brand VALUES ('b', '牌', 'Brand'), ('c', '他', 'Other')")
+        yield connection
+
+
+def deliver(database: TestDatabase, until: Callable[[], bool], networks: tuple[object, ...] = LOOPBACK) -> None:
+    async def run() -> None:
+        stop = asyncio.Event()
+        task = asyncio.create_task(Deliverer(database.trace_dsn, KEYS, networks, SHORT).run(stop))  # type: ignore[arg-type]
+        deadline = time.monotonic() + 20
+        while not until() and time.monotonic() < deadline:  # noqa: ASYNC110  the condition is the database's
+            await asyncio.sleep(0.02)
+        stop.set()
+        await task
+        assert until()
+
+    asyncio.run(run())
+
+
+def states(connection: psycopg.Connection) -> list[tuple[str, str, int]]:
+    return [
+        tuple(row)
+        for row in connection.execute("SELECT topic, state, attempts FROM trace.webhook_delivery ORDER BY id")
+    ]
+
+
+def add(connection: psycopg.Connection, url: str, *topics: str) -> Subscription:
+    return subscribe(connection, KEYS, LOOPBACK, ("b", url), topics or ["*"])
+
+
+def test_messages_arrive_signed_and_in_order_and_only_once_committed(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    made = add(connection, receiver.url, "order.*")
+    with connection.transaction(force_rollback=True):
+        enqueue(connection, "b", "order.never", {})
+    first = enqueue(connection, "b", "order.created", {"order": "SO-1", "备注": "加急"})
+    enqueue(connection, "b", "alert.raised", {})
+    enqueue(connection, "c", "order.created", {})
+    for number in range(20):
+        enqueue(connection, "b", f"order.n{number}", {})
+    deliver(database, lambda: len(receiver.seen) >= 21)
+    assert receiver.topics() == ["order.created", *(f"order.n{number}" for number in range(20))]
+    headers, body = receiver.seen[0]
+    verify(made.secret, body, headers["Codefence-Signature"], time.time())
+    message = json.loads(body)
+    assert message["id"] == headers["Codefence-Message"] == str(first)
+    assert (message["topic"], message["brand"]) == ("order.created", "b")
+    assert message["data"] == {"order": "SO-1", "备注": "加急"}
+    assert {state for _, state, _ in states(connection)} == {"delivered"}
+
+
+def test_a_younger_message_waits_for_an_older_transaction_that_is_not_over(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    add(connection, receiver.url)
+    with connect(database.trace_dsn, "slow") as slow:
+        with slow.transaction():
+            enqueue(slow, "b", "order.first", {})
+            enqueue(connection, "b", "order.second", {})
+            began = time.monotonic()
+            deliver(database, lambda: time.monotonic() - began > 1.2)
+            assert receiver.seen == []
+        deliver(database, lambda: len(receiver.seen) == 2)
+    assert receiver.topics() == ["order.first", "order.second"]
+
+
+def test_a_failing_receiver_is_asked_again_and_its_order_is_kept(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    add(connection, receiver.url)
+    receiver.answers = lambda count: 503 if count <= 2 else 200
+    for name in ("a", "b"):
+        enqueue(connection, "b", f"order.{name}", {})
+    deliver(database, lambda: len(receiver.seen) == 4)
+    assert receiver.topics() == ["order.a", "order.a", "order.a", "order.b"]
+    assert len({headers["Codefence-Message"] for headers, _ in receiver.seen[:3]}) == 1
+    assert states(connection) == [("order.a", "delivered", 3), ("order.b", "delivered", 1)]
+
+
+def test_what_is_given_up_can_be_replayed_and_holds_nobody_up(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    made = add(connection, receiver.url)
+    receiver.answers = lambda count: 500 if count <= 3 else 200
+    enqueue(connection, "b", "order.a", {})
+    enqueue(connection, "b", "order.b", {})
+    deliver(database, lambda: len(receiver.seen) == 4)
+    assert states(connection) == [("order.a", "dead", 3), ("order.b", "delivered", 1)]
+    assert replay(connection, made.id, None) == 1
+    deliver(database, lambda: len(receiver.seen) == 5)
+    assert receiver.topics()[-1] == "order.a"
+    assert states(connection)[0] == ("order.a", "delivered", 1)
+
+
+def test_one_partner_that_is_away_does_not_delay_another(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    add(connection, "http://127.0.0.1:9/closed")
+    add(connection, receiver.url)
+    enqueue(connection, "b", "order.a", {})
+    deliver(database, lambda: len(receiver.seen) == 1 and ("order.a", "dead", 3) in states(connection))
+    assert ("order.a", "delivered", 1) in states(connection)
+
+
+def test_redirects_are_not_followed_and_gone_is_final(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    add(connection, receiver.url)
+    receiver.location = receiver.url + "/elsewhere"
+    receiver.answers = lambda count: 302 if count == 1 else 410
+    enqueue(connection, "b", "order.a", {})
+    deliver(database, lambda: states(connection)[0][1] == "dead")
+    assert len(receiver.seen) == 2
+    assert states(connection) == [("order.a", "dead", 2)]
+
+
+def test_a_name_that_leads_inside_is_not_connected_to(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    add(connection, receiver.url.replace("127.0.0.1", "localhost"))
+    enqueue(connection, "b", "order.a", {})
+    deliver(database, lambda: states(connection)[0][1] == "dead", networks=())
+    assert receiver.seen == []
+    (error,) = connection.execute("SELECT error FROM trace.webhook_delivery").fetchone() or ("",)
+    assert "no address that a webhook may reach" in error
+
+
+def test_a_receiver_with_a_certificate_of_nobody_learns_nothing(
+    database: TestDatabase, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key", "-out", "cert", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        add(connection, f"https://127.0.0.1:{server.server_port}/")
+        enqueue(connection, "b", "order.a", {})
+        deliver(database, lambda: states(connection)[0][1] == "dead")
+        assert bodies == []
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_process_is_killed_and_nothing_is_lost(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    environment = {
+        **os.environ, "TRACE_DATABASE_URL": database.trace_dsn, "TRACE_KEY_ENCRYPTION_KEY": KEY.get_secret_value(),
+        "TRACE_WEBHOOK_NETWORKS": '["127.0.0.0/8"]',
+    }  # fmt: skip
+    command = [str(Path(sys.executable).with_name("codefence")), "trace", "webhooks"]
+    add(connection, receiver.url)
+    for number in range(60):
+        enqueue(connection, "b", f"order.n{number}", {"pad": secrets.token_hex(40)})
+    receiver.answers = lambda _: time.sleep(0.02) or 200  # type: ignore[func-returns-value]
+    first = subprocess.Popen(command, env=environment)
+    deadline = time.monotonic() + 60
+    while len(receiver.seen) < 10:
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    second = subprocess.Popen(command, env=environment)
+    while connection.execute("SELECT 1 FROM trace.webhook_delivery WHERE state = 'waiting'").fetchone():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(15) == 0
+    numbers = [int(topic.removeprefix("order.n")) for topic in receiver.topics()]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == set(range(60))
+
+
+def test_subscriptions_are_managed_from_the_command_line(
+    database: TestDatabase, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACE_DATABASE_URL", database.trace_dsn)
+    monkeypatch.setenv("TRACE_KEY_ENCRYPTION_KEY", KEY.get_secret_value())
+
+    def run(*words: str) -> tuple[int, str, str]:
+        answer = CliRunner().invoke(main, ["trace", "webhook", *words])
+        return answer.exit_code, answer.stdout, answer.stderr
+
+    code, secret, _ = run("add", "https://erp.example.com/hook", "--brand", "b", "--topic", "order.*")
+    assert code == 0
+    assert secret.startswith("whsec_")
+    assert run("add", "https://127.0.0.1/", "--brand", "b", "--topic", "*")[0] == 1
+    assert run("add", "https://erp.example.com/", "--brand", "nobody", "--topic", "*")[0] == 1
+    assert run("add", "https://erp.example.com/", "--brand", "b", "--topic", "order*")[0] == 1
+    enqueue(connection, "b", "order.created", {})
+    (listed,) = map(json.loads, run("list", "--json")[1].splitlines())
+    assert (listed["url"], listed["waiting"]) == ("https://erp.example.com/hook", 1)
+    assert secret.strip() not in json.dumps(listed)
+    number = str(listed["id"])
+    assert run("remove", number)[0] == 0
+    assert run("remove", number)[0] == 1
+    assert run("list")[1] == ""
+    enqueue(connection, "b", "order.created", {})
+    assert states(connection) == [("order.created", "dead", 0)]

@@ -1,0 +1,131 @@
+"""`codefence trace webhooks` delivers; `codefence trace webhook` manages subscriptions."""
+
+import asyncio
+import signal
+from typing import Final
+from uuid import UUID
+
+import click
+import psycopg
+import structlog
+
+from trace_service.bootstrap import configure_logs, load_settings
+from trace_service.cli_parts import echo_rows, reported
+from trace_service.keys import KeyWrapper
+from trace_service.settings import TraceSettings
+from trace_service.store.connection import Connection, connect
+from trace_service.webhooks import outbox
+from trace_service.webhooks.deliverer import Deliverer
+
+_LONGEST_PAUSE = 15.0
+_ADD: Final = """\b
+Example:
+  codefence trace webhook add https://erp.example.com/codefence --brand qingyuan --topic 'order.*' > secret
+
+\b
+Exit codes:
+  0  the secret is on standard output, this once
+  1  no such brand, or an address that may not be delivered to
+"""
+_LIST: Final = "\b\nExample:\n  codefence trace webhook list --brand qingyuan --json"
+_REMOVE: Final = "\b\nExample:\n  codefence trace webhook remove 7"
+_REPLAY: Final = """\b
+Examples:
+  codefence trace webhook replay 7
+  codefence trace webhook replay 7 --message 0b9d3c5e-6f1a-4f61-9d15-1d7d8f0a2c11
+"""
+_RUN: Final = "\b\nExample:\n  codefence trace webhooks"
+
+log = structlog.get_logger(__name__)
+
+
+@click.command(epilog=_RUN)
+@reported
+def webhooks() -> None:
+    """Deliver queued messages to partners; start several to share the load. SIGTERM ends it cleanly."""
+    settings = load_settings()
+    configure_logs()
+    asyncio.run(_deliver(settings))
+
+
+async def _deliver(settings: TraceSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    keys = KeyWrapper(settings.key_encryption_key)
+    dsn = settings.database_url.get_secret_value()
+    pause = 1.0
+    while not stop.is_set():
+        started = asyncio.get_running_loop().time()
+        try:
+            await Deliverer(dsn, keys, settings.webhook_networks).run(stop)
+        except psycopg.OperationalError as error:
+            if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE:
+                pause = 1.0
+            log.error("the database does not answer", action="webhook.database", error=str(error), wait=pause)  # noqa: TRY400  no traceback for what is expected
+            await _wait(stop, pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+@click.group()
+def webhook() -> None:
+    """Manage who is told of orders, alerts and EPCIS events."""
+
+
+def _database() -> Connection:
+    return connect(load_settings().database_url.get_secret_value(), "trace webhook")
+
+
+@webhook.command(epilog=_ADD)
+@click.argument("url")
+@click.option("--brand", required=True, help="Whose events are told.")
+@click.option("--topic", "topics", multiple=True, required=True, help="order.created, order.* or *; may be repeated.")
+@reported
+def add(url: str, *, brand: str, topics: tuple[str, ...]) -> None:
+    """Subscribe an address and print the secret that its messages are signed with, this once."""
+    settings = load_settings()
+    with _database() as connection:
+        keys = KeyWrapper(settings.key_encryption_key)
+        made = outbox.subscribe(connection, keys, settings.webhook_networks, (brand, url), topics)
+    click.echo(f"webhook {made.id} is subscribed to {', '.join(sorted(topics))}", err=True)
+    click.echo(made.secret)
+
+
+@webhook.command("list", epilog=_LIST)
+@click.option("--brand", help="Only this brand's.")
+@click.option("--dead", is_flag=True, help="The messages that were given up, with the last answer or error.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@reported
+def list_(*, brand: str | None, dead: bool, as_json: bool) -> None:
+    """List subscriptions with how many messages wait, went out or are dead."""
+    with _database() as connection:
+        rows = outbox.dead_letters(connection, brand) if dead else outbox.subscriptions(connection, brand)
+    echo_rows([row._asdict() for row in rows], as_json=as_json)
+
+
+@webhook.command(epilog=_REMOVE)
+@click.argument("number", type=click.IntRange(1, 2**31 - 1))
+@reported
+def remove(number: int) -> None:
+    """End a subscription; what still waits for it is given up."""
+    with _database() as connection:
+        outbox.unsubscribe(connection, number)
+    click.echo(f"webhook {number} is removed", err=True)
+
+
+@webhook.command(epilog=_REPLAY)
+@click.argument("number", type=click.IntRange(1, 2**31 - 1))
+@click.option("--message", type=click.UUID, help="Only this message, also when it was delivered before.")
+@reported
+def replay(number: int, *, message: UUID | None) -> None:
+    """Send a subscription's dead letters again, in their old order and under their old ids."""
+    with _database() as connection:
+        count = outbox.replay(connection, number, message)
+    click.echo(f"{count} messages are queued again", err=True)

@@ -1,0 +1,174 @@
+"""Delivers queued messages: in order within a subscription, at least once, with patience that grows."""
+
+import asyncio
+import random
+import ssl
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import httpcore
+import msgspec
+import psycopg
+import structlog
+from psycopg.rows import namedtuple_row
+
+from contracts.webhooks import MESSAGE_HEADER, SIGNATURE_HEADER, TOPIC_HEADER, sign
+from trace_service.keys import KeyWrapper
+from trace_service.webhooks.addresses import GuardedNetwork, Networks
+from trace_service.webhooks.outbox import secret_text
+from trace_service.webhooks.queries import SQL
+
+_LOCK_SPACE: Final = 0x5745424B
+_CONCURRENT: Final = 32
+_ANSWER_SECONDS: Final = 8.0
+_LOOK_SECONDS: Final = 0.5
+_PRUNE_SECONDS: Final = 3600.0
+_LONGEST_ERROR: Final = 200
+_GONE: Final = 410
+_OK: Final = range(200, 300)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """After which waits a message is tried again, in seconds, and after how many attempts it is given up."""
+
+    attempts: int = 14
+    first: float = 5.0
+    longest: float = 6 * 3600.0
+
+    def wait(self, failures: int) -> timedelta:
+        """Return a random wait after so many failures: between half and all of a doubling time."""
+        full = min(self.longest, self.first * 2.0 ** (failures - 1))
+        return timedelta(seconds=random.uniform(full / 2, full))  # noqa: S311  spreads load, hides nothing
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int | None
+    error: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status in _OK
+
+
+class Deliverer:
+    """Works off the queue of one database; several may run, each subscription belongs to one at a time."""
+
+    def __init__(self, dsn: str, keys: KeyWrapper, networks: Networks, patience: Patience | None = None) -> None:
+        self._dsn = dsn
+        self._keys = keys
+        self._patience = patience or Patience()
+        self._pools = {
+            scheme: httpcore.AsyncConnectionPool(
+                ssl.create_default_context(), network_backend=GuardedNetwork(networks, plain=scheme == "http"),
+                max_connections=_CONCURRENT, keepalive_expiry=15.0,
+            )
+            for scheme in ("https", "http")
+        }  # fmt: skip
+        self._busy: set[int] = set()
+        self._pruned = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop` is set, then finish what is under way. Raises psycopg.OperationalError."""
+        async with await self._connect() as connection:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    while not stop.is_set():
+                        await self._begin(connection, tasks)
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+            except* psycopg.OperationalError as lost:
+                raise lost.exceptions[0] from lost
+            finally:
+                self._busy.clear()
+                for pool in self._pools.values():
+                    await pool.aclose()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(
+            self._dsn, autocommit=True, application_name="codefence webhooks", connect_timeout=5,
+            row_factory=namedtuple_row, options="-c timezone=UTC -c statement_timeout=30s",
+        )  # fmt: skip
+
+    async def _begin(self, connection: psycopg.AsyncConnection[Any], tasks: asyncio.TaskGroup) -> None:
+        if time.monotonic() - self._pruned > _PRUNE_SECONDS:
+            self._pruned = time.monotonic()
+            await connection.execute(SQL["prune"])
+        due = await (await connection.execute(SQL["due"])).fetchall()
+        for (webhook,) in due:
+            if webhook not in self._busy and len(self._busy) < _CONCURRENT:
+                self._busy.add(webhook)
+                tasks.create_task(self._drain(connection, webhook), name=f"webhook {webhook}")
+
+    async def _drain(self, connection: psycopg.AsyncConnection[Any], webhook: int) -> None:
+        """Deliver one subscription's messages until one has to wait."""
+        own = {"space": _LOCK_SPACE, "webhook": webhook}
+        try:
+            had = await (await connection.execute(SQL["own"], own)).fetchone()
+            if had is None or not had.had:
+                return
+            while (head := await self._head(connection, webhook)) is not None:
+                await self._record(connection, head, await self._send(head))
+            await connection.execute(SQL["disown"], own)
+        finally:
+            self._busy.discard(webhook)
+
+    async def _head(self, connection: psycopg.AsyncConnection[Any], webhook: int) -> Any:  # noqa: ANN401  a row
+        return await (await connection.execute(SQL["head"], {"webhook": webhook})).fetchone()
+
+    async def _send(self, head: Any) -> _Answer:  # noqa: ANN401  a row
+        body = message_body(head)
+        signature = sign(secret_text(self._keys.unwrap(head.secret)), body, int(time.time()))
+        headers: dict[bytes | str, bytes | str] = {
+            "Content-Type": "application/json", "User-Agent": "Codefence-Webhooks/1", SIGNATURE_HEADER: signature,
+            TOPIC_HEADER: head.topic, MESSAGE_HEADER: head.message,
+        }  # fmt: skip
+        pool = self._pools[head.url.partition(":")[0].lower()]
+        try:
+            async with (
+                asyncio.timeout(_ANSWER_SECONDS),
+                pool.stream("POST", head.url, headers=headers, content=body) as answer,
+            ):
+                return _Answer(answer.status, "" if answer.status in _OK else f"answered {answer.status}")
+        except TimeoutError:
+            return _Answer(None, f"no answer within {_ANSWER_SECONDS:g} s")
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+            return _Answer(None, f"{type(error).__name__}: {error}"[:_LONGEST_ERROR])
+
+    async def _record(self, connection: psycopg.AsyncConnection[Any], head: Any, answer: _Answer) -> None:  # noqa: ANN401
+        if answer.ok:
+            await connection.execute(SQL["delivered"], {"id": head.id, "status": answer.status})
+            return
+        failures = head.attempts + 1
+        dead = failures >= self._patience.attempts or answer.status == _GONE
+        row = {
+            "id": head.id,
+            "state": "dead" if dead else "waiting",
+            "status": answer.status,
+            "error": answer.error,
+            "wait": self._patience.wait(failures),
+        }
+        await connection.execute(SQL["failed"], row)
+        log.warning(
+            "a webhook was not taken", action="webhook.dead" if dead else "webhook.failed", message=head.message,
+            topic=head.topic, attempts=failures, error=answer.error,
+        )  # fmt: skip
+
+
+def message_body(row: Any) -> bytes:  # noqa: ANN401  a row
+    """Return the JSON object that is sent: id, topic, brand, time of the event, and its data."""
+    return msgspec.json.encode(
+        {
+            "id": row.message,
+            "topic": row.topic,
+            "brand": row.brand,
+            "created_at": row.created_at,
+            "data": msgspec.Raw(row.payload.encode()),
+        }
+    )

@@ -1,0 +1,100 @@
+"""What is to be told to whom: subscriptions of a brand, and the queue that the deliverer works off."""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+
+from contracts.errors import ConfigurationError
+from trace_service.keys import KeyWrapper
+from trace_service.store.connection import Connection, one
+from trace_service.webhooks.addresses import Networks, require_deliverable
+from trace_service.webhooks.queries import SQL
+
+_TOPIC: Final = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
+_PATTERN: Final = re.compile(rf"\*|[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*\.\*|{_TOPIC.pattern}")
+_PREFIX: Final = "whsec_"
+
+
+class Subscription(NamedTuple):
+    """A new subscription; `secret` is shown this once."""
+
+    id: int
+    secret: str
+
+
+def enqueue(connection: Connection, brand: str, topic: str, payload: Mapping[str, Any]) -> UUID:
+    """Queue a message for every subscription of the brand to this topic, in the caller's transaction.
+
+    Nothing is sent before the transaction commits, and nothing at all if it does not. `payload` is what
+    `msgspec.json` can encode. Return the message's id, which receivers tell repetitions by.
+    Raises ValueError for a malformed topic.
+    """
+    if not _TOPIC.fullmatch(topic):
+        raise ValueError(f"{topic!r} is no topic")
+    message = uuid4()
+    parts = topic.split(".")
+    families = [".".join(parts[:count]) + ".*" for count in range(1, len(parts))]
+    row = {
+        "brand": brand,
+        "topic": topic,
+        "message": message,
+        "patterns": ["*", topic, *families],
+        "payload": msgspec.json.encode(payload).decode(),
+    }
+    connection.execute(SQL["enqueue"], row)
+    return message
+
+
+def secret_text(raw: bytes) -> str:
+    """Return a secret as partners see it; its UTF-8 bytes are the key of the signature."""
+    return _PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def subscribe(
+    connection: Connection, keys: KeyWrapper, networks: Networks, target: tuple[str, str], topics: Iterable[str]
+) -> Subscription:
+    """Subscribe `target`, a brand and a URL, to topics (`order.created`, `order.*` or `*`).
+
+    Raises `ConfigurationError` for an unknown brand, a malformed topic and a URL that may not be delivered to.
+    """
+    brand, url = target
+    require_deliverable(url, networks)
+    wanted = sorted(set(topics))
+    for topic in wanted:
+        if not _PATTERN.fullmatch(topic):
+            raise ConfigurationError(f"{topic!r} is no topic", advice="Name one, such as order.created, order.* or *.")
+    wrapped = keys.fresh()
+    row = {"brand": brand, "url": url, "topics": wanted, "secret": wrapped}
+    try:
+        made = one(connection, SQL["subscribe"], row)
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise ConfigurationError(f"no brand is called {brand!r}", advice="Check --brand.") from error
+    return Subscription(made.id, secret_text(keys.unwrap(wrapped)))
+
+
+def unsubscribe(connection: Connection, number: int) -> None:
+    """End a subscription; what waits for it becomes dead letters. Raises `ConfigurationError` if there is none."""
+    with connection.transaction():
+        if connection.execute(SQL["remove"], {"id": number}).fetchone() is None:
+            raise ConfigurationError(f"there is no webhook {number}", advice="See `codefence trace webhook list`.")
+        connection.execute(SQL["abandon"], {"id": number})
+
+
+def replay(connection: Connection, number: int, message: UUID | None) -> int:
+    """Queue a subscription's dead letters again, or one message whatever became of it; return how many."""
+    return len(connection.execute(SQL["replay"], {"id": number, "message": message}).fetchall())
+
+
+def subscriptions(connection: Connection, brand: str | None) -> Sequence[Any]:
+    """Return the live subscriptions of a brand, or of all, with how many messages wait, went out or are dead."""
+    return connection.execute(SQL["webhooks"], {"brand": brand}).fetchall()
+
+
+def dead_letters(connection: Connection, brand: str | None) -> Sequence[Any]:
+    """Return up to 1,000 messages that were given up, oldest first, with the last answer or error."""
+    return connection.execute(SQL["dead"], {"brand": brand}).fetchall()
