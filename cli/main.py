@@ -29,7 +29,9 @@ COMMANDS: Mapping[str, Entry] = {
     "ingest": Entry("ingest.cli:ingest", "server", "Store what devices publish; acknowledge what is committed."),
     "audit": Entry("ingest.cli_audit:audit", "server", "Prove what became of every captured event."),
     "trace": Entry("trace_service.cli:trace", "server", "Migrate the database; run worker and console."),
+    "epcis": Entry("trace_service.epcis.cli:epcis", "server", "Check, hash and export EPCIS 2.0 documents."),
     "codes": Entry("trace_service.codes.cli:codes", "server", "Read, issue and verify codes."),
+    "orders": Entry("trace_service.orders.cli:orders", "server", "Take outbound orders and follow their loading."),
     "simulate": Entry("firmware_sim.cli:simulate", "embedded", "Emulate shelves, labels and a market."),
 }
 
