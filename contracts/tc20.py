@@ -2,13 +2,15 @@
 
 Deterministic authenticated encryption (the SIV construction of RFC 5297, here over single AES blocks) of a per-GTIN
 counter: epoch (5 bits), tag (55 bits) and masked counter (40 bits) as 20 Crockford base-32 characters.
+`contracts.tc20_bulk` does the same for millions at once.
 """
 
 import hmac
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from contracts.errors import CodeError
@@ -17,8 +19,16 @@ ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH: Final = 20
 COUNTERS: Final = 1 << 40
 EPOCHS: Final = 32
+MASTER_BYTES: Final = 32
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
 _KEYED_IN = str.maketrans("oOiIlL", "001111")
+
+
+class Profile(StrEnum):
+    """The block cipher: AES-128, or SM4 (GB/T 32907) where national algorithms are prescribed."""
+
+    AES = "aes"
+    SM4 = "sm4"
 
 
 class Serial(NamedTuple):
@@ -32,16 +42,10 @@ class Serial(NamedTuple):
 class Tc20:
     """Issues and verifies the serials of one tenant in one epoch. Not to be shared between threads."""
 
-    def __init__(self, master: bytes, tenant: str, epoch: int) -> None:
+    def __init__(self, master: bytes, tenant: str, epoch: int, profile: Profile = Profile.AES) -> None:
         """Derive both keys from `master` (32 random bytes or more); `epoch` is 0 to 31, 0 for training labels."""
-        if len(master) < 32 or not 0 <= epoch < EPOCHS:  # noqa: PLR2004  a 256-bit secret
-            raise ValueError("a TC20 master has 32 bytes or more and an epoch lies in 0..31")
-        info = f"{tenant}|{epoch:02d}".encode()
-        keys = HKDF(hashes.SHA256(), length=32, salt=b"TC20/v1", info=info).derive(master)
         self.epoch = epoch
-        # ECB over single, distinct blocks is the raw block cipher that the SIV construction is built from.
-        self._tag = Cipher(algorithms.AES(keys[:16]), modes.ECB()).encryptor()  # noqa: S305
-        self._mask = Cipher(algorithms.AES(keys[16:]), modes.ECB()).encryptor()  # noqa: S305
+        self._tag, self._mask = ciphers(master, tenant, epoch, profile)
 
     def issue(self, gtin: str, counter: int) -> str:
         """Return the serial of item number `counter` (0 to 2^40 - 1) of a GTIN-14."""
@@ -69,6 +73,17 @@ class Tc20:
 
     def _mask_of(self, gtin: str, tag: int) -> int:
         return int.from_bytes(self._mask.update(self._block(2, gtin, tag))[:5], "big")
+
+
+def ciphers(master: bytes, tenant: str, epoch: int, profile: Profile) -> tuple[CipherContext, CipherContext]:
+    """Return the raw block ciphers of tag and mask. Neither may be shared between threads."""
+    if len(master) < MASTER_BYTES or not 0 <= epoch < EPOCHS:
+        raise ValueError("a TC20 master has 32 bytes or more and an epoch lies in 0..31")
+    keys = HKDF(hashes.SHA256(), length=32, salt=b"TC20/v1", info=f"{tenant}|{epoch:02d}".encode()).derive(master)
+    algorithm = {Profile.AES: algorithms.AES, Profile.SM4: algorithms.SM4}[profile]
+    # ECB over single, distinct blocks is the raw block cipher that the SIV construction is built from.
+    tag, mask = (Cipher(algorithm(key), modes.ECB()).encryptor() for key in (keys[:16], keys[16:]))  # noqa: S305
+    return tag, mask
 
 
 def split(serial: str) -> Serial:

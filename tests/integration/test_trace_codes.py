@@ -11,7 +11,7 @@ from contracts.errors import ConfigurationError
 from contracts.gs1 import label_uri
 from contracts.tc20 import ALPHABET, Tc20
 from geofence.maps import load_installed_map
-from trace_service.codes.issue import Batch, issue_batch
+from trace_service.codes.issue import IssuedBatch, issue_batch
 from trace_service.codes.verify import Text, read_parent, verify
 from trace_service.domain.verification import CodeState
 from trace_service.store.connection import connect
@@ -27,7 +27,7 @@ def market(database: TestDatabase) -> Iterator[Market]:
 
 
 def test_batches_issued_at_the_same_time_never_share_a_counter(market: Market) -> None:
-    def issue(number: int) -> Batch:
+    def issue(number: int) -> IssuedBatch:
         with connect(market.database.trace_dsn, "issuer") as connection, connection.transaction():
             return issue_batch(connection, KEYS, GTIN, 50 + number, f"L{number}")
 

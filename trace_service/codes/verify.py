@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from contracts.errors import CodeError
 from contracts.gs1 import Identifier, parse
-from contracts.tc20 import Tc20, split
+from contracts.tc20 import Profile, Tc20, split
+from trace_service.codes.queries import SQL
 from trace_service.domain.verification import Code, CodeState
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection
-from trace_service.store.queries import SQL
 
 _DATA_MATRIX = "]d2"
 _MALFORMED = Code(CodeState.MALFORMED)
@@ -64,17 +64,19 @@ def _verify_items(connection: Connection, keys: KeyWrapper, items: Mapping[str, 
     brands = dict(connection.execute(SQL["products"], {"gtins": gtins}).fetchall())
     rows = connection.execute(SQL["keys"], {"brands": sorted(set(brands.values()))}).fetchall()
     books = {
-        (row.brand, row.epoch): Tc20(keys.unwrap(row.wrapped), row.brand, row.epoch)
+        (row.brand, row.epoch): Tc20(keys.unwrap(row.wrapped), row.brand, row.epoch, Profile(row.profile))
         for row in rows
         if row.state != "killed"
     }
     counters = {unit: _counter(item, brands.get(item.gtin), books) for unit, item in items.items()}
     issued = _issued(connection, items, counters)
     found = {unit: _state(unit, item, brands.get(item.gtin), issued.get(unit)) for unit, item in items.items()}
-    # Whoever stole a killed key can mint, but not what custody had seen before.
-    killed = {(row.brand, row.epoch) for row in rows if row.state == "killed"}
-    lost = [unit for unit, item in items.items() if (brands.get(item.gtin), _epoch(item)) in killed]
-    for (unit,) in connection.execute(SQL["seen_before"], {"units": lost}) if lost else ():
+    killed = {(row.brand, row.epoch): row.killed_at for row in rows if row.state == "killed"}
+    lost = {
+        unit: killed[key] for unit, item in items.items() if (key := (brands.get(item.gtin), _epoch(item))) in killed
+    }
+    moments = {"units": list(lost), "moments": list(lost.values())}
+    for (unit,) in connection.execute(SQL["seen_before"], moments) if lost else ():
         found[unit] = replace(found[unit], state=CodeState.GENUINE, reduced=True)
     return found
 
@@ -106,7 +108,7 @@ def _issued(
     if not rows:
         return {}
     columns = {f"{name}s": [row[name] for row in rows] for name in ("unit", "gtin", "epoch", "counter")}
-    return dict(connection.execute(SQL["issued"], columns).fetchall())
+    return {row.unit: row.commissioned for row in connection.execute(SQL["issued"], columns)}
 
 
 def _state(unit: str, item: Identifier, brand: str | None, commissioned: bool | None) -> Code:  # noqa: FBT001  a row's value
