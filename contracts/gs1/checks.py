@@ -183,6 +183,12 @@ def _position(value: str) -> Fault | None:
     return None if int(found[1]) <= int(found[2]) else Fault("POSITION", 0, "lies beyond the end of its sequence")
 
 
+def _imei(value: str) -> Fault | None:
+    doubled = (int(digit) * 2 for digit in value[-2::-2])
+    total = sum(int(digit) for digit in value[-1::-2]) + sum(number // 10 + number % 10 for number in doubled)
+    return None if total % 10 == 0 else Fault("IMEI", len(value) - 1, "has a wrong last digit (Luhn)")
+
+
 def _padding(value: str) -> Fault | None:
     body = value.rstrip("=")
     if body == value or (len(value) % 3 == 0 and len(value) - len(body) <= 2):  # noqa: PLR2004  base64's padding
@@ -223,6 +229,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "nondigit": _non_digit,
     "piece": _piece,
     "position": _position,
+    "imei": _imei,
     "padding": _padding,
     "coupon": coupon,
     "offer": positive_offer,

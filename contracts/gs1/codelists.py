@@ -1,4 +1,4 @@
-"""Code lists that values refer to: countries, currencies, media, packages. Facts of their publishers, in our own form."""
+"""Code lists that values refer to: countries, currencies, media, packages. Facts of their publishers."""
 
 from typing import Final
 
@@ -72,8 +72,7 @@ CURRENCIES: Final = _numbers(
 MEDIA: Final = frozenset(f"{number:02}" for number in (*range(1, 11), *range(80, 100)))
 
 # UN/ECE recommendation 21 with GS1's additions.
-PACKAGES: Final = frozenset(
-    """
+_PACKAGES: Final = """
     1A 1B 1D 1F 1G 1W 200 201 202 203 204 205 206 210 211 212 2C 3A 3H 43 44 4A 4B 4C 4D 4F 4G 4H 5H 5L 5M 6H 6P 7A 7B
     8 8A 8B 8C 9 AA AB AC AD AF AG AH AI AJ AL AM AP APE AT AV B4 BB BC BD BE BF BG BGE BH BI BJ BK BL BM BME BN BO BP
     BQ BR BRI BS BT BU BV BW BX BY BZ CA CB CBL CC CCE CD CE CF CG CH CI CJ CK CL CM CN CO CP CQ CR CS CT CU CV CW CX
@@ -86,5 +85,5 @@ PACKAGES: Final = frozenset(
     VA VG VI VK VL VN VO VP VQ VR VS VY WA WB WC WD WF WG WH WJ WK WL WM WN WP WQ WR WRP WS WT WU WV WW WX WY WZ X11
     X12 X15 X16 X17 X18 X19 X20 X3 XA XB XC XD XF XG XH XJ XK YA YB YC YD YF YG YH YJ YK YL YM YN YP YQ YR YS YT YV YW
     YX YY YZ ZA ZB ZC ZD ZF ZG ZH ZJ ZK ZL ZM ZN ZP ZQ ZR ZS ZT ZU ZV ZW ZX ZY ZZ
-    """.split()
-)
+    """
+PACKAGES: Final = frozenset(_PACKAGES.split())
