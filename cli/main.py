@@ -32,6 +32,8 @@ COMMANDS: Mapping[str, Entry] = {
     "epcis": Entry("trace_service.epcis.cli:epcis", "server", "Check, hash and export EPCIS 2.0 documents."),
     "codes": Entry("trace_service.codes.cli:codes", "server", "Read, issue and verify codes."),
     "orders": Entry("trace_service.orders.cli:orders", "server", "Take outbound orders and follow their loading."),
+    "geofence": Entry("cli.geofence:geofence", "server", "Judge positions against territories."),
+    "coords": Entry("cli.coords:coords", "embedded", "Convert positions between WGS-84, GCJ-02 and BD-09."),
     "simulate": Entry("firmware_sim.cli:simulate", "embedded", "Emulate shelves, labels and a market."),
 }
 
