@@ -8,7 +8,7 @@ import numpy as np
 
 from geofence.coordinates import to_wgs84
 from geofence.evidence import Evidence, EvidenceKind, GpsEvidence, IpCityEvidence, SiteEvidence
-from geofence.finding import Finding, NearestLegal, Policy, Reason, ReasonCode, Verdict
+from geofence.finding import DEFAULT_POLICY, Finding, NearestLegal, Policy, Reason, ReasonCode, Verdict
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import IndexArray, Level
 from geofence.metric import nearest_segment_m
@@ -17,7 +17,6 @@ from geofence.territory import Query, TerritoryBook, TerritoryVersion
 
 # GCJ-02 moves a mainland point by a median of 429 m: the error of not knowing whether it was applied.
 UNKNOWN_CRS_SIGMA_M = 429.0
-DEFAULT_POLICY = Policy()
 
 
 def check(book: TerritoryBook, query: Query, evidence: Evidence | None, policy: Policy = DEFAULT_POLICY) -> Finding:

@@ -48,6 +48,9 @@ class Policy:
     outside_at: float = 0.05
 
 
+DEFAULT_POLICY = Policy()
+
+
 @dataclass(frozen=True, slots=True)
 class NearestLegal:
     """The nearest dealer entitled to sell, 0 m where one is entitled on the spot."""

@@ -20,7 +20,6 @@ from geofence.maps.atoms import GeometryArray
 
 _FORMAT = 1
 _HEAD = "grid.json"
-_POLYGONS = ("points", "rings", "polygons", "shapes")
 
 
 def save_grid(grid: Grid, folder: Path) -> None:
@@ -30,8 +29,7 @@ def save_grid(grid: Grid, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        polygons = dict(zip(_POLYGONS, ragged(grid.sets.covering.geometries), strict=True))
-        for name, array in (_arrays(grid) | polygons).items():
+        for name, array in _arrays(grid).items():
             np.save(made / f"{name}.npy", array)
         (made / _HEAD).write_text(json.dumps({"format": _FORMAT, "frame": asdict(grid.frame)}), "utf-8")
         made.rename(folder)
@@ -63,7 +61,9 @@ def load_grid(folder: Path) -> Grid:
 def _arrays(grid: Grid) -> dict[str, NDArray[Any]]:
     cells = {each.name: getattr(grid.cells, each.name) for each in fields(Cells)}
     sets = grid.sets.settled()
-    return {**cells, "set_keys": sets.keys, "set_starts": sets.starts, "set_members": sets.members}
+    points, rings, polygons, shapes = ragged(sets.covering.geometries)
+    cells |= {"points": points, "rings": rings, "polygons": polygons, "shapes": shapes}
+    return cells | {"set_keys": sets.keys, "set_starts": sets.starts, "set_members": sets.members}
 
 
 def _mapped(folder: Path, name: str) -> NDArray[Any]:
@@ -72,6 +72,6 @@ def _mapped(folder: Path, name: str) -> NDArray[Any]:
 
 
 def _polygons(folder: Path) -> GeometryArray:
-    points, *offsets = (np.load(folder / f"{name}.npy") for name in _POLYGONS)
+    points, *offsets = (np.load(folder / f"{name}.npy") for name in ("points", "rings", "polygons", "shapes"))
     found: GeometryArray = shapely.from_ragged_array(shapely.GeometryType.MULTIPOLYGON, points, tuple(offsets))
     return found
