@@ -51,6 +51,8 @@ def _pair(value: str) -> Fault | None:
 
 def _prefix(value: str, start: int = 0) -> Fault | None:
     """Require the shortest company prefix, four digits."""
+    if value[start : start + _SHORTEST_PREFIX].isdigit() and len(value) >= start + _SHORTEST_PREFIX:
+        return None
     if len(value) < start + _SHORTEST_PREFIX:
         return Fault("COMPANY_PREFIX", 0, "is too short for a GS1 company prefix")
     for offset in range(start, start + _SHORTEST_PREFIX):

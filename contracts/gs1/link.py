@@ -160,10 +160,14 @@ def uri(elements: Iterable[tuple[str, str]], host: str = CANONICAL_HOST) -> str 
     if layout is None:
         return None
     path, attributes = layout
-    text = host + "".join([f"/{ai}/{quote(pairs[ai], safe='')}" for ai in path])
+    text = host + "".join([f"/{ai}/{_escaped(pairs[ai])}" for ai in path])
     if attributes:
-        text += "?" + "&".join([f"{ai}={quote(pairs[ai], safe='')}" for ai in attributes])
+        text += "?" + "&".join([f"{ai}={_escaped(pairs[ai])}" for ai in attributes])
     return text
+
+
+def _escaped(value: str) -> str:
+    return value if value.isalnum() else quote(value, safe="")
 
 
 @functools.lru_cache(maxsize=4096)

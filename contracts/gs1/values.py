@@ -1,10 +1,11 @@
 """Whether a value is what its application identifier says it is."""
 
+import functools
 import re
 from typing import Final
 
 from contracts.gs1.errors import Fault
-from contracts.gs1.table import Component, Entry
+from contracts.gs1.table import ENTRIES, Component, Entry
 
 _STRANGERS: Final = {
     "N": ("NOT_A_DIGIT", re.compile(r"[^0-9]")),
@@ -18,8 +19,13 @@ def find_fault(entry: Entry, value: str) -> Fault | None:
     """Return the first thing wrong with `value`, with its offset, or None. Exact: nothing may be left over."""
     if entry.pattern.fullmatch(value) is None:
         return _misfit(entry, value)
-    if not entry.checked:
-        return None
+    return _find_failure(entry.ai, value) if entry.checked else None
+
+
+@functools.lru_cache(maxsize=8192)
+def _find_failure(ai: str, value: str) -> Fault | None:
+    """Run the checks; products, dates and places come again and again, so that their answers are kept."""
+    entry = ENTRIES[ai]
     start = 0
     for part in entry.components:
         if start == len(value):

@@ -14,13 +14,13 @@ _CHUNK_BYTES: Final = 65_536
 _LONGEST_LINE: Final = 65_536
 
 
-class _Problem(msgspec.Struct, frozen=True):
+class _Problem(msgspec.Struct, frozen=True, gc=False):
     code: str
     position: int
     message: str
 
 
-class _Answer(msgspec.Struct):
+class _Answer(msgspec.Struct, gc=False):
     input: str
     valid: bool
     form: str | None
