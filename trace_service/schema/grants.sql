@@ -7,7 +7,7 @@ GRANT UPDATE, DELETE ON landing.gap, landing.scan_rollup, landing.stock_rollup, 
     landing.rollup_dirty TO codefence_ingest;
 GRANT EXECUTE ON FUNCTION landing.expire TO codefence_ingest;
 GRANT SELECT ON ALL TABLES IN SCHEMA landing TO codefence_trace;
-GRANT DELETE, UPDATE ON landing.work TO codefence_trace;
+GRANT INSERT, DELETE, UPDATE ON landing.work TO codefence_trace;
 GRANT INSERT ON landing.device TO codefence_trace;
 GRANT USAGE ON SCHEMA trace TO codefence_trace;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA trace TO codefence_trace;
@@ -17,6 +17,11 @@ GRANT UPDATE ON trace.binding, trace.containment, trace.alert, trace.quarantine,
 GRANT UPDATE (name, role, password_hash, language, disabled_at) ON trace.account TO codefence_trace;
 GRANT DELETE ON trace.session, trace.alert_evidence TO codefence_trace;
 GRANT UPDATE (last_used_at, revoked_at) ON trace.partner_token TO codefence_trace;
+GRANT UPDATE (name_zh, name_en, items_per_case, unit_price, unit_weight_g, product_line, ended) ON trace.product
+    TO codefence_trace;
+GRANT UPDATE (parent, name_zh, name_en, kind, level, lft, rgt, ended) ON trace.dealer TO codefence_trace;
+GRANT UPDATE (kind, dealer, name_zh, name_en, lon, lat, adcode, gln, ended) ON trace.site TO codefence_trace;
+GRANT UPDATE (site, kind, retired_at) ON landing.device TO codefence_trace;
 GRANT UPDATE (removed_at) ON trace.webhook TO codefence_trace;
 GRANT UPDATE (state, attempts, due_at, delivered_at, status, error), DELETE ON trace.webhook_delivery
     TO codefence_trace;

@@ -48,3 +48,109 @@ COMMENT ON COLUMN trace.webhook_delivery.transaction IS
     'the order of a subscription; nothing is sent while an older transaction may still add to it';
 CREATE INDEX webhook_delivery_queue ON trace.webhook_delivery (webhook, transaction, id) WHERE state = 'waiting';
 CREATE INDEX webhook_delivery_done ON trace.webhook_delivery (delivered_at) WHERE state = 'delivered';
+
+-- What was said about the channel, and when: nothing is ever overwritten. From valid_from on the facts hold, until a
+-- version with a later valid_from; of two with the same valid_from the one recorded later counts.
+CREATE TABLE trace.channel_version (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    brand       text REFERENCES trace.brand,
+    kind        text NOT NULL CHECK (kind IN ('product', 'pack', 'dealer', 'contract', 'site', 'staff', 'device')),
+    key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 64),
+    valid_from  timestamptz NOT NULL,
+    facts       jsonb NOT NULL,
+    ended       boolean NOT NULL DEFAULT false,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    recorded_by text NOT NULL
+);
+COMMENT ON COLUMN trace.channel_version.brand IS 'empty for a site or device that serves several brands';
+COMMENT ON COLUMN trace.channel_version.ended IS 'closed, discontinued, retired or withdrawn from valid_from on';
+CREATE INDEX channel_version_key ON trace.channel_version (kind, key, valid_from DESC, recorded_at DESC, id DESC);
+CREATE INDEX channel_version_brand ON trace.channel_version (brand, kind);
+
+ALTER TABLE trace.product ADD COLUMN product_line text NOT NULL DEFAULT '', ADD COLUMN ended boolean NOT NULL DEFAULT false;
+ALTER TABLE trace.dealer ADD COLUMN ended boolean NOT NULL DEFAULT false;
+ALTER TABLE trace.site ADD COLUMN gln text CHECK (gln ~ '^\d{13}$'), ADD COLUMN ended boolean NOT NULL DEFAULT false;
+-- A dealer whose last contract has ended may sell nowhere: a territory without codes says so.
+ALTER TABLE trace.territory DROP CONSTRAINT territory_adcodes_check,
+    ADD COLUMN by_contracts boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN trace.territory.by_contracts IS 'worked out from contracts, not registered by itself';
+
+-- Versions, and what stands in the present tables without ever having had one.
+CREATE VIEW trace.channel_fact AS
+SELECT id, brand, kind, key, valid_from, facts, ended, recorded_at, recorded_by FROM trace.channel_version
+UNION ALL
+SELECT 0, brand, 'product', gtin, 'epoch', jsonb_build_object('name_zh', name_zh, 'name_en', name_en,
+        'product_line', nullif(product_line, ''), 'items_per_case', items_per_case, 'unit_price', unit_price::text,
+        'unit_weight_g', unit_weight_g), ended, 'epoch', ''
+FROM trace.product
+WHERE NOT EXISTS (SELECT FROM trace.channel_version WHERE kind = 'product' AND key = gtin)
+UNION ALL
+SELECT 0, brand, 'dealer', dealer.id, 'epoch', jsonb_build_object('parent', parent, 'name_zh', name_zh,
+        'name_en', name_en, 'kind', dealer.kind), ended, 'epoch', ''
+FROM trace.dealer
+WHERE NOT EXISTS (SELECT FROM trace.channel_version WHERE kind = 'dealer' AND key = dealer.id)
+UNION ALL
+SELECT 0, territory.brand, 'contract', 'T-' || territory.id, territory.valid_from,
+    jsonb_build_object('dealer', dealer, 'channel', channel, 'product_lines', jsonb_build_array(),
+        'adcodes', to_jsonb(adcodes), 'exclusive', exclusive, 'starts_at', valid_from, 'ends_at', valid_to),
+    false, territory.recorded_at, ''
+FROM trace.territory
+WHERE NOT by_contracts
+    AND NOT EXISTS (SELECT FROM trace.channel_version AS known WHERE known.kind = 'contract' AND known.key = 'T-' || territory.id)
+UNION ALL
+SELECT 0, dealer.brand, 'site', site.id, 'epoch', jsonb_build_object('kind', site.kind, 'dealer', site.dealer,
+        'name_zh', site.name_zh, 'name_en', site.name_en, 'gln', gln, 'lon', lon, 'lat', lat,
+        'crs', 'wgs84', 'adcode', adcode), site.ended, 'epoch', ''
+FROM trace.site LEFT JOIN trace.dealer ON dealer.id = site.dealer
+WHERE NOT EXISTS (SELECT FROM trace.channel_version AS known WHERE known.kind = 'site' AND known.key = site.id)
+UNION ALL
+SELECT 0, dealer.brand, 'device', device.id, 'epoch', jsonb_build_object('site', device.site, 'kind', device.kind),
+    device.retired_at IS NOT NULL, 'epoch', ''
+FROM landing.device LEFT JOIN trace.site ON site.id = device.site LEFT JOIN trace.dealer ON dealer.id = site.dealer
+WHERE NOT EXISTS (SELECT FROM trace.channel_version AS known WHERE known.kind = 'device' AND known.key = device.id);
+
+-- What is in force now of the kinds that have no table of their own.
+CREATE VIEW trace.pack AS
+SELECT brand, key AS gtin, facts ->> 'product' AS product, facts ->> 'level' AS level, facts ->> 'contains' AS contains,
+    (facts ->> 'quantity')::integer AS quantity, (facts ->> 'items')::integer AS items
+FROM (
+    SELECT DISTINCT ON (key) brand, key, facts, ended FROM trace.channel_version
+    WHERE kind = 'pack' AND valid_from <= now() ORDER BY key, valid_from DESC, recorded_at DESC, id DESC
+) AS newest WHERE NOT ended;
+COMMENT ON COLUMN trace.pack.quantity IS 'how many of the contained level; items is what that comes to';
+
+CREATE VIEW trace.staff AS
+SELECT brand, key AS id, facts ->> 'name' AS name, facts ->> 'role' AS role, facts ->> 'dealer' AS dealer,
+    facts ->> 'site' AS site
+FROM (
+    SELECT DISTINCT ON (brand, key) brand, key, facts, ended FROM trace.channel_version
+    WHERE kind = 'staff' AND valid_from <= now() ORDER BY brand, key, valid_from DESC, recorded_at DESC, id DESC
+) AS newest WHERE NOT ended;
+
+-- The dealer's chain at a moment as it was known at another, root first; empty for one who was not known to exist then.
+CREATE FUNCTION trace.dealer_path(dealer text, valid_at timestamptz, known_at timestamptz) RETURNS text[]
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    path text[] := '{}';
+    place text := dealer;
+    above text;
+BEGIN
+    WHILE place IS NOT NULL AND cardinality(path) < 256 AND NOT place = ANY(path) LOOP
+        SELECT version.facts ->> 'parent' INTO above FROM trace.channel_version AS version
+        WHERE version.kind = 'dealer' AND version.key = place AND version.valid_from <= valid_at
+            AND version.recorded_at <= known_at
+        ORDER BY version.valid_from DESC, version.recorded_at DESC, version.id DESC LIMIT 1;
+        IF NOT FOUND THEN
+            SELECT present.parent INTO above FROM trace.dealer AS present
+            WHERE present.id = place AND NOT EXISTS (
+                SELECT FROM trace.channel_version AS any_version
+                WHERE any_version.kind = 'dealer' AND any_version.key = place);
+            EXIT WHEN NOT FOUND;
+        END IF;
+        path := place || path;
+        place := above;
+    END LOOP;
+    RETURN path;
+END
+$$;
+COMMENT ON FUNCTION trace.dealer_path IS 'root first; a dealer without any version has the parent of the present table';
