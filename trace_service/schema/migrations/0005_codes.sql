@@ -39,7 +39,8 @@ COMMENT ON COLUMN trace.batch.excluded IS 'the sum of trace.batch_exclusion: lab
 COMMENT ON CONSTRAINT batch_lot_is_gs1 ON trace.batch IS 'what AI (10) may hold';
 -- Ranges do not overlap, so the last one that begins at or below a counter is the only one that can hold it:
 -- batch_start finds it. The range index alone would offer one batch for each product.
-DROP INDEX trace.batch_counters;
+DROP INDEX trace.batch_counters, trace.batch_start;
+CREATE INDEX batch_start ON trace.batch (gtin, lower(counters));
 
 CREATE TABLE trace.batch_exclusion (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
