@@ -12,6 +12,8 @@ from trace_service.api import documentation
 from trace_service.api import scans as api_scans
 from trace_service.api import session as api_session
 from trace_service.api import stock as api_stock
+from trace_service.orders import api as api_orders
+from trace_service.orders import stations_api as api_stations
 from trace_service.settings import TraceSettings
 from trace_service.web import answers
 from trace_service.web.auth.sessions import Sessions
@@ -48,7 +50,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     answers.install(app)
     for page in (alerts, devices, events, health, login, maps, proposals, scans, stock):
         app.include_router(page.router, include_in_schema=False)
-    for part in (api_session, api_alerts, api_stock, api_scans):
+    for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/static", ImmutableFiles(BUILD))
     return app

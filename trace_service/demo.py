@@ -1,5 +1,6 @@
 """The demo brand: registers it once, and on each call issues a print run of labelled cases for a simulator."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import resources
@@ -13,6 +14,8 @@ from contracts.gs1 import check_digit, label_uri
 from geofence.territory import TerritoryVersion
 from trace_service.codes.issue import issue_batch
 from trace_service.keys import KeyWrapper
+from trace_service.orders.model import LineDraft, OrderDraft
+from trace_service.orders.service import place
 from trace_service.places import load_places
 from trace_service.store.connection import Connection, one
 from trace_service.store.queries import SQL
@@ -36,6 +39,7 @@ class Demo(Struct, frozen=True):
     devices: tuple[Row, ...]
     channels: tuple[Row, ...]
     orders: tuple[Row, ...]
+    ships_from: str
 
 
 def load_demo() -> Demo:
@@ -121,6 +125,8 @@ def _print_run(connection: Connection, keys: KeyWrapper, demo: Demo, label_host:
     (runs,) = one(connection, SQL["runs"], {"brand": demo.brand["id"]})
     run = f"R{runs + 1:04}"
     orders = [{"id": f"SO-{run}-{n:02}", **order} for n, order in enumerate(demo.orders, start=1)]
+    cases = list(_cases(connection, keys, demo, (run, label_host, orders)))
+    _place_orders(connection, demo, orders, cases)
     return {
         "run": run,
         "host": label_host,
@@ -131,10 +137,22 @@ def _print_run(connection: Connection, keys: KeyWrapper, demo: Demo, label_host:
         ],
         "dealers": list(_dealers(demo)),
         "orders": [{"id": order["id"], "to": order["to"]} for order in orders],
-        "cases": list(_cases(connection, keys, demo, (run, label_host, orders))),
+        "cases": cases,
         "shelves": list(_shelves(demo)),
         "places": [place._asdict() for place in load_places()],
     }
+
+
+def _place_orders(connection: Connection, demo: Demo, orders: list[Row], cases: list[Row]) -> None:
+    """Order what the run's cases hold, a line for each product."""
+    for order in orders:
+        wanted = Counter(case["gtin"] for case in cases if case["order"] == order["id"])
+        lines = [
+            LineDraft(line=line, gtin=gtin, quantity=count, unit="case")
+            for line, (gtin, count) in enumerate(sorted(wanted.items()), start=1)
+        ]
+        draft = OrderDraft(dealer=order["to"], from_site=demo.ships_from, lines=tuple(lines))
+        place(connection, demo.brand["id"], order["id"], draft, "demo")
 
 
 def _dealers(demo: Demo) -> Iterator[Row]:

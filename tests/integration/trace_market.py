@@ -46,6 +46,7 @@ class Market:
     job: dict[str, Any] = field(init=False)
     connection: Connection = field(init=False)
     numbers: int = 0
+    start: datetime = START
 
     def __post_init__(self) -> None:
         self.connection = connect(self.database.trace_dsn, "test")
@@ -88,7 +89,7 @@ class Market:
         """Put scans and their work into the landing tables in the order given."""
         with psycopg.connect(self.database.ingest_dsn) as ingest:
             for each in messages:
-                ts = START + timedelta(minutes=each.minutes)
+                ts = self.start + timedelta(minutes=each.minutes)
                 position = (*PLACES[each.place], 30.0, "android", "wgs84") if each.place else (None,) * 5
                 ingest.execute(
                     "INSERT INTO landing.scan (device, boot, seq, ts, sent_at, received_at, content, site, code,"

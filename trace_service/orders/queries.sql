@@ -255,3 +255,23 @@ VALUES (%(site)s, %(version)s, %(issued_at)s, %(expires_at)s, %(content)s, %(bod
 
 -- name: prune_manifests
 DELETE FROM trace.manifest WHERE site = %(site)s AND version <= %(version)s
+
+-- name: insert_station_event
+INSERT INTO trace.station_event (device, id, site, kind, brand, order_id, unit, operator, occurred_at, body)
+VALUES (%(device)s, %(id)s, %(site)s, %(kind)s, %(brand)s, %(order_id)s, %(unit)s, %(operator)s, %(occurred_at)s,
+    %(body)s)
+ON CONFLICT DO NOTHING RETURNING id
+
+-- name: order_at_site
+-- An order that leaves from this site, or goes to the dealer whose site it is.
+SELECT outbound_order.brand, outbound_order.id FROM trace.outbound_order
+JOIN trace.order_version ON order_version.brand = outbound_order.brand
+    AND order_version.order_id = outbound_order.id AND order_version.version = outbound_order.version
+WHERE outbound_order.id = %(id)s AND (%(brand)s = '' OR outbound_order.brand = %(brand)s)
+    AND (order_version.from_site = %(site)s
+        OR order_version.dealer = (SELECT dealer FROM trace.site WHERE site.id = %(site)s))
+ORDER BY outbound_order.brand LIMIT 1
+
+-- name: station_events
+SELECT device, site, kind, unit, operator, occurred_at, body FROM trace.station_event
+WHERE brand = %(brand)s AND order_id = %(id)s ORDER BY occurred_at, id LIMIT %(limit)s

@@ -1,0 +1,102 @@
+"""Orders for ERP and WMS: create, change, cancel, acknowledge, reconcile."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from trace_service.orders import service
+from trace_service.orders.model import ORDER_ID, Order, OrderDraft, Placed, Reconciliation, State
+from trace_service.orders.reconcile import reconcile
+from trace_service.store.connection import Connection, connect
+from trace_service.web.auth.tokens import Partner, require_scope
+from trace_service.web.context import ConsoleOf
+
+router = APIRouter(tags=["orders"])
+OrderPath = Annotated[str, Path(pattern=ORDER_ID)]
+PartnerOf = Annotated[Partner, Depends(require_scope("orders"))]
+
+
+def connection_of(console: ConsoleOf) -> Iterator[Connection]:
+    """Yield a connection of its own for one request, since an order is changed in one transaction."""
+    with connect(console.settings.database_url.get_secret_value(), "orders") as connection:
+        yield connection
+
+
+ConnectionOf = Annotated[Connection, Depends(connection_of)]
+
+
+class Cancellation(BaseModel):
+    """Why an order is cancelled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(max_length=300)] = ""
+
+
+class OrderList(BaseModel):
+    """Orders, newest first; `before` is the parameter for the next part, null at the end."""
+
+    orders: list[Order]
+    before: str | None
+
+
+class OrderHistory(BaseModel):
+    """An order with every state it has been in."""
+
+    order: Order
+    history: list[dict[str, Any]]
+
+
+@router.put("/orders/{number}")
+def place_order(
+    partner: PartnerOf, connection: ConnectionOf, number: OrderPath, draft: OrderDraft, response: Response
+) -> Placed:
+    """Create an order (201), or change it by a higher version (200).
+
+    The same version with the same content may be sent any number of times. An older version, or other content under
+    the same version, is refused (ORDER_VERSION), and so is a change after loading has begun (ORDER_STATE).
+    """
+    placed = service.place(connection, partner.brand, number, draft, partner.name)
+    response.status_code = 201 if placed.outcome == "created" else 200
+    return placed
+
+
+@router.get("/orders")
+def list_orders(
+    partner: PartnerOf,
+    connection: ConnectionOf,
+    state: Annotated[State | None, Query()] = None,
+    before: Annotated[str | None, Query(pattern=ORDER_ID)] = None,
+) -> OrderList:
+    """List orders, in one state or in all."""
+    found = service.orders(connection, partner.brand, [state] if state else None, before)
+    return OrderList(orders=found, before=found[-1].id if len(found) == service.PAGE else None)
+
+
+@router.get("/orders/{number}")
+def show_order(partner: PartnerOf, connection: ConnectionOf, number: OrderPath) -> OrderHistory:
+    """Show an order in force and its history."""
+    found = service.find(connection, partner.brand, number)
+    return OrderHistory(
+        order=found, history=[row._asdict() for row in service.history(connection, partner.brand, number)]
+    )
+
+
+@router.post("/orders/{number}/cancel")
+def cancel_order(partner: PartnerOf, connection: ConnectionOf, number: OrderPath, body: Cancellation) -> Order:
+    """Cancel an order that nobody has begun to load."""
+    return service.cancel(connection, partner.brand, number, partner.name, body.reason)
+
+
+@router.post("/orders/{number}/acknowledge")
+def acknowledge_order(partner: PartnerOf, connection: ConnectionOf, number: OrderPath) -> Order:
+    """Confirm that the ERP has taken note of how the order ended; repeated, it changes nothing."""
+    return service.acknowledge(connection, partner.brand, number, partner.name)
+
+
+@router.get("/orders/{number}/reconciliation")
+def reconcile_order(partner: PartnerOf, connection: ConnectionOf, number: OrderPath) -> Reconciliation:
+    """Hold the order against the scans that custody accepted for it: per line, with the codes."""
+    return reconcile(connection, partner.brand, number)
