@@ -1,125 +1,92 @@
-"""The chain of custody: a state machine over the events of each unit, replayed in the order in which they happened.
+"""The chain of custody: a state machine over the events of units, replayed in the order in which they happened.
 
 Devices upload late, so the order of arrival says nothing. Whatever it was, replaying the same set of events gives the
-same packings, entitlements and refusals. An item inherits what holds for its case, a case what holds for its pallet.
+same states and refusals. A unit depends on its own events, on those of whatever it was ever packed into, and on holds
+of its product and lot; never on what lies in it, except that a hold inside keeps a container from leaving.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TypeVar
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
 
-from trace_service.domain.events import Entitlement, Event, History, Packing, Refusal, Site, Step
+from trace_service.domain import lives, moves
+from trace_service.domain.events import LOGISTIC_PREFIX, Entitlement, Event, Packing, Refusal, Site, Source, Step
+from trace_service.domain.scene import CLOCK_TOLERANCE, Outcome, Scene
+from trace_service.domain.states import Key, Life, Own, State, is_single, look, order, product_of
 
-# Stations stamp a packing or a shipment when they read the label, seconds to minutes after the goods have moved on:
-# where nothing had begun at the time of a scan, what begins soon after counts.
-CLOCK_TOLERANCE = timedelta(minutes=10)
-
-
-_Span = TypeVar("_Span", Packing, Entitlement)
-
-
-class _Replay:
-    """The state of one unit while its events pass by."""
-
-    def __init__(self, sites: Mapping[str, Site]) -> None:
-        self.sites = sites
-        self.packings: list[Packing] = []
-        self.entitlements: list[Entitlement] = []
-        self.received_at: str | None = None
-        self.loose = True
-        self.in_transit = False
-
-    def apply(self, event: Event) -> Refusal | None:
-        """Take one event; return the rule it breaks, in which case nothing changed."""
-        match event.step:
-            case Step.PACK:
-                return self._pack(event)
-            case Step.SHIP:
-                return self._ship(event)
-            case Step.RECEIVE:
-                self._receive(event)
-        return None
-
-    def _pack(self, event: Event) -> Refusal | None:
-        # 1. A unit lies in another one, never in itself.
-        if event.parent is None or event.parent == event.unit:
-            return Refusal.PARENT_INVALID
-        # 2. What lies in a case stays there until it was received by itself.
-        current = self.packings[-1] if self.packings else None
-        if current and current.parent == event.parent:
-            return None
-        if not self.loose:
-            return Refusal.ALREADY_PACKED
-        self._end_packing(event.occurred_at)
-        self.packings.append(Packing(event.parent, event.occurred_at))
-        self.loose = False
-        return None
-
-    def _ship(self, event: Event) -> Refusal | None:
-        # 1. Somebody we know must be entitled.
-        if event.dealer is None or event.shipment is None:
-            return Refusal.UNKNOWN_DEALER
-        # 2. A child goes where its parent goes.
-        if not self.loose:
-            return Refusal.INSIDE_PARENT
-        # 3. What is under way, or lies with somebody else, cannot leave again; the same label read twice is no news.
-        current = self.entitlements[-1] if self.entitlements else None
-        if self.in_transit and current:
-            repeated = (current.dealer, current.shipment) == (event.dealer, event.shipment)
-            return None if repeated else Refusal.ALREADY_SHIPPED
-        if self.received_at is not None and not self._same_holder(self.received_at, event.site):
-            return Refusal.ALREADY_SHIPPED
-        self._end_packing(event.occurred_at)
-        self._entitle(event, event.dealer, event.shipment)
-        self.in_transit = True
-        return None
-
-    def _receive(self, event: Event) -> None:
-        self.received_at = event.site
-        self.loose = True
-        self.in_transit = False
-        # Back with the brand: nobody is entitled until it leaves again.
-        if self.sites[event.site].home and self.packings + self.entitlements:
-            self._entitle(event, None, "")
-
-    def _same_holder(self, first: str, second: str) -> bool:
-        return first == second or self.sites[first].dealer == self.sites[second].dealer
-
-    def _entitle(self, event: Event, dealer: str | None, shipment: str) -> None:
-        if self.entitlements:
-            self.entitlements[-1] = replace(self.entitlements[-1], valid_to=event.occurred_at)
-        self.entitlements.append(Entitlement(dealer, shipment, event.occurred_at, event.source))
-
-    def _end_packing(self, moment: datetime) -> None:
-        if self.packings and self.packings[-1].valid_to is None:
-            self.packings[-1] = replace(self.packings[-1], valid_to=moment)
+RULES: Final[Mapping[Step, Callable[[Scene], Outcome]]] = {
+    Step.COMMISSION: lives.commission,
+    Step.PACK: moves.pack,
+    Step.UNPACK: moves.unpack,
+    Step.SHIP: moves.ship,
+    Step.VOID: moves.void,
+    Step.RECEIVE: moves.receive,
+    Step.TRANSFER_REQUEST: moves.transfer_request,
+    Step.TRANSFER_APPROVE: moves.transfer_approve,
+    Step.TRANSFER_REJECT: moves.transfer_reject,
+    Step.RETURN: moves.give_back,
+    Step.SELL: lives.sell,
+    Step.CONSUME: lives.sight,
+    Step.INSPECT: lives.sight,
+    Step.RECALL: lives.recall,
+    Step.BLOCK: lives.block,
+    Step.UNBLOCK: lives.unblock,
+    Step.DECOMMISSION: lives.decommission,
+    Step.DESTROY: lives.destroy,
+}
+HOLDS: Final = frozenset({Step.RECALL, Step.BLOCK, Step.UNBLOCK})
+# Later than any source at the same moment.
+_LAST: Final = Source("\U0010ffff", UUID(int=2**128 - 1), 2**63)
+_ACTIVE: Final = Own(life=Life.ACTIVE)
+_NOTHING: Final = Own()
 
 
-def replay(events: Iterable[Event], sites: Mapping[str, Site]) -> History:
-    """Return what follows from the events of one unit, in whatever order they are given.
+class Change(NamedTuple):
+    """What one accepted event made of a unit."""
 
-    `sites` holds every site that the events name.
-    """
-    state = _Replay(sites)
-    refused = {}
-    for event in sorted(events, key=lambda each: (each.occurred_at, each.source)):
-        refusal = state.apply(event)
-        if refusal:
-            refused[event.source] = refusal
-    return History(tuple(state.packings), tuple(state.entitlements), refused)
+    key: Key
+    own: Own
 
 
 class Custody:
-    """Histories of connected units, asked for any moment."""
+    """What follows from a set of events, asked for any unit and moment.
 
-    def __init__(self, histories: Mapping[str, History]) -> None:
-        self._histories = histories
-        self._filled = {packing.parent for history in histories.values() for packing in history.packings}
+    Built by `replay`; `standing` is what stood against each event that was `refused`. Every question about a moment
+    notes in `relied` the (container, moment, unit) that it rests on.
+    """
 
-    def history(self, unit: str) -> History:
-        """Return what is known of one unit; nothing happened to an unknown one."""
-        return self._histories.get(unit, History())
+    def __init__(
+        self,
+        sites: Mapping[str, Site],
+        contents: Mapping[str, Collection[str]] | None = None,
+        filled: Collection[str] = (),
+    ) -> None:
+        self._sites = sites
+        self._contents = contents or {}
+        self._filled = filled
+        self._changes: dict[str, list[Change]] = defaultdict(list)
+        self._classes: dict[str, set[str]] = {}
+        self._verified: set[str] = set()
+        self._held: set[str] = set()
+        self.refused: dict[Source, Refusal] = {}
+        self.standing: dict[Source, State] = {}
+        self.relied: set[tuple[str, datetime, str]] = set()
+
+    def state_at(self, unit: str, moment: datetime) -> State:
+        """Return a unit's state once everything up to and including `moment` has happened."""
+        until = Key(moment, True, _LAST)  # noqa: FBT003  a field of the order of events
+        return self._look(unit, lambda each: self._own_at(each, until))
+
+    def entitled_at(self, unit: str, moment: datetime) -> Entitlement | None:
+        """Return the newest statement about who may hold a unit, its own or inherited, or else the one soon after."""
+        state = self.state_at(unit, moment)
+        if state.entitlement is None:
+            state = self.state_at(unit, moment + CLOCK_TOLERANCE)
+        self.relied.update((each, moment, unit) for each in state.path)
+        return state.entitlement
 
     def has_contents(self, unit: str) -> bool:
         """Tell whether anything was ever packed into a unit."""
@@ -127,31 +94,122 @@ class Custody:
 
     def parent_at(self, unit: str, moment: datetime) -> str | None:
         """Return what a unit lay in, or came in: an opened case is still where its items came from."""
-        current = _current(self.history(unit).packings, moment)
-        return current.parent if current else None
+        packings = self.packings(unit)
+        begun = [each for each in packings if each.valid_from <= moment] or [
+            each for each in packings[:1] if each.valid_from <= moment + CLOCK_TOLERANCE
+        ]
+        return begun[-1].parent if begun else None
 
-    def entitled_at(self, unit: str, moment: datetime) -> Entitlement | None:
-        """Return the newest statement about who holds a unit, its own or one that it inherits; None without any."""
-        return _current(
-            sorted(
-                (each for holder in self._path(unit, moment) for each in self.history(holder).entitlements),
-                key=lambda each: (each.valid_from, each.source),
-            ),
-            moment,
-        )
+    def packings(self, unit: str) -> list[Packing]:
+        """Return what a unit lay in, in order."""
+        found: list[Packing] = []
+        for key, own in self._changes.get(unit, ()):
+            current = found[-1] if found and found[-1].valid_to is None else None
+            if current and (own.parent != current.parent):
+                found[-1] = Packing(current.parent, current.valid_from, key.moment)
+            if own.parent and (current is None or current.parent != own.parent):
+                found.append(Packing(own.parent, key.moment))
+        return found
 
-    def _path(self, unit: str, moment: datetime) -> Iterator[str]:
-        seen: set[str] = set()
-        holder: str | None = unit
-        while holder is not None and holder not in seen:
-            seen.add(holder)
-            yield holder
-            holder = self.parent_at(holder, moment)
+    def entitlements(self, unit: str) -> list[Entitlement]:
+        """Return the statements that a unit's own events made about who may hold it, in order."""
+        found: list[Entitlement] = []
+        latest: Source | None = None
+        for key, own in self._changes.get(unit, ()):
+            said = own.said.entitlement if own.said else None
+            if said is None or said.source == latest:
+                continue
+            latest = said.source
+            if found and found[-1].valid_to is None:
+                last = found[-1]
+                found[-1] = Entitlement(last.dealer, last.shipment, last.valid_from, last.source, key.moment)
+            if said.source == key.source:
+                found.append(said)
+        return found
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Replay events in the order in which they happened; the set must hold all that these units depend on."""
+        given = list(events)
+        targets = {event.source: event for event in given if event.step is not Step.CORRECT}
+        taken_back = set()
+        for event in given:
+            if event.step is Step.CORRECT and event.corrects is not None:
+                target = targets.get(event.corrects)
+                if target is not None and target.unit == event.unit:
+                    taken_back.add(target.source)
+                    continue
+            if event.step is Step.CORRECT:
+                self.refused[event.source] = Refusal.CORRECTS_NOTHING
+                self.standing[event.source] = self._current(event.unit)
+            elif event.verified:
+                self._verified.add(event.unit)
+        for event in targets.values():
+            if event.lot:
+                self._classes.setdefault(event.unit, set()).add(event.lot)
+        for event in sorted(targets.values(), key=order):
+            if event.source not in taken_back:
+                self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        key, own, state = order(event), self._now(event.unit), self._look(event.unit, self._now)
+        self.relied.update((each, event.occurred_at, event.unit) for each in state.path)
+        if event.parent and event.step is Step.PACK:
+            self.relied.update((each, event.occurred_at, event.unit) for each in self._current(event.parent).path)
+        outcome = self._judge(event, Scene(event, key, own, state, self._sites, self._current, lambda: self._in(event)))
+        if isinstance(outcome, Refusal):
+            self.refused[event.source] = outcome
+            self.standing[event.source] = state
+        elif outcome is not None:
+            self._changes[event.unit].append(Change(key, outcome))
+            if event.step in HOLDS or outcome.blocked or outcome.recalled:
+                held = outcome.blocked or outcome.recalled
+                (self._held.add if held else self._held.discard)(event.unit)
+
+    def _judge(self, event: Event, scene: Scene) -> Outcome:
+        if event.site not in self._sites:
+            return Refusal.UNKNOWN_SITE
+        if event.step not in HOLDS and not is_single(event.unit):
+            return Refusal.CODE_NOT_ACCEPTED
+        return RULES[event.step](scene)
+
+    def _in(self, event: Event) -> set[Refusal]:
+        """Return the holds of what lies in a container, and of every product and lot that was ever packed into it."""
+        owns = [self._now(each) for each in self._contents.get(event.unit, ())]
+        owns += [self._now(each) for each in self._held if event.unit in self._current(each).path]
+        found = {Refusal.RECALLED for own in owns if own.recalled}
+        return found | {Refusal.BLOCKED for own in owns if own.blocked}
+
+    def _look(self, unit: str, own_of: Callable[[str], Own]) -> State:
+        product = product_of(unit)
+        classes = [product, *sorted(self._classes.get(unit, ()))] if product else ()
+        return look(unit, own_of, classes)
+
+    def _current(self, unit: str) -> State:
+        return self._look(unit, self._now)
+
+    def _now(self, unit: str) -> Own:
+        changes = self._changes.get(unit)
+        return changes[-1].own if changes else self._first(unit)
+
+    def _own_at(self, unit: str, until: Key) -> Own:
+        changes = self._changes.get(unit)
+        index = bisect_right(changes, until, key=lambda each: each.key) if changes else 0
+        return changes[index - 1].own if changes and index else self._first(unit)
+
+    def _first(self, unit: str) -> Own:
+        """Return the state before any event: logistic units need no commissioning, verified codes had theirs."""
+        known = unit.startswith(LOGISTIC_PREFIX) or unit in self._verified or not is_single(unit)
+        return _ACTIVE if known else _NOTHING
 
 
-def _current(spans: Sequence[_Span], moment: datetime) -> _Span | None:
-    """Return the newest of ordered spans that had begun, or else the first that began soon after."""
-    begun = [each for each in spans if each.valid_from <= moment]
-    if begun:
-        return begun[-1]
-    return spans[0] if spans and spans[0].valid_from <= moment + CLOCK_TOLERANCE else None
+def replay(
+    events: Iterable[Event], sites: Mapping[str, Site], contents: Mapping[str, Collection[str]] | None = None
+) -> Custody:
+    """Return what follows from events, in whatever order they are given.
+
+    `sites` holds every registered site that the events name, `contents` the products and lots that were ever packed
+    into each container, at any depth.
+    """
+    custody = Custody(sites, contents)
+    custody.take(events)
+    return custody

@@ -1,6 +1,6 @@
 """What happened to units, and what follows from it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -98,8 +98,8 @@ class Event:
     product `/01/{GTIN}` or a lot `/01/{GTIN}/10/{lot}`. `dealer` is who gets it (SHIP, TRANSFER_REQUEST), `shipment`
     the number of the shipment, transfer or return, `parent` what it is packed into or taken out of (PACK, UNPACK),
     `reason` why (BLOCK, RECALL, CORRECT, DECOMMISSION, DESTROY), `corrects` the event of the same unit that a CORRECT
-    takes back, `lot` the item's lot where the event knows it. `verified` says that the code was found to be issued and
-    commissioned with its batch, so that the item needs no COMMISSION of its own.
+    takes back, `lot` the key of the item's lot where the event knows it. `verified` says that the code was found to be
+    issued and commissioned with its batch, so that the item needs no COMMISSION of its own.
     """
 
     unit: str
@@ -144,12 +144,3 @@ class Entitlement:
     valid_from: datetime
     source: Source
     valid_to: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What follows from all events of one unit; `refused` names those that broke a rule."""
-
-    packings: tuple[Packing, ...] = ()
-    entitlements: tuple[Entitlement, ...] = ()
-    refused: dict[Source, Refusal] = field(default_factory=dict)

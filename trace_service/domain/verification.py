@@ -149,7 +149,9 @@ def _decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) 
     fields["custody_state"] = state.value
     book = world.books.get(fields["brand"] or "")
     # 3. Only what somebody is entitled to, and what was seen outside the brand's own lines, has a right place.
-    if dealer is None or book is None or refusal or scan.activity in NOT_JUDGED or _at_home(scan, world):
+    # Where the papers are wrong, the goods are still where they were seen.
+    known = refusal is not Refusal.UNKNOWN_SITE
+    if dealer is None or book is None or not known or scan.activity in NOT_JUDGED or _at_home(scan, world):
         return Verdict(**fields, reasons=() if state is CustodyState.OK else _reason(f"custody_{state}"))
     # 4. Is it there?
     return Verdict(**fields, **_place(scan, dealer, book, world))

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from trace_service.domain.events import Event, Refusal, Source
-from trace_service.processing.custody import load_sites, record
+from trace_service.processing.custody import record
+from trace_service.processing.loading import load_sites
 from trace_service.store.connection import Connection
 from trace_service.store.locks import lock_units
 

@@ -1,88 +1,174 @@
-"""From events to what follows from them: append the new ones, replay whom they concern, write the difference."""
+"""From events to what follows from them: append the new ones, replay whom they concern, write the difference.
 
-from collections import defaultdict
+Shipping a pallet replays the pallet. What lies in it inherits, and is asked again only where it did something later.
+"""
+
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from trace_service.domain.custody import Custody, replay
-from trace_service.domain.events import LOGISTIC_PREFIX, Event, History, Refusal, Site, Source, Step
+from trace_service.domain.custody import HOLDS, Custody
+from trace_service.domain.events import LOGISTIC_PREFIX, SIGHTINGS, Event, Refusal, Site, Source, Step
+from trace_service.domain.states import is_single, product_of
+from trace_service.processing.loading import load, load_sites
+from trace_service.processing.outcome import Outcome, write
 from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL
 from trace_service.store.rows import key_columns, recordset
 
-_MOVES = frozenset({Step.RECEIVE.value, Step.SHIP.value, Step.SELL.value})
+# Units beyond this number that a late event concerns are judged by the worker, a batch at a time.
+AT_ONCE: Final = 500
+_MOVES = frozenset({Step.RECEIVE, Step.SHIP, Step.SELL})
+
+Since = Mapping[str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Custody of all connected units, and what the new events may have changed.
+    """Custody of the units concerned, and what the new events may have changed.
 
-    `affected` are the units whose verdicts are to be decided again, `brands` those of logistic units, `moved` the
-    (site, unit) pairs that came or went there: a case counts for what is known to lie in it.
+    `affected` are the units whose verdicts are to be decided again, with the time from which they may differ; `brands`
+    those of logistic units; `moved` the (site, unit) pairs that came or went there: a case counts for what lies in it.
     """
 
     custody: Custody
-    affected: frozenset[str]
+    affected: Since
     refused: Mapping[Source, Refusal]
     brands: Mapping[str, str]
     moved: frozenset[tuple[str, str]]
 
 
-def load_sites(connection: Connection, names: Collection[str], recipients: Collection[str]) -> dict[str, Site]:
-    """Return sites by id; recipients are compared without regard to case."""
-    query = {"names": sorted(names), "recipients": sorted({name.upper() for name in recipients if name})}
-    return {
-        row.id: Site(
-            row.id,
-            row.dealer,
-            home=row.dealer is None and row.kind in {"factory", "warehouse"},
-            position=None if row.lon is None else (row.lon, row.lat),
-        )
-        for row in connection.execute(SQL["sites"], query)
-    }
-
-
 def record(
-    connection: Connection, fresh: Iterable[tuple[str | None, Event]], seen: Collection[str], sites: dict[str, Site]
+    connection: Connection,
+    fresh: Iterable[tuple[str | None, Event]],
+    seen: Collection[str],
+    sites: dict[str, Site],
+    again: Since | None = None,
 ) -> Replayed:
-    """Append events (each with its brand), replay every connected unit, and write containment and bindings.
+    """Append events (each with its brand), replay whom they concern, and write containment, bindings and quarantine.
 
-    `seen` are the units scanned in this batch; `sites` is filled up with those that earlier events name. The caller
-    holds the locks.
+    `seen` are the units scanned in this batch, `again` those to be judged again since a time; `sites` is filled up with
+    those that earlier events name. The caller holds the locks.
     """
-    events = list(fresh)
-    if events:
-        rows = recordset(_event_row(*pair) for pair in events)
-        connection.execute(SQL["insert_events"], {"rows": rows})
-        connection.execute(SQL["insert_shipments"], {"rows": rows})
-    touched = {unit for _, event in events for unit in (event.unit, event.parent) if unit}
-    connected = connection.execute(SQL["connected"], {"touched": sorted(touched), "asked": sorted(seen)}).fetchall()
-    affected = frozenset(row.unit for row in connected if row.affected)
-    stored = connection.execute(SQL["events"], {"units": [row.unit for row in connected]}).fetchall()
-    missing = {row.site for row in stored} - sites.keys()
+    events = _append(connection, list(fresh))
+    changed = _changed(connection, events) | dict(again or {})
+    _remember_members(connection, events)
+    # 1. Whom does it concern? Those who did something in a changed container since.
+    affected = _with_dependents(connection, changed)
+    for event in events:
+        if event.step is Step.PACK and event.parent:
+            affected.setdefault(event.parent, event.occurred_at)
+    _queue_classes(connection, events, {unit: since for unit, since in changed.items() if not is_single(unit)})
+    # 2. What follows for them from all that is known?
+    loaded = load(connection, affected.keys() | set(seen))
+    found = [event for each in loaded.events.values() for event in each]
+    missing = {event.site for event in found} - sites.keys()
     if missing:
         sites |= load_sites(connection, missing, ())
-    by_unit: dict[str, list[Event]] = defaultdict(list)
-    brands: dict[str, str] = {}
-    # What lies in a unit says whose it is, before whom it was shipped to.
-    for row in sorted(stored, key=lambda each: (each.parent is None, each.brand or "")):
-        by_unit[row.unit].append(_event(row))
-        for unit in filter(None, (row.unit, row.parent)):
-            if row.brand and unit.startswith(LOGISTIC_PREFIX):
-                brands.setdefault(unit, row.brand)
-    histories = {unit: replay(each, sites) for unit, each in by_unit.items()}
-    refused = {source: why for history in histories.values() for source, why in history.refused.items()}
-    changed = {unit: histories[unit] for unit in affected if unit in histories}
-    owners = {row.unit: row.brand for row in stored if row.brand} | brands
-    shippers = {Source(row.device, row.boot, row.seq): row.brand for row in stored}
-    _write(connection, changed, owners, shippers)
-    _quarantine(connection, [event for unit in changed for event in by_unit[unit]], refused, owners)
-    moved = {(row.site, row.unit) for row in stored if row.unit in touched and row.biz_step in _MOVES}
-    return Replayed(Custody(histories), affected, refused, brands, frozenset(moved))
+    logistic = sorted(unit for unit in loaded.events.keys() | set(seen) if unit.startswith(LOGISTIC_PREFIX))
+    filled = {parent for (parent,) in connection.execute(SQL["filled"], {"units": logistic})} if logistic else set()
+    custody = loaded.custody(sites, filled | {event.parent for event in events if event.parent})
+    for event in events:
+        if event.step in SIGHTINGS and event.site not in sites:
+            custody.refused[event.source] = Refusal.UNKNOWN_SITE
+    # 3. Write what differs.
+    brands = _brands(connection, logistic)
+    write(connection, Outcome(custody, loaded, affected.keys(), brands))
+    touched = {unit for event in events for unit in (event.unit, event.parent) if unit}
+    moved = frozenset((event.site, event.unit) for event in found if event.unit in touched and event.step in _MOVES)
+    return Replayed(custody, affected, custody.refused, brands, moved)
+
+
+def _append(connection: Connection, fresh: list[tuple[str | None, Event]]) -> list[Event]:
+    """Insert events and return those that were not there before; a container's brand is that of what lies in it."""
+    if not fresh:
+        return []
+    known = {event.parent: brand for brand, event in fresh if brand and event.parent}
+    unknown = {event.unit for brand, event in fresh if brand is None and event.unit not in known}
+    if unknown:
+        known |= _brands(connection, sorted(unknown))
+    rows = recordset(_event_row(brand or known.get(event.unit), event) for brand, event in fresh)
+    inserted = {Source(*row) for row in connection.execute(SQL["insert_events"], {"rows": rows})}
+    if any(event.step is Step.SHIP for _, event in fresh):
+        connection.execute(SQL["insert_shipments"], {"rows": rows})
+    return [event for _, event in fresh if event.source in inserted]
+
+
+def _changed(connection: Connection, events: Collection[Event]) -> dict[str, datetime]:
+    """Return from when on the state of each unit may differ."""
+    changed: dict[str, datetime] = {}
+    for event in events:
+        if event.step not in SIGHTINGS:
+            changed[event.unit] = min(event.occurred_at, changed.get(event.unit, event.occurred_at))
+    corrected = [event.corrects for event in events if event.corrects]
+    if corrected:
+        for row in connection.execute(SQL["corrected"], key_columns(corrected)):
+            changed[row.unit] = min(row.occurred_at, changed.get(row.unit, row.occurred_at))
+    # A unit that is held keeps the containers around it from leaving.
+    if changed:
+        rows = connection.execute(SQL["containers_of_held"], {"units": [unit for unit in changed if is_single(unit)]})
+        for row in rows.fetchall():
+            changed[row.container] = min(changed[row.member], changed.get(row.container, changed[row.member]))
+    for event in events:
+        if event.step in HOLDS and is_single(event.unit):
+            for (unit,) in connection.execute(SQL["path_above"], {"units": [event.unit]}):
+                changed[unit] = min(event.occurred_at, changed.get(unit, event.occurred_at))
+    return changed
+
+
+def _with_dependents(connection: Connection, changed: Since) -> dict[str, datetime]:
+    """Return the changed units and all that rely on them since; where they are too many, the rest is queued."""
+    found = dict(changed)
+    news = dict(changed)
+    while news:
+        query = {"units": list(news), "sinces": list(news.values()), "limit": AT_ONCE + 1}
+        rows = connection.execute(SQL["dependents"], query).fetchall()
+        if len(rows) > AT_ONCE:
+            connection.execute(SQL["queue_dependents"], query)
+            connection.execute("NOTIFY work")
+            break
+        news = {row.unit: row.since for row in rows if row.unit not in found or row.since < found[row.unit]}
+        found |= news
+    return found
+
+
+def _queue_classes(connection: Connection, events: Collection[Event], changed: Since) -> None:
+    if not changed:
+        return
+    for (brand,) in connection.execute(SQL["brands_of_sources"], key_columns(event.source for event in events)):
+        query = {"brand": brand, "units": list(changed), "sinces": list(changed.values())}
+        connection.execute(SQL["queue_held_classes"], query)
+    connection.execute("NOTIFY work")
+
+
+def _remember_members(connection: Connection, events: Collection[Event]) -> None:
+    members: set[tuple[str, str]] = set()
+    packed: set[str] = set()
+    for event in events:
+        if event.step in HOLDS and is_single(event.unit):
+            members.add((event.unit, event.unit))
+        product = product_of(event.unit)
+        if event.step is Step.PACK and event.parent and product:
+            members.add((event.parent, product))
+        elif event.step is Step.PACK:
+            packed.add(event.unit)
+        if event.lot:
+            members.add((event.unit, event.lot))
+    if members or packed:
+        units, names = zip(*sorted(members), strict=True) if members else ((), ())
+        query = {"units": list(units), "members": list(names), "packed": sorted(packed)}
+        connection.execute(SQL["insert_members"], query)
+
+
+def _brands(connection: Connection, units: Collection[str]) -> dict[str, str]:
+    if not units:
+        return {}
+    return {row.unit: row.brand for row in connection.execute(SQL["brands_of"], {"units": list(units)}) if row.brand}
 
 
 def _event_row(brand: str | None, event: Event) -> dict[str, Any]:
+    corrects = event.corrects
     return {
         "brand": brand,
         "unit": event.unit,
@@ -95,82 +181,8 @@ def _event_row(brand: str | None, event: Event) -> dict[str, Any]:
         "reason": event.reason,
         "lot": event.lot,
         "verified": event.verified,
-        "corrects_device": event.corrects.device if event.corrects else None,
-        "corrects_boot": event.corrects.boot if event.corrects else None,
-        "corrects_seq": event.corrects.seq if event.corrects else None,
+        "corrects_device": corrects.device if corrects else None,
+        "corrects_boot": corrects.boot if corrects else None,
+        "corrects_seq": corrects.seq if corrects else None,
         **event.source._asdict(),
     }
-
-
-def _event(row: Any) -> Event:  # noqa: ANN401  a row's columns are known to the query alone
-    return Event(
-        row.unit,
-        Step(row.biz_step),
-        row.site,
-        row.occurred_at,
-        Source(row.device, row.boot, row.seq),
-        row.dealer,
-        row.shipment,
-        row.parent,
-    )
-
-
-def _write(
-    connection: Connection,
-    histories: Mapping[str, History],
-    brands: Mapping[str, str],
-    shippers: Mapping[Source, str | None],
-) -> None:
-    """Bring containments and bindings in line; a binding belongs to the brand whose shipment it is."""
-    units = sorted(histories)
-    packings = [
-        {"brand": brands[unit], "child": unit, **_span(each), "parent": each.parent}
-        for unit in units
-        for each in histories[unit].packings
-        if unit in brands
-    ]
-    bindings = [
-        {
-            "brand": shippers[each.source],
-            "unit": unit,
-            "dealer": each.dealer,
-            "shipment": each.shipment,
-            **_span(each),
-            **each.source._asdict(),
-        }
-        for unit in units
-        for each in histories[unit].entitlements
-        if each.dealer
-    ]
-    parameters = {"units": units, "rows": recordset(packings)}
-    connection.execute(SQL["retract_containments"], parameters)
-    connection.execute(SQL["insert_containments"], parameters)
-    parameters = {"units": units, "rows": recordset(bindings)}
-    connection.execute(SQL["retract_bindings"], parameters)
-    connection.execute(SQL["insert_bindings"], parameters)
-
-
-def _span(each: Any) -> dict[str, Any]:  # noqa: ANN401  a packing or an entitlement
-    return {"valid_from": each.valid_from, "valid_to": each.valid_to}
-
-
-def _quarantine(
-    connection: Connection, events: list[Event], refused: Mapping[Source, Refusal], brands: Mapping[str, str]
-) -> None:
-    held = [
-        {
-            "brand": brands.get(event.unit),
-            **event.source._asdict(),
-            "ts": event.occurred_at,
-            "code": event.unit,
-            "reason": refused[event.source].value,
-            "detail": event.parent or event.shipment or "",
-        }
-        for event in events
-        if event.source in refused
-    ]
-    if held:
-        connection.execute(SQL["insert_quarantine"], {"rows": recordset(held)})
-    mended = [event.source for event in events if event.source not in refused]
-    if mended:
-        connection.execute(SQL["resolve_quarantine"], key_columns(mended))

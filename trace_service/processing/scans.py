@@ -10,7 +10,9 @@ from trace_service.domain.events import Event, Refusal, Site, Source, Step
 from trace_service.domain.verification import STEPS, Code, ScanFacts, Verdict, World, decide
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
-from trace_service.processing.custody import Replayed, load_sites, record
+from trace_service.processing.custody import Replayed, Since, record
+from trace_service.processing.loading import load_sites
+from trace_service.processing.outcome import write_reliance
 from trace_service.store.connection import Connection, one
 from trace_service.store.locks import lock_units
 from trace_service.store.queries import SQL
@@ -57,20 +59,33 @@ def process_scans(connection: Connection, keys: KeyWrapper, books: Books, claime
     # 1. What are these codes?
     batch = _load(connection, keys, rows)
     # 2. Nobody else may change these units, or what they lie in, until this is committed.
-    parents = {unit for row in rows if (unit := read_parent(row.parent))}
-    lock_units(connection, {code.unit for code in batch.codes.values() if code.unit} | parents)
+    seen = {code.unit for code in batch.codes.values() if code.unit}
+    lock_units(connection, seen, {unit for row in rows if (unit := read_parent(row.parent))})
     # 3. What happened to them, in the order of their events?
     events, _ = _events(batch)
-    seen = {code.unit for code in batch.codes.values() if code.unit}
     replayed = record(connection, events, seen, batch.sites)
+    return _judge(connection, keys, books, batch, replayed)
+
+
+def process_again(connection: Connection, keys: KeyWrapper, books: Books, units: Since) -> News:
+    """Judge units again, each since a time, because what they rest on has changed."""
+    lock_units(connection, units.keys())
+    sites: dict[str, Site] = {}
+    replayed = record(connection, (), units.keys(), sites, units)
+    return _judge(connection, keys, books, _Batch({}, {}, sites, {}, {}), replayed)
+
+
+def _judge(connection: Connection, keys: KeyWrapper, books: Books, batch: _Batch, replayed: Replayed) -> News:
     # 4. Earlier scans of the units concerned are decided about again.
-    again = connection.execute(SQL["scans_of_units"], {"units": sorted(replayed.affected)}).fetchall()
+    query = {"units": list(replayed.affected), "sinces": list(replayed.affected.values())}
+    again = connection.execute(SQL["scans_of_units"], query).fetchall()
     known = [row for row in again if Source(row.device, row.boot, row.seq) not in batch.scans]
     whole = batch.with_more(_load(connection, keys, known)) if known else batch
     _, inadmissible = _events(whole)
     verdicts = _decide(connection, books, whole, replayed, inadmissible)
     changed = _write(connection, verdicts)
     _quarantine(connection, whole, inadmissible)
+    write_reliance(connection, replayed.custody, replayed.affected.keys() | {each.unit for each in verdicts})
     # 5. What do the changed verdicts add up to?
     cells = {Cell(each.brand, each.dealer) for each in changed if each.brand and each.dealer and each.city}
     told = weigh(connection, books.current(connection), cells) | {
@@ -107,7 +122,7 @@ def _events(batch: _Batch) -> tuple[list[tuple[str | None, Event]], dict[Source,
         if step is None:
             continue
         parent = read_parent(row.parent) if step is Step.PACK else None
-        refusal = _inadmissible(row, step, code, parent, batch.sites)
+        refusal = _inadmissible(step, code, parent)
         if refusal:
             refused[source] = refusal
             continue
@@ -116,16 +131,14 @@ def _events(batch: _Batch) -> tuple[list[tuple[str | None, Event]], dict[Source,
         if code.brand and brand and brand != code.brand:
             dealer = None
         shipment = (row.reference or f"{row.site}-{row.ts:%Y%m%d}-{dealer}") if step is Step.SHIP else None
-        event = Event(code.unit, step, row.site, row.ts, source, dealer, shipment, parent)
+        event = Event(code.unit, step, row.site, row.ts, source, dealer, shipment, parent, verified=bool(code.brand))
         events.append((code.brand or (brand if dealer else None), event))
     return events, refused
 
 
-def _inadmissible(row: Row, step: Step, code: Code, parent: str | None, sites: Mapping[str, Site]) -> Refusal | None:
+def _inadmissible(step: Step, code: Code, parent: str | None) -> Refusal | None:
     if not code.state.accepted:
         return Refusal.CODE_NOT_ACCEPTED
-    if row.site not in sites:
-        return Refusal.UNKNOWN_SITE
     return Refusal.PARENT_INVALID if step is Step.PACK and parent is None else None
 
 
@@ -173,7 +186,7 @@ def _quarantine(connection: Connection, batch: _Batch, refused: Mapping[Source, 
     held = []
     for source, why in refused.items():
         row, code = batch.scans[source], batch.codes[source]
-        detail = row.site if why is Refusal.UNKNOWN_SITE else row.parent or code.state.value
+        detail = row.parent or code.state.value
         fields = {"ts": row.ts, "code": row.code, "reason": why.value, "detail": detail[:200]}
         held.append({"brand": code.brand, **source._asdict(), **fields})
     if held:

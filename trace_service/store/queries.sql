@@ -62,15 +62,43 @@ SELECT count(DISTINCT lot) FROM trace.batch WHERE brand = %(brand)s
 SELECT nextval('trace.sscc_serial') FROM generate_series(1, %(count)s)
 
 -- name: claim
+-- As many rows from the front as hold the wanted number of events, or so: what another worker holds is passed over.
 -- Deleted within the transaction that does the work: a worker that dies leaves them queued.
-DELETE FROM landing.work WHERE id = ANY(ARRAY(
-    SELECT id FROM landing.work ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-RETURNING id, kind, device, boot, seq, ts
+WITH front AS (
+    SELECT sum(1 + cardinality(following)) OVER (ORDER BY id) - cardinality(following) AS nth
+    FROM (SELECT id, following FROM landing.work ORDER BY id LIMIT %(limit)s) AS oldest
+), taken AS (
+    DELETE FROM landing.work WHERE id = ANY(ARRAY(
+        SELECT id FROM landing.work ORDER BY id
+        LIMIT (SELECT count(*) FROM front WHERE nth <= %(limit)s) FOR UPDATE SKIP LOCKED))
+    RETURNING id, kind, device, boot, seq, ts, following
+)
+SELECT id, kind, device, boot, seq + nth - 1 AS seq, each.ts
+FROM taken CROSS JOIN LATERAL unnest(taken.ts || following) WITH ORDINALITY AS each (ts, nth)
 
 -- name: claim_these
-DELETE FROM landing.work WHERE id = ANY(ARRAY(
-    SELECT id FROM landing.work WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE SKIP LOCKED))
-RETURNING id, kind, device, boot, seq, ts
+WITH taken AS (
+    DELETE FROM landing.work WHERE id = ANY(ARRAY(
+        SELECT id FROM landing.work WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE SKIP LOCKED))
+    RETURNING id, kind, device, boot, seq, ts, following
+)
+SELECT id, kind, device, boot, seq + nth - 1 AS seq, each.ts
+FROM taken CROSS JOIN LATERAL unnest(taken.ts || following) WITH ORDINALITY AS each (ts, nth)
+
+-- name: split_work
+-- A row of several events becomes two of half as many each; nothing where it holds one, or another worker holds it.
+WITH whole AS (
+    DELETE FROM landing.work WHERE id = ANY(ARRAY(
+        SELECT id FROM landing.work WHERE id = %(id)s AND cardinality(following) > 0 FOR UPDATE SKIP LOCKED))
+    RETURNING *
+), halved AS (
+    SELECT *, ts || following AS times, (cardinality(following) + 1) / 2 AS middle FROM whole
+)
+INSERT INTO landing.work (kind, device, boot, seq, ts, following, enqueued_at)
+SELECT kind, device, boot, seq, ts, times[2:middle], enqueued_at FROM halved
+UNION ALL
+SELECT kind, device, boot, seq + middle, times[middle + 1], times[middle + 2:], enqueued_at FROM halved
+RETURNING id
 
 -- name: scans
 SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
@@ -85,14 +113,29 @@ SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim
 FROM trace.verdict
 JOIN landing.scan ON scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
     AND scan.ts = verdict.occurred_at
-WHERE verdict.unit = ANY(%(units)s)
+JOIN unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since) ON verdict.unit = changed.unit
+    AND verdict.occurred_at >= changed.since - interval '10 minutes'
 
 -- name: lock
 -- Transaction-level locks, taken in the order of the keys.
 SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY AS wanted (key, place) ORDER BY place
 
--- name: parents
-SELECT DISTINCT parent FROM trace.custody_event WHERE unit = ANY(%(units)s) AND parent IS NOT NULL
+-- name: lock_units
+-- In one order for everybody: containers before items, each by its key. What is only looked at is shared.
+SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(key) ELSE pg_advisory_xact_lock(key) END
+FROM (SELECT key, shared FROM unnest(%(keys)s::bigint[], %(shared)s::boolean[]) WITH ORDINALITY
+    AS wanted (key, shared, place) ORDER BY place OFFSET 0) AS wanted
+
+-- name: path_above
+-- Whatever the given units were ever packed into, at any level.
+WITH RECURSIVE up AS (
+    SELECT unnest(%(units)s::text[]) AS unit
+    UNION
+    SELECT outer_unit.parent FROM up CROSS JOIN LATERAL (
+        SELECT event.parent FROM trace.custody_event AS event
+        WHERE event.unit = up.unit AND event.parent IS NOT NULL OFFSET 0) AS outer_unit
+)
+SELECT unit FROM up
 
 -- name: now
 SELECT now()
@@ -113,29 +156,141 @@ FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, unit text, biz_step text
     shipment text, parent text, occurred_at timestamptz, device text, boot uuid, seq bigint, reason text, lot text,
     verified boolean, corrects_device text, corrects_boot uuid, corrects_seq bigint)
 ON CONFLICT (device, boot, seq) DO NOTHING
+RETURNING device, boot, seq
 
--- name: connected
--- Every unit below the touched ones, and everything that any of these or of the asked ones was ever packed into.
--- OFFSET 0 keeps each step a look-up by index: the planner thinks of a recursion as large, and would read all events.
-WITH RECURSIVE down AS (
-    SELECT unnest(%(touched)s::text[]) AS unit
+-- name: insert_members
+-- What was ever packed into a container, as the products and lots of the items; and, one by one, units that are held.
+-- Each container passes on what it knows to whatever it was itself packed into.
+WITH RECURSIVE fresh AS (
+    SELECT unit, member FROM unnest(%(units)s::text[], %(members)s::text[]) AS f (unit, member)
     UNION
-    SELECT inner_unit.unit FROM down CROSS JOIN LATERAL (
-        SELECT event.unit FROM trace.custody_event AS event WHERE event.parent = down.unit OFFSET 0) AS inner_unit
+    SELECT content.container, content.member FROM unnest(%(packed)s::text[]) AS p (unit)
+    JOIN trace.custody_content AS content ON content.container = p.unit
 ), up AS (
-    SELECT unit FROM down
+    SELECT unit AS container, member FROM fresh
     UNION
-    SELECT unnest(%(asked)s::text[])
+    SELECT outer_unit.parent, up.member FROM up CROSS JOIN LATERAL (
+        SELECT event.parent FROM trace.custody_event AS event
+        WHERE event.unit = up.container AND event.parent IS NOT NULL OFFSET 0) AS outer_unit
+)
+INSERT INTO trace.custody_content (container, member)
+SELECT DISTINCT container, member FROM up WHERE container LIKE '/00/%%' AND container <> member
+ON CONFLICT DO NOTHING
+
+-- name: corrected
+SELECT event.unit, event.occurred_at
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS wanted (device, boot, seq)
+JOIN trace.custody_event AS event USING (device, boot, seq)
+
+-- name: dependents
+-- Who must be asked again when a container's past changes: what was put into it or taken out since, and what relied on
+-- it; a scan also looks ten minutes ahead.
+SELECT unit, min(occurred_at) AS since FROM (
+    SELECT event.unit, event.occurred_at
+    FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
+    JOIN trace.custody_event AS event ON event.parent = changed.unit AND event.occurred_at >= changed.since
+    UNION ALL
+    SELECT reliance.unit, greatest(reliance.occurred_at, changed.since)
+    FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
+    JOIN trace.custody_reliance AS reliance ON reliance.container = changed.unit
+        AND reliance.occurred_at >= changed.since - interval '10 minutes'
+) AS found
+GROUP BY unit
+LIMIT %(limit)s
+
+-- name: queue_dependents
+INSERT INTO trace.reevaluation (unit, since)
+SELECT unit, min(occurred_at) FROM (
+    SELECT event.unit, event.occurred_at
+    FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
+    JOIN trace.custody_event AS event ON event.parent = changed.unit AND event.occurred_at >= changed.since
+    UNION ALL
+    SELECT reliance.unit, greatest(reliance.occurred_at, changed.since)
+    FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
+    JOIN trace.custody_reliance AS reliance ON reliance.container = changed.unit
+        AND reliance.occurred_at >= changed.since - interval '10 minutes'
+) AS found
+GROUP BY unit
+ON CONFLICT (unit) DO UPDATE SET since = least(reevaluation.since, excluded.since)
+
+-- name: queue_units
+INSERT INTO trace.reevaluation (unit, since)
+SELECT unit, since FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
+ON CONFLICT (unit) DO UPDATE SET since = least(reevaluation.since, excluded.since)
+
+-- name: queue_held_classes
+-- A product or lot was held or released at a time that has passed: what left or was sold since is judged again.
+INSERT INTO trace.reevaluation (unit, since)
+SELECT event.unit, min(event.occurred_at)
+FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
+JOIN trace.custody_event AS event ON event.occurred_at >= changed.since AND event.brand = %(brand)s
+    AND event.biz_step IN ('shipping', 'retail_selling', 'transfer_requesting', 'transfer_approving')
+GROUP BY event.unit
+ON CONFLICT (unit) DO UPDATE SET since = least(reevaluation.since, excluded.since)
+
+-- name: brands_of_sources
+SELECT DISTINCT brand FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[])
+    AS wanted (device, boot, seq)
+JOIN trace.custody_event USING (device, boot, seq)
+WHERE brand IS NOT NULL
+
+-- name: claim_reevaluations
+DELETE FROM trace.reevaluation WHERE id = ANY(ARRAY(
+    SELECT id FROM trace.reevaluation ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING unit, since
+
+-- name: containers_of_held
+SELECT container, member FROM trace.custody_content WHERE member = ANY(%(units)s)
+
+-- name: held_contents
+-- Products, lots and units inside containers that were ever held.
+SELECT content.container, content.member FROM trace.custody_content AS content
+WHERE content.container = ANY(%(units)s) AND (content.member LIKE '/00/%%' OR content.member LIKE '/01/%%/21/%%'
+    OR EXISTS (SELECT FROM trace.custody_event AS event
+               WHERE event.unit = content.member AND event.biz_step IN ('recalling', 'holding')))
+
+-- name: brands_of
+-- What lies in a container says whose it is, before whom it was shipped to.
+SELECT wanted.unit, coalesce(
+    (SELECT brand FROM trace.custody_event WHERE parent = wanted.unit AND brand IS NOT NULL
+     ORDER BY occurred_at LIMIT 1),
+    (SELECT brand FROM trace.custody_event WHERE unit = wanted.unit AND brand IS NOT NULL
+     ORDER BY occurred_at LIMIT 1)) AS brand
+FROM unnest(%(units)s::text[]) AS wanted (unit)
+
+-- name: filled
+SELECT DISTINCT parent FROM trace.containment
+WHERE parent = ANY(%(units)s) AND valid_to IS DISTINCT FROM valid_from
+
+-- name: open_quarantine
+SELECT device, boot, seq FROM trace.quarantine WHERE code = ANY(%(units)s) AND resolved_at IS NULL
+
+-- name: insert_reliance
+INSERT INTO trace.custody_reliance (container, occurred_at, unit)
+SELECT container, occurred_at, unit FROM jsonb_to_recordset(%(rows)s)
+    AS fresh (container text, occurred_at timestamptz, unit text)
+ON CONFLICT DO NOTHING
+
+-- name: events
+-- Everything that moved the given units, or whatever they were ever packed into, or held their products.
+-- OFFSET 0 keeps each step a look-up by index: the planner thinks of a recursion as large, and would read all events.
+WITH RECURSIVE up AS (
+    SELECT unnest(%(units)s::text[]) AS unit
     UNION
     SELECT outer_unit.parent FROM up CROSS JOIN LATERAL (
         SELECT event.parent FROM trace.custody_event AS event
-        WHERE event.unit = up.unit AND event.parent IS NOT NULL OFFSET 0) AS outer_unit
+        WHERE event.unit = up.unit AND event.parent IS NOT NULL AND event.recorded_at <= %(known_at)s OFFSET 0
+    ) AS outer_unit
+), wanted AS (
+    SELECT unit FROM up UNION SELECT left(unit, 18) FROM up WHERE unit LIKE '/01/%%/21/%%'
 )
-SELECT up.unit, down.unit IS NOT NULL AS affected FROM up LEFT JOIN down USING (unit)
-
--- name: events
-SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq
-FROM trace.custody_event WHERE unit = ANY(%(units)s)
+SELECT event.* FROM wanted CROSS JOIN LATERAL (
+    SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
+        verified, corrects_device, corrects_boot, corrects_seq, recorded_at
+    FROM trace.custody_event AS event
+    WHERE event.unit = wanted.unit AND event.biz_step NOT IN ('consumer_scanning', 'inspecting')
+        AND event.recorded_at <= %(known_at)s OFFSET 0
+) AS event
 
 -- name: insert_shipments
 -- A shipment is what stations say of it, also where custody refuses a unit: the earliest statement heads it.
@@ -144,6 +299,7 @@ SELECT DISTINCT ON (brand, shipment) shipment, brand, site, dealer, occurred_at
 FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, shipment text, site text, dealer text,
     occurred_at timestamptz, device text, boot uuid, seq bigint)
 WHERE shipment IS NOT NULL AND dealer IS NOT NULL AND brand IS NOT NULL
+    AND EXISTS (SELECT FROM trace.site WHERE site.id = fresh.site)
 ORDER BY brand, shipment, occurred_at, device, boot, seq
 ON CONFLICT (brand, id) DO UPDATE SET from_site = excluded.from_site, to_dealer = excluded.to_dealer,
     started_at = excluded.started_at
@@ -193,14 +349,14 @@ ON CONFLICT (device, boot, seq) DO UPDATE SET valid_to = excluded.valid_to
 WHERE binding.valid_to IS DISTINCT FROM excluded.valid_to
 
 -- name: insert_quarantine
-INSERT INTO trace.quarantine (brand, device, boot, seq, ts, code, reason, detail)
-SELECT brand, device, boot, seq, ts, code, reason, detail
+INSERT INTO trace.quarantine (brand, device, boot, seq, ts, code, reason, detail, facts)
+SELECT brand, device, boot, seq, ts, code, reason, detail, coalesce(facts, '{}')
 FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, device text, boot uuid, seq bigint, ts timestamptz, code text,
-    reason text, detail text)
+    reason text, detail text, facts jsonb)
 ON CONFLICT (device, boot, seq) DO UPDATE SET brand = excluded.brand, reason = excluded.reason,
-    detail = excluded.detail, resolved_at = NULL
+    detail = excluded.detail, facts = excluded.facts, resolved_at = NULL
 WHERE quarantine.reason <> excluded.reason OR quarantine.resolved_at IS NOT NULL
-    OR quarantine.brand IS DISTINCT FROM excluded.brand
+    OR quarantine.brand IS DISTINCT FROM excluded.brand OR quarantine.facts <> excluded.facts
 
 -- name: resolve_quarantine
 UPDATE trace.quarantine SET resolved_at = now()

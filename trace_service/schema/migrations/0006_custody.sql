@@ -25,6 +25,15 @@ CREATE TABLE trace.custody_reliance (
     PRIMARY KEY (container, occurred_at, unit)
 );
 
+-- What was ever packed into each container: products, lots, and the single units that were ever held. A recall of a
+-- product asks here whether a pallet may leave, and reads a row a product instead of ten thousand items.
+CREATE TABLE trace.custody_content (
+    container text NOT NULL,
+    member    text NOT NULL,
+    PRIMARY KEY (container, member)
+);
+CREATE INDEX custody_content_member ON trace.custody_content (member);
+
 -- Units to be judged again by the worker, because what they rest on has changed.
 CREATE TABLE trace.reevaluation (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -33,6 +42,10 @@ CREATE TABLE trace.reevaluation (
     queued_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON COLUMN trace.reevaluation.since IS 'scans of the unit from this time on may have another verdict';
+
+ALTER TABLE trace.quarantine ADD COLUMN facts jsonb NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN trace.quarantine.facts IS 'what the event says, and what stood against it';
+CREATE INDEX quarantine_code ON trace.quarantine (code) WHERE resolved_at IS NULL;
 
 -- What was believed before a late event or a correction changed it. Live rows say what is believed now.
 CREATE TABLE trace.containment_superseded (

@@ -1,0 +1,90 @@
+"""What custody needs to know of some units: their events, those of all that they were ever packed into, and holds."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trace_service.domain.custody import Custody
+from trace_service.domain.events import LOGISTIC_PREFIX, Event, Site, Source, Step
+from trace_service.domain.states import is_single
+from trace_service.store.connection import Connection
+from trace_service.store.queries import SQL
+
+Row = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Events by unit, the brand and the time of record of each, and what is held inside containers."""
+
+    events: dict[str, list[Event]]
+    brands: dict[Source, str | None]
+    recorded: dict[Source, datetime]
+    contents: dict[str, set[str]]
+
+    def custody(self, sites: dict[str, Site], filled: Collection[str]) -> Custody:
+        """Return what follows from the events."""
+        custody = Custody(sites, self.contents, filled)
+        custody.take(event for events in self.events.values() for event in events)
+        return custody
+
+
+def load_sites(connection: Connection, names: Collection[str], recipients: Collection[str]) -> dict[str, Site]:
+    """Return sites by id; recipients are compared without regard to case."""
+    query = {"names": sorted(names), "recipients": sorted({name.upper() for name in recipients if name})}
+    return {
+        row.id: Site(
+            row.id,
+            row.dealer,
+            home=row.dealer is None and row.kind in {"factory", "warehouse"},
+            position=None if row.lon is None else (row.lon, row.lat),
+        )
+        for row in connection.execute(SQL["sites"], query)
+    }
+
+
+def load(connection: Connection, units: Collection[str], known_at: datetime | str = "infinity") -> Loaded:
+    """Return what the given units depend on, as recorded until `known_at`."""
+    loaded = Loaded({}, {}, {}, defaultdict(set))
+    _add(connection, loaded, units, known_at)
+    containers = [unit for unit in loaded.events if unit.startswith(LOGISTIC_PREFIX)]
+    wanted = {event.lot for events in loaded.events.values() for event in events if event.lot}
+    if containers:
+        for row in connection.execute(SQL["held_contents"], {"units": containers}):
+            loaded.contents[row.container].add(row.member)
+            wanted.add(row.member)
+    if wanted - loaded.events.keys():
+        _add(connection, loaded, wanted - loaded.events.keys(), known_at)
+    # Single units inside are judged by where they lie, products and lots by having ever been packed there.
+    for members in loaded.contents.values():
+        members -= {each for each in members if is_single(each)}
+    return loaded
+
+
+def _add(connection: Connection, loaded: Loaded, units: Collection[str], known_at: datetime | str) -> None:
+    for row in connection.execute(SQL["events"], {"units": sorted(units), "known_at": known_at}):
+        event = _event(row)
+        if event.source not in loaded.brands:
+            loaded.events.setdefault(row.unit, []).append(event)
+            loaded.brands[event.source] = row.brand
+            loaded.recorded[event.source] = row.recorded_at
+
+
+def _event(row: Row) -> Event:
+    corrects = Source(row.corrects_device, row.corrects_boot, row.corrects_seq) if row.corrects_device else None
+    return Event(
+        unit=row.unit,
+        step=Step(row.biz_step),
+        site=row.site,
+        occurred_at=row.occurred_at,
+        source=Source(row.device, row.boot, row.seq),
+        dealer=row.dealer,
+        shipment=row.shipment,
+        parent=row.parent,
+        reason=row.reason,
+        corrects=corrects,
+        lot=row.lot,
+        verified=row.verified,
+    )
