@@ -12,18 +12,21 @@ from typing import Final, TypedDict, Unpack
 import click
 import msgspec
 
+from cli.embedded import timescale
 from cli.soaking.fuzzing import Fuzzed, fuzz
 from cli.soaking.mosquitto import is_installed
 from cli.soaking.outages import Outage, Storm, allow_storm, database_down, storm
 from cli.soaking.rounds import Round, campaign
-from cli.soaking.system import BrokerKind
+from cli.soaking.system import BrokerKind, DatabaseKind, Parts
 from contracts.errors import CodefenceError
+from ingest.cli_parts import log_json
 
 _EPILOG: Final = """\b
 Examples:
   codefence soak                                  50 rounds a broker, five minutes without a database, a storm, fuzzing
   codefence soak --rounds 8 --outage 0 --storm 0 --fuzz 0
   codefence soak --rounds 0 --outage 0 --storm 0 --fuzz 1000000
+  codefence soak --database timescale --rounds 8 --outage 0 --storm 0 --fuzz 0
   codefence soak --seed 7 --json | jq .clean
 
 \b
@@ -67,22 +70,26 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--seed", default=1, show_default=True, help="The same seed kills the same parts at the same moments.")
 @click.option("--broker", type=click.Choice([kind.value for kind in BrokerKind]),
               help="One of them; otherwise NATS, and Mosquitto where it is installed.")  # fmt: skip
+@click.option("--database", type=click.Choice([kind.value for kind in DatabaseKind]),
+              help="One of them; otherwise the wheel's, and rounds on TimescaleDB too where it runs.")  # fmt: skip
 @click.option("--outage", default=300.0, show_default=True, help="Seconds without a database; 0 for none.")
 @click.option("--storm", "devices", default=10_000, show_default=True, type=click.IntRange(0),
               help="Devices that come back at the same moment; 0 for none.")  # fmt: skip
 @click.option("--fuzz", "inputs", default=1_000_000, show_default=True, type=click.IntRange(0),
               help="Inputs to each parser; 0 for none.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def soak(*, broker: str | None, as_json: bool, **wanted: Unpack[_Wanted]) -> None:
+def soak(*, broker: str | None, database: str | None, as_json: bool, **wanted: Unpack[_Wanted]) -> None:
     """Run fault rounds on real processes, and compare every captured nonce with the database after each.
 
     A round kills one to three of database, broker, ingest and a station at random moments, at 30 or 1,000 events a
     second, and starts them again.
     """
+    log_json()
     kinds = [BrokerKind(broker)] if broker else [BrokerKind.NATS, *([BrokerKind.MOSQUITTO] if is_installed() else [])]
+    databases = [DatabaseKind(database)] if database else _databases()
     try:
         with _folder() as folder:
-            report = _soak(folder, kinds, wanted)
+            report = _soak(folder, kinds, databases, wanted)
     except CodefenceError as error:
         raise click.ClickException(f"[{error.code}] {error.message}. {error.advice}") from error
     verdict = {"clean": report.is_clean, **msgspec.to_builtins(report)}
@@ -91,20 +98,30 @@ def soak(*, broker: str | None, as_json: bool, **wanted: Unpack[_Wanted]) -> Non
         sys.exit(1)
 
 
-def _soak(folder: Path, kinds: Sequence[BrokerKind], wanted: _Wanted) -> Report:
+def _databases() -> list[DatabaseKind]:
+    lacking = timescale.unavailable()
+    if lacking:
+        _say(f"no rounds on TimescaleDB: {lacking}")
+        return [DatabaseKind.WHEEL]
+    return [DatabaseKind.WHEEL, DatabaseKind.TIMESCALE]
+
+
+def _soak(folder: Path, kinds: Sequence[BrokerKind], databases: Sequence[DatabaseKind], wanted: _Wanted) -> Report:
     rounds, seed, outage, devices = wanted["rounds"], wanted["seed"], wanted["outage"], wanted["devices"]
     report = Report(seed=seed, rounds=[], outages=[], storms=[], fuzzed=[])
     if devices:
         allow_storm(devices)  # before an hour is spent on the rest
     for kind in kinds:
-        if rounds:
-            report.rounds.extend(campaign(folder / f"rounds-{kind}", kind, rounds, seed, lambda one: _say(_line(one))))
+        for database in databases if rounds else ():
+            home = folder / f"rounds-{kind}-{database}"
+            parts = Parts(kind, database)
+            report.rounds.extend(campaign(home, parts, rounds, seed, lambda one: _say(_line(one))))
         if outage:
             _say(f"{kind}: {outage:g} s without a database …")
-            report.outages.append(database_down(folder / f"outage-{kind}", kind, outage))
+            report.outages.append(database_down(folder / f"outage-{kind}", Parts(kind, databases[0]), outage))
         if devices:
             _say(f"{kind}: {devices:,} devices …")
-            report.storms.append(storm(folder / f"storm-{kind}", kind, devices))
+            report.storms.append(storm(folder / f"storm-{kind}", Parts(kind, databases[0]), devices))
     if wanted["inputs"]:
         _say(f"{wanted['inputs']:,} inputs to each parser …")
         report.fuzzed.extend(fuzz(folder / "fuzz", wanted["inputs"], seed))
@@ -127,7 +144,8 @@ def _line(one: Round) -> str:
     name = f"round {one.number:>3}" if one.number >= 0 else "stations "
     audit = one.audit
     found = f"{audit.captured:>7,} captured, {audit.lost} lost, {audit.doubled} doubled, {audit.stuck} stuck"
-    return f"{one.broker:<9} {name}  {one.rate:>5}/s  {one.seconds:>6.1f} s  {found}  {' '.join(one.killed)}"
+    where = f"{one.broker:<9} {one.database:<9}"
+    return f"{where} {name}  {one.rate:>5}/s  {one.seconds:>6.1f} s  {found}  {' '.join(one.killed)}"
 
 
 def _table(report: Report) -> str:

@@ -20,7 +20,7 @@ from firmware_sim.fleet.journal import Capture, captures
 # By nonce as well: an event stored a second time under another identity is a double, too.
 _COMMITTED: Final = "SELECT code, count(*) FROM landing.scan WHERE boot = ANY (%s) OR code = ANY (%s) GROUP BY code"
 _QUEUED: Final = """
-SELECT scan.code, count(*) FROM landing.work JOIN landing.scan USING (device, boot, seq)
+SELECT scan.code, count(*) FROM landing.queued JOIN landing.scan USING (device, boot, seq)
 WHERE boot = ANY (%s) OR code = ANY (%s) GROUP BY scan.code
 """
 _REFUSED: Final = """

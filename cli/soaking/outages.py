@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from cli.soaking.audit import Audit, audit_fleet
-from cli.soaking.system import BrokerKind, System, wait_for
+from cli.soaking.system import Parts, System, wait_for
 from firmware_sim.fleet.fleet import allow_connections
 
 _UNTIL_STOPPED: Final = 86_400.0
@@ -35,10 +35,10 @@ class Storm(Struct, frozen=True, kw_only=True):
     audit: Audit
 
 
-def database_down(folder: Path, kind: BrokerKind, seconds: float) -> Outage:
+def database_down(folder: Path, parts: Parts, seconds: float) -> Outage:
     """Kill the database, leave it so for a while, start it again, and count what ten devices captured meanwhile."""
     devices = [f"device-{number}" for number in range(10)]
-    with System(folder, kind, devices) as system:
+    with System(folder, parts, devices) as system:
         running = system.fleet("outage", devices, "--rate", 5, "--seconds", _UNTIL_STOPPED, "--drain", _DRAIN_SECONDS,
                                "--resend", 5)  # fmt: skip
         wait_for(lambda: running.captured() > len(devices), "the fleet to capture")
@@ -50,7 +50,7 @@ def database_down(folder: Path, kind: BrokerKind, seconds: float) -> Outage:
         summary = running.finish(_DRAIN_SECONDS)
         caught_up = time.monotonic() - back
         return Outage(
-            broker=kind,
+            broker=parts.broker,
             seconds=seconds,
             caught_up_seconds=round(caught_up, 1),
             audit=audit_fleet(system.owner_dsn, running.journal, summary.open),
@@ -62,11 +62,11 @@ def allow_storm(count: int) -> None:
     allow_connections(count + count // 2)
 
 
-def storm(folder: Path, kind: BrokerKind, count: int) -> Storm:
+def storm(folder: Path, parts: Parts, count: int) -> Storm:
     """Connect `count` devices, kill the broker under them, and count what they captured before, during and after."""
     allow_storm(count)
     devices = [f"device-{number}" for number in range(count)]
-    with System(folder, kind, devices) as system:
+    with System(folder, parts, devices) as system:
         begun = time.monotonic()
         running = system.fleet("storm", devices, "--rate", _EVENTS_PER_SECOND / count, "--seconds", _UNTIL_STOPPED,
                                "--drain", _DRAIN_SECONDS, "--longest-reconnect", 30)  # fmt: skip
@@ -80,7 +80,7 @@ def storm(folder: Path, kind: BrokerKind, count: int) -> Storm:
         running.stop_capturing()
         summary = running.finish(_DRAIN_SECONDS)
         return Storm(
-            broker=kind,
+            broker=parts.broker,
             devices=count,
             online_seconds=round(online - begun, 1),
             back_seconds=round(back - killed, 1),

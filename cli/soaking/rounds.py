@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from cli.soaking.audit import Audit, audit_fleet, audit_station
-from cli.soaking.system import BrokerKind, System
+from cli.soaking.system import Parts, System
 
 RATES: Final = (30, 1000)
 PARTS: Final = ("ingest", "broker", "database", "station-1")
@@ -36,6 +36,7 @@ class Round(Struct, frozen=True, kw_only=True):
     """What a round did and found."""
 
     broker: str
+    database: str
     number: int
     rate: int
     killed: tuple[str, ...]
@@ -54,11 +55,11 @@ def plan(seed: int, number: int) -> tuple[int, list[Kill]]:
     return RATES[number % len(RATES)], sorted(kills)
 
 
-def campaign(folder: Path, kind: BrokerKind, rounds: int, seed: int, told: Callable[[Round], None]) -> list[Round]:
+def campaign(folder: Path, parts: Parts, rounds: int, seed: int, told: Callable[[Round], None]) -> list[Round]:
     """Run rounds on one system, tell of each as it ends, and last of the two stations that scanned all the while."""
     fleet = [f"fleet-{index}" for index in range(max(_FLEET.values()))]
     done: list[Round] = []
-    with System(folder, kind, [*fleet, *_STATIONS]) as system:
+    with System(folder, parts, [*fleet, *_STATIONS]) as system:
         for device in _STATIONS:
             system.add_station(device, _STATION_RATE).scanner.on.set()
         for number in range(rounds):
@@ -88,7 +89,8 @@ def _round(system: System, fleet: list[str], seed: int, number: int) -> Round:
     summary = running.finish(_CAPTURE_SECONDS + _DRAIN_SECONDS)
     audit = audit_fleet(system.owner_dsn, running.journal, summary.open)
     return Round(
-        broker=system.kind,
+        broker=system.parts.broker,
+        database=system.parts.database,
         number=number,
         rate=rate,
         killed=tuple(kill.part for kill in kills),
@@ -108,7 +110,8 @@ def _stations(system: System) -> Round:
         total += audit_station(system.owner_dsn, station.device, station.outbox)
         broken += len(station.unkept())
     return Round(
-        broker=system.kind,
+        broker=system.parts.broker,
+        database=system.parts.database,
         number=-1,
         rate=round(_STATION_RATE * len(system.stations)),
         killed=(),

@@ -12,15 +12,17 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
+import click
 import msgspec
 import psycopg
 
 from cli.embedded.binaries import service_account
 from cli.embedded.broker import Broker
-from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.postgres import Database, EmbeddedPostgres
 from cli.embedded.process import Child, Running
+from cli.embedded.timescale import TimescaleServer
 from cli.embedded.users import INGEST, INGEST_ORDERS, device_user, ingest_user
 from cli.installation import codefence
 from cli.soaking.mosquitto import Mosquitto
@@ -47,6 +49,43 @@ class BrokerKind(StrEnum):
     MOSQUITTO = "mosquitto"
 
 
+class DatabaseKind(StrEnum):
+    """The databases that are tried: the PostgreSQL of the wheel, and Debian's TimescaleDB."""
+
+    WHEEL = "wheel"
+    TIMESCALE = "timescale"
+
+
+class Parts(NamedTuple):
+    """What a system is made of. Several workers share the partitions and are called ingest-0, ingest-1 and so on."""
+
+    broker: BrokerKind
+    database: DatabaseKind = DatabaseKind.WHEEL
+    workers: int = 1
+
+
+class AnyServer(Protocol):
+    """What both databases offer."""
+
+    @property
+    def process(self) -> Running | None:
+        """The server's process once it was started."""
+
+    @property
+    def database(self) -> Database:
+        """How to reach it."""
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds `data`."""
+
+    def start(self) -> Database:
+        """Start it and return once it answers."""
+
+    def stop(self) -> None:
+        """Stop it."""
+
+
 class AnyBroker(Protocol):
     """What both brokers offer."""
 
@@ -66,33 +105,26 @@ class AnyBroker(Protocol):
 class System:
     """Database, broker and ingest below `folder`, with `devices` registered at one site; used in a `with` block.
 
-    `ingest_settings` are variables of its environment beside what connects it. Several `workers` share the
-    partitions and are called ingest-0, ingest-1, …; a single one is called ingest.
+    `ingest_settings` are variables of its environment beside what connects it.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        kind: BrokerKind,
-        devices: Iterable[str],
-        ingest_settings: Mapping[str, str] | None = None,
-        *,
-        workers: int = 1,
+        self, folder: Path, parts: Parts, devices: Iterable[str], ingest_settings: Mapping[str, str] | None = None
     ) -> None:
         self.folder = folder
+        self.parts = parts
         self._ingest_settings = dict(ingest_settings or {})
-        self.kind = kind
-        self._shares = shares(workers)
+        self._shares = shares(parts.workers)
         self.workers: dict[str, Running] = {}
         self.devices = tuple(devices)
-        self.postgres = EmbeddedPostgres(folder / "var", service_account())
+        self.postgres: AnyServer = _server(folder / "var", parts.database)
         self.stations: dict[str, Station] = {}
         self._fleets: list[FleetRun] = []
         self._passwords: Mapping[str, str]
         self.broker: AnyBroker
         folder.mkdir(parents=True, exist_ok=True)
-        if kind is BrokerKind.MOSQUITTO:
-            users = [f"ingest-{number}" for number in range(workers)]
+        if parts.broker is BrokerKind.MOSQUITTO:
+            users = [f"ingest-{number}" for number in range(parts.workers)]
             mosquitto = Mosquitto(folder, [*self.devices, *users, INGEST_ORDERS])
             self.broker, self._passwords = mosquitto, mosquitto.passwords
         else:
@@ -187,7 +219,7 @@ class System:
             "INGEST_CLIENT_ID": f"ingest-{number}",
             "INGEST_PARTITIONS": self._shares[name],
         }
-        if self.kind is BrokerKind.MOSQUITTO:
+        if self.parts.broker is BrokerKind.MOSQUITTO:
             variables |= {
                 "INGEST_BROKER_USER": f"ingest-{number}",
                 "INGEST_BROKER_PASSWORD": self._passwords[f"ingest-{number}"],
@@ -275,6 +307,13 @@ class FleetRun:
         if not output:
             raise SoakError(f"the fleet failed:\n{self._log.read_text('utf-8', 'replace')[-2000:]}")
         return msgspec.json.decode(output, type=Summary)
+
+
+def _server(folder: Path, kind: DatabaseKind) -> AnyServer:
+    if kind is DatabaseKind.WHEEL:
+        return EmbeddedPostgres(folder, service_account())
+    folder.mkdir(parents=True)
+    return TimescaleServer(folder, lambda line: click.echo(line, err=True))
 
 
 def shares(workers: int) -> dict[str, str]:

@@ -13,13 +13,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from cli.embedded import timescale
 from cli.embedded.binaries import service_account
 from cli.soaking.audit import Audit, audit_fleet, audit_station, outbox_scans
 from cli.soaking.mosquitto import is_installed
 from cli.soaking.outages import Outage, database_down, storm
 from cli.soaking.proxy import CuttingProxy
 from cli.soaking.rounds import PARTS, RATES, Round, campaign, plan
-from cli.soaking.system import SITE, BrokerKind, System, wait_for
+from cli.soaking.system import SITE, BrokerKind, DatabaseKind, Parts, System, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -31,6 +32,7 @@ KINDS = [
     ),
 ]
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+ON_NATS = Parts(BrokerKind.NATS)
 FLEET = [f"device-{number}" for number in range(5)]
 
 
@@ -51,15 +53,21 @@ class Campaigns:
 
     rounds: dict[BrokerKind, Future[list[Round]]]
     outage: Future[Outage]
+    timescale: Future[list[Round]] | None
 
 
 @pytest.fixture(scope="module")
 def campaigns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaigns]:
     folder = tmp_path_factory.mktemp("campaigns")
     kinds = [kind for kind in BrokerKind if kind is BrokerKind.NATS or is_installed()]
-    with ThreadPoolExecutor(len(kinds) + 1) as pool:
-        rounds = {kind: pool.submit(campaign, folder / kind, kind, 10, 1, lambda _: None) for kind in kinds}
-        yield Campaigns(rounds, pool.submit(database_down, folder / "outage", BrokerKind.NATS, 30))
+    with ThreadPoolExecutor(len(kinds) + 2) as pool:
+        rounds = {kind: pool.submit(campaign, folder / kind, Parts(kind), 10, 1, lambda _: None) for kind in kinds}
+        outage = pool.submit(database_down, folder / "outage", ON_NATS, 30)
+        on_timescale = None
+        if not timescale.unavailable():
+            parts = Parts(BrokerKind.NATS, DatabaseKind.TIMESCALE)
+            on_timescale = pool.submit(campaign, folder / "timescale", parts, 6, 2, lambda _: None)
+        yield Campaigns(rounds, outage, on_timescale)
     shutil.rmtree(folder)
 
 
@@ -70,6 +78,16 @@ def test_ten_rounds_of_kills_lose_double_and_strand_nothing(campaigns: Campaigns
     assert rounds[-1].broken_promises == 0, "a station has beeped for what it does not have"
     assert rounds[-1].audit.captured > 100
     assert sum(one.audit.captured for one in rounds) > 10_000
+
+
+@pytest.mark.timeout(900)  # the root folder is made once and fetches 150 packages
+@pytest.mark.skipif(bool(timescale.unavailable()), reason=timescale.unavailable())
+def test_rounds_of_kills_on_timescaledb_lose_double_and_strand_nothing(campaigns: Campaigns) -> None:
+    assert campaigns.timescale is not None
+    rounds = campaigns.timescale.result()
+    assert [one for one in rounds if not one.audit.is_clean or one.broken_promises] == []
+    assert {part for one in rounds for part in one.killed} >= {"ingest", "database", "broker"}
+    assert sum(one.audit.captured for one in rounds) > 6_000
 
 
 def test_the_rounds_kill_every_part_at_every_rate() -> None:
@@ -86,13 +104,13 @@ def test_what_is_captured_without_a_database_is_stored_when_it_is_back(campaigns
 
 
 def test_a_thousand_devices_come_back_at_the_same_moment(home: Path) -> None:
-    came = storm(home, BrokerKind.NATS, 1000)
+    came = storm(home, ON_NATS, 1000)
     clean(came.audit, 200)
     assert came.back_seconds < 60
 
 
 def test_edges_fill_while_the_broker_is_away_and_drain_when_it_is_back(home: Path) -> None:
-    with System(home, BrokerKind.NATS, [*FLEET, "station-1"]) as system:
+    with System(home, ON_NATS, [*FLEET, "station-1"]) as system:
         station = system.add_station("station-1", 20)
         wait_for(lambda: b"uplink.online" in station.process.log_path.read_bytes(), "the station to connect")
         running = system.fleet("dark", FLEET, "--rate", 20, "--seconds", 6, "--longest-reconnect", 2)
@@ -110,7 +128,7 @@ def test_edges_fill_while_the_broker_is_away_and_drain_when_it_is_back(home: Pat
 
 
 def test_connections_cut_in_the_middle_of_a_packet(home: Path) -> None:
-    with System(home, BrokerKind.NATS, FLEET) as system, CuttingProxy(system.broker.port, 8000, 3) as proxy:
+    with System(home, ON_NATS, FLEET) as system, CuttingProxy(system.broker.port, 8000, 3) as proxy:
         options = ("--rate", 40, "--seconds", 5, "--resend", 2, "--longest-reconnect", 1)
         running = system.fleet("cut", FLEET, *options, port=proxy.port)
         time.sleep(6)
@@ -122,7 +140,7 @@ def test_connections_cut_in_the_middle_of_a_packet(home: Path) -> None:
 
 
 def test_messages_that_come_twice_and_in_any_order_are_stored_once(home: Path) -> None:
-    with System(home, BrokerKind.NATS, FLEET) as system:
+    with System(home, ON_NATS, FLEET) as system:
         options = ("--rate", 100, "--seconds", 3, "--resend", 2, "--duplicates", 1, "--shuffle")
         running = system.fleet("twice", FLEET, *options)
         system.kill("ingest")
@@ -135,7 +153,7 @@ def test_messages_that_come_twice_and_in_any_order_are_stored_once(home: Path) -
 
 def test_a_clock_a_day_ahead_is_quarantined_and_one_a_day_behind_is_believed_and_flagged(home: Path) -> None:
     day = 24 * 3600
-    with System(home, BrokerKind.NATS, FLEET) as system:
+    with System(home, ON_NATS, FLEET) as system:
         ahead = system.fleet("ahead", FLEET[:1], "--rate", 20, "--seconds", 2, "--clock-offset", day)
         behind = system.fleet("behind", FLEET[1:2], "--rate", 20, "--seconds", 2, "--clock-offset", -day)
         told = [running.finish(30) for running in (ahead, behind)]
@@ -153,7 +171,7 @@ def test_a_clock_a_day_ahead_is_quarantined_and_one_a_day_behind_is_believed_and
 
 
 def test_poison_in_every_batch_is_refused_for_its_own_reason_and_its_neighbours_are_stored(home: Path) -> None:
-    with System(home, BrokerKind.NATS, FLEET) as system:
+    with System(home, ON_NATS, FLEET) as system:
         running = system.fleet("poison", FLEET, "--rate", 60, "--seconds", 3, "--poison", 0.3, "--resend", 5)
         system.kill("ingest")
         time.sleep(0.5)  # so that a backlog travels in arrays, in which the poison has neighbours
@@ -168,7 +186,7 @@ def test_poison_in_every_batch_is_refused_for_its_own_reason_and_its_neighbours_
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_device_that_forges_acknowledgements_commands_and_places_harms_nobody(home: Path, kind: BrokerKind) -> None:
-    with System(home, kind, FLEET) as system:
+    with System(home, Parts(kind), FLEET) as system:
         system.kill("ingest")  # what the forger acknowledges is in the victim's outbox alone
         victim = system.fleet("victim", FLEET[1:2], "--rate", 20, "--seconds", 3, "--resend", 2)
         forger = system.fleet("forger", FLEET[:1], "--rate", 20, "--seconds", 3, "--victim", FLEET[1], "--resend", 2)
@@ -203,7 +221,7 @@ def fill(path: Path) -> None:
 
 @NEEDS_ROOT
 def test_a_full_disk_at_the_edge_refuses_scans_until_there_is_room_and_keeps_every_promise(home: Path) -> None:
-    with small_disk(home / "small", "16m") as small, System(home, BrokerKind.NATS, ["station-1"]) as system:
+    with small_disk(home / "small", "16m") as small, System(home, ON_NATS, ["station-1"]) as system:
         station = system.add_station("station-1", 30, small)
         station.scanner.on.set()
         wait_for(lambda: station.outbox.exists() and len(outbox_scans(station.outbox)) > 20, "the station to scan")
@@ -225,7 +243,7 @@ def test_a_full_disk_at_the_edge_refuses_scans_until_there_is_room_and_keeps_eve
 def test_a_full_disk_of_the_database_holds_everything_back_until_there_is_room(home: Path) -> None:
     account = service_account()
     assert account is not None
-    with System(home, BrokerKind.NATS, FLEET) as system, ExitStack() as stack:
+    with System(home, ON_NATS, FLEET) as system, ExitStack() as stack:
         small = stack.enter_context(small_disk(system.postgres.home / "small", "400k", account.uid))
         with psycopg.connect(system.owner_dsn, autocommit=True) as connection:
             connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
@@ -247,7 +265,7 @@ def test_a_full_disk_of_the_database_holds_everything_back_until_there_is_room(h
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_database_restored_to_an_earlier_point_is_refilled_from_the_edges(home: Path, kind: BrokerKind) -> None:
     watching = {"INGEST_MAINTENANCE_SECONDS": "1", "INGEST_GAP_SECONDS": "1"}
-    with System(home, kind, [*FLEET, "station-1"], watching) as system:
+    with System(home, Parts(kind), [*FLEET, "station-1"], watching) as system:
         station = system.add_station("station-1", 10)
         station.scanner.on.set()
         running = system.fleet("restored", FLEET, "--rate", 10, "--seconds", 3600, "--resend", 3)

@@ -10,7 +10,7 @@ import pytest
 from cli.installation import codefence
 from cli.soaking.audit import audit_fleet
 from cli.soaking.mosquitto import is_installed
-from cli.soaking.system import SITE, BrokerKind, System, shares, wait_for
+from cli.soaking.system import SITE, BrokerKind, Parts, System, shares, wait_for
 from contracts.topics import PARTITIONS, partition
 
 pytestmark = pytest.mark.timeout(300)
@@ -41,7 +41,7 @@ def stored_since(system: System, before: dict[object, object], devices: set[str]
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_workers_share_the_load_and_a_killed_one_loses_nothing(home: Path, kind: BrokerKind) -> None:
     assert min(len(FIRST), len(SECOND)) > 2, "both workers have something to do"
-    with System(home, kind, FLEET, workers=2) as system:
+    with System(home, Parts(kind, workers=2), FLEET) as system:
         running = system.fleet("shared", FLEET, "--rate", 20, "--seconds", 3600, "--resend", 2, "--drain", 90)
         wait_for(lambda: len(stored(system)) == len(FLEET), "events of every device")
         system.kill("ingest-1")
@@ -60,7 +60,7 @@ def test_two_workers_share_the_load_and_a_killed_one_loses_nothing(home: Path, k
 
 @NEEDS_MOSQUITTO
 def test_pausing_a_device_does_not_end_a_workers_session(home: Path) -> None:
-    with System(home, BrokerKind.MOSQUITTO, FLEET[:1], workers=2) as system:
+    with System(home, Parts(BrokerKind.MOSQUITTO, workers=2), FLEET[:1]) as system:
         running = system.fleet("paused", FLEET[:1], "--rate", 10, "--seconds", 3600, "--resend", 2)
         wait_for(lambda: stored(system), "events")
         for command in (["pause", "--site", SITE, "--minutes", "1"], ["resume", "--site", SITE], ["maintain"]):

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
-import timescale_root
 from psycopg import sql
 
+from cli.embedded import timescale as timescale_root
 from cli.embedded.postgres import Database, create_database
 from contracts.messages import Ack, Environment, Event, Refusal, Scan, Status, Stock, encode_event, pack
 from contracts.topics import Kind, event_topic

@@ -2,6 +2,7 @@
 
 Neither wheel brings TimescaleDB and Debian 12 does not package it. Debian 13 does (the Apache build), and its
 packages run in a chroot on any Debian. Making the folder takes about a minute and needs root and debootstrap.
+It is for tests, fault rounds and benchmarks; a deployment runs TimescaleDB's own image.
 """
 
 import fcntl
@@ -10,11 +11,13 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import psutil
 import psycopg
 
 from cli.embedded.files import kept_port
@@ -32,8 +35,10 @@ _SETTINGS: Final = {
     "shared_preload_libraries": "timescaledb",
     "timescaledb.telemetry_level": "off",
     "dynamic_shared_memory_type": "mmap",  # the folder has no /dev/shm
-    "fsync": "off",
+    "timezone": "UTC",
+    "max_wal_size": "512MB",
 }
+_ORPHAN_SECONDS: Final = 10.0
 
 
 def unavailable() -> str:
@@ -57,24 +62,78 @@ def prepared_root(progress: Callable[[str], None]) -> Path:
     return root
 
 
+class TimescaleServer:
+    """A server with a cluster of its own; its log is at `folder`/log/timescale.log.
+
+    `settings` are of postgresql.conf. It offers what `EmbeddedPostgres` does: it may be killed and started again.
+    """
+
+    def __init__(
+        self, folder: Path, progress: Callable[[str], None], settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._root = prepared_root(progress)
+        _remove_leftovers(self._root)
+        self._inner = _HOME / f"test-{os.getpid()}-{secrets.token_hex(4)}"
+        password = secrets.token_urlsafe(12)
+        self.database = Database("127.0.0.1", kept_port(folder / "port"), "postgres", password)
+        self.home = _inside(self._root, self._inner)
+        self.process = Running(folder, self._child({**_SETTINGS, **(settings or {})}))
+
+    def start(self) -> Database:
+        """Start the server, on an empty cluster the first time, and return once it answers."""
+        if not self.home.is_dir():
+            _init_cluster(self._root, self._inner, self.database.password)
+        self.process.start()
+        self.process.wait_ready()
+        return self.database
+
+    def stop(self) -> None:
+        """Shut down at once but cleanly."""
+        self.process.stop()
+
+    def remove(self) -> None:
+        """Stop the server and remove its cluster."""
+        self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _child(self, settings: Mapping[str, str]) -> Child:
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        data = ["-D", str(self._inner / "data"), "-c", f"port={self.database.port}"]
+        return Child(
+            name="timescale",
+            argv=_as_postgres(self._root, "postgres", *data, *options),
+            env=_ENVIRONMENT,
+            ready=self._answers,
+            ready_within=60.0,
+            stop_signal=signal.SIGINT,
+            stop_within=30.0,
+            before_start=self._wait_for_orphans,
+        )
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.database.dsn(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _wait_for_orphans(self) -> None:
+        """Let the backends of a killed server end, since a new one refuses to share memory with them."""
+        data = self.home / "data"
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        while _is_used(data) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
+
 @contextmanager
 def timescale(folder: Path, progress: Callable[[str], None]) -> Iterator[Database]:
-    """Run a server with an empty cluster of its own; its log is at `folder`/log/timescale.log."""
-    root = prepared_root(progress)
-    port = kept_port(folder / "port")
-    password = secrets.token_urlsafe(12)
-    database = Database("127.0.0.1", port, "postgres", password)
-    _remove_leftovers(root)
-    data = _HOME / f"test-{os.getpid()}"
-    running = Running(folder, _server(root, data, database))
+    """Run a server with an empty cluster of its own that need not outlive a power cut."""
+    server = TimescaleServer(folder, progress, {"fsync": "off"})
     try:
-        _init_cluster(root, data, password)
-        running.start()
-        running.wait_ready()
-        yield database
+        yield server.start()
     finally:
-        running.stop()
-        shutil.rmtree(_inside(root, data), ignore_errors=True)
+        server.remove()
 
 
 def program(name: str, *arguments: str) -> list[str]:
@@ -126,8 +185,8 @@ def _discard(folder: Path) -> None:
     # An interrupted debootstrap leaves /proc and /sys mounted inside, which must not be emptied.
     for mounted in ("proc", "sys"):
         if os.path.ismount(folder / mounted):
-            subprocess.run(["umount", str(folder / mounted)], check=True)
-    subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=True)
+            subprocess.run(["/bin/umount", str(folder / mounted)], check=True)
+    subprocess.run(["/bin/rm", "-rf", "--one-file-system", str(folder)], check=True)
 
 
 def _inside(root: Path, path: Path) -> Path:
@@ -140,41 +199,30 @@ def _as_postgres(root: Path, program: str, *arguments: str) -> list[str]:
     return ["/usr/sbin/chroot", str(root), *account, str(_BIN / program), *arguments]
 
 
-def _init_cluster(root: Path, data: Path, password: str) -> None:
-    given = _inside(root, data).with_suffix(".password")
+def _init_cluster(root: Path, home: Path, password: str) -> None:
+    inside, owner = _inside(root, home), _inside(root, _HOME).stat()
+    inside.mkdir(mode=0o700)
+    given = inside / "password"
     given.write_text(password, encoding="ascii")
-    home = _inside(root, _HOME).stat()
-    os.chown(given, home.st_uid, home.st_gid)
-    arguments = ["-D", str(data), "-U", "postgres", f"--pwfile={data}.password", "--auth=scram-sha-256"]
+    for path in (inside, given):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    arguments = ["-D", str(home / "data"), "-U", "postgres", f"--pwfile={home}/password", "--auth=scram-sha-256"]
     arguments += ["--encoding=UTF8", "--locale=C", "--no-sync", "--set", "dynamic_shared_memory_type=mmap"]
     command = _as_postgres(root, "initdb", *arguments)
     subprocess.run(command, env=_ENVIRONMENT, capture_output=True, text=True, check=True)
     given.unlink()
 
 
-def _server(root: Path, data: Path, database: Database) -> Child:
-    settings = {**_SETTINGS, "port": str(database.port)}
-    options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-
-    def answers() -> bool:
-        try:
-            psycopg.connect(database.dsn(), connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    return Child(
-        name="timescale",
-        argv=_as_postgres(root, "postgres", "-D", str(data), *options),
-        env=_ENVIRONMENT,
-        ready=answers,
-        stop_signal=signal.SIGINT,
-    )
+def _is_used(data: Path) -> bool:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == str(data):
+                return True
+    return False
 
 
 def _remove_leftovers(root: Path) -> None:
     """Remove the clusters of test runs that were killed."""
     for left in _inside(root, _HOME).glob("test-*"):
-        owner = left.name.removeprefix("test-").removesuffix(".password")
-        if not Path("/proc", owner).is_dir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        if not Path("/proc", left.name.split("-")[1]).is_dir():
+            shutil.rmtree(left)
