@@ -44,40 +44,6 @@ class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: dict[str, Any] = {}
 
 
-_NOTES: Final = 100
-PATH_MANIFEST: Final = "/api/v1/stations/manifest"
-PATH_NOTES: Final = "/api/v1/stations/notes"
-
-
-class NoteKind(StrEnum):
-    """What a note tells."""
-
-    LOAD_BEGUN = "load.begun"
-    LOAD_CLOSED = "load.closed"
-    STOPPED = "stopped"
-    RELEASED = "released"
-    UNDONE = "undone"
-    SCRAPPED = "scrapped"
-    CONFLICT = "conflict"
-    PACKAGE_CLOSED = "package.closed"
-    RECEIVED = "received"
-    OPERATOR = "operator"
-
-
-class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One fact: `id` is 32 random hex digits, `unit` a canonical key, `detail` what the kind needs besides."""
-
-    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
-    at: Milliseconds
-    kind: NoteKind
-    brand: Annotated[str, Meta(max_length=32)] = ""
-    order: Name = ""
-    unit: Annotated[str, Meta(max_length=128)] = ""
-    operator: Name = ""
-    shift: Annotated[str, Meta(max_length=32)] = ""
-    detail: dict[str, Any] = {}
-
-
 class Taken(Struct, frozen=True):
     """Which notes the service has stored: the station may forget them."""
 
