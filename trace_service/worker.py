@@ -7,8 +7,9 @@ done. Several workers share a queue: they skip what another has claimed.
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
+from uuid import uuid4
 
 import psycopg
 import structlog
@@ -19,13 +20,14 @@ from geofence.maps import AtomMap
 from trace_service.domain.events import Source
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
-from trace_service.processing.scans import process_scans
+from trace_service.processing.scans import process_again, process_scans
 from trace_service.replenishment.stock import process_moves, process_readings
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL
 from trace_service.store.rows import recordset
 
 BATCH_SIZE: Final = 250
+AGAIN_SIZE: Final = 100
 POLL_SECONDS: Final = 1.0
 LARGEST_BACKOFF_SECONDS: Final = 15.0
 _ATTEMPTS: Final = 8
@@ -66,7 +68,7 @@ class Worker:
         """Work until the queue is empty or another worker has the rest; return how many pieces were done."""
         total = 0
         while not self._stop.is_set():
-            done = self._one_batch(connection)
+            done = self._one_batch(connection) or self._judge_again(connection)
             total += done
             if not done:
                 break
@@ -90,6 +92,27 @@ class Worker:
             self._bisect(connection, ids)
             return len(ids)
 
+    def _judge_again(self, connection: Connection) -> int:
+        """Judge units again that a late event or a correction concerns; new work goes before them."""
+        for size in (AGAIN_SIZE, 1):
+            try:
+                return self._with_retries(connection, SQL["claim_reevaluations"], {"limit": size}, [], self._again)
+            except _SYSTEMIC:
+                raise
+            except Exception:
+                log.exception("units cannot be judged again", action="worker.again_failed", size=size)
+        with connection.transaction():
+            for row in connection.execute(SQL["claim_reevaluations"], {"limit": 1}).fetchall():
+                keys = {"device": "reevaluation", "boot": uuid4(), "seq": 0, "ts": row.since}
+                connection.execute(SQL["quarantine_claimed"], {**keys, "code": row.unit, "detail": "see the log"})
+        return 1
+
+    def _again(self, connection: Connection, claimed: Sequence[Any]) -> None:
+        if claimed:
+            news = process_again(connection, self._keys, self._books, {row.unit: row.since for row in claimed})
+            _tell(connection, news.told)
+            log.info("judged again", action="worker.again", units=len(claimed))
+
     def _bisect(self, connection: Connection, ids: Sequence[int]) -> None:
         for part in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
             if not part:
@@ -101,17 +124,29 @@ class Worker:
             except Exception as error:
                 if len(part) > 1:
                     self._bisect(connection, part)
+                elif halves := _split(connection, part[0]):
+                    self._bisect(connection, halves)
                 else:
                     log.exception("a piece of work cannot be done", action="worker.poison", work=part[0])
                     _set_aside(connection, part[0], error)
 
-    def _with_retries(self, connection: Connection, claim: Any, query: dict[str, Any], ids: list[int]) -> int:  # noqa: ANN401
+    def _with_retries(
+        self,
+        connection: Connection,
+        claim: Any,  # noqa: ANN401  a literal string, of which psycopg alone has the type
+        query: dict[str, Any],
+        ids: list[int],
+        process: Callable[[Connection, Sequence[Any]], None] | None = None,
+    ) -> int:
         for attempt in range(1, _ATTEMPTS + 1):
             ids.clear()
             try:
                 with connection.transaction():
                     claimed = connection.execute(claim, query).fetchall()
-                    ids.extend(row.id for row in claimed)
+                    if process is not None:
+                        process(connection, claimed)
+                        return len(claimed)
+                    ids.extend(dict.fromkeys(row.id for row in claimed))
                     self._process(connection, claimed)
             except _CONTENTION as error:
                 if attempt == _ATTEMPTS:
@@ -135,10 +170,19 @@ class Worker:
             told |= news.told | process_moves(connection, news.moved, cause)
         if readings:
             told |= process_readings(connection, readings)
-        payloads = [recordset([{"kind": kind, "brand": brand}])[1:-1] for kind, brand in sorted(told)]
-        connection.execute(SQL["tell_console"], {"payloads": payloads})
+        _tell(connection, told)
         took = round(1000 * (time.perf_counter() - began))
         log.info("batch", action="worker.batch", scans=len(scans), readings=len(readings), ms=took)
+
+
+def _tell(connection: Connection, told: Collection[tuple[str, str]]) -> None:
+    payloads = [recordset([{"kind": kind, "brand": brand}])[1:-1] for kind, brand in sorted(told)]
+    connection.execute(SQL["tell_console"], {"payloads": payloads})
+
+
+def _split(connection: Connection, work: int) -> list[int]:
+    """Make two rows of a queued one that holds several events; none if it holds one."""
+    return [row.id for row in connection.execute(SQL["split_work"], {"id": work})]
 
 
 def _set_aside(connection: Connection, work: int, error: Exception) -> None:
