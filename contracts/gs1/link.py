@@ -175,9 +175,9 @@ def _layout(ais: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]] | N
     key = next((ai for ai in ais if ENTRIES[ai].is_key), None)
     if key is None:
         return None
-    fits = [tuple(ai for ai in alternative if ai in ais) for alternative in ENTRIES[key].paths]
-    path = (key, *min(fits, key=lambda qualifiers: (-len(qualifiers), qualifiers)))
-    attributes = [ai for ai in ais if ai not in path]
-    if not all(ENTRIES[ai].attribute for ai in attributes):
-        return None
-    return path, tuple(sorted(attributes, key=lambda ai: not ENTRIES[ai].predefined))
+    paths = [(key, *(ai for ai in alternative if ai in ais)) for alternative in ENTRIES[key].paths]
+    for path in sorted(paths, key=lambda path: (-len(path), path)):
+        attributes = [ai for ai in ais if ai not in path]
+        if all(ENTRIES[ai].attribute for ai in attributes):
+            return path, tuple(sorted(attributes, key=lambda ai: not ENTRIES[ai].predefined))
+    return None
