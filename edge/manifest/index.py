@@ -151,3 +151,21 @@ class Manifest:
             for each in () if container < wire.LOOSE_GROUPS else self._up(container):
                 found.setdefault(each, why)
         return found
+
+    def blocked_product(self, gtin: str) -> str:
+        """Return why nothing of a product may move, or an empty text."""
+        return self._blocked.get(self.hash_of(f"/01/{gtin}"), "")
+
+    def inbound(self, order: str) -> set[int]:
+        """Return the hashes of the outermost units that are on their way here by an order."""
+        wanted = {number for number, each in enumerate(self.head.references) if each.order == order}
+        found: set[int] = set()
+        for number, row in enumerate(self._rows):
+            if row.standing != Standing.INBOUND or row.reference not in wanted or row.parent:
+                continue
+            if row.container >= wire.LOOSE_GROUPS:
+                found.add(row.container)
+            else:
+                pairs = zip(self._items, self._owners, strict=True)
+                found.update(code for code, owner in pairs if owner == number)
+        return found

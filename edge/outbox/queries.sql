@@ -25,6 +25,9 @@ DELETE FROM captured WHERE id <= (SELECT max(id) FROM captured) - :keep
 -- name: put_note
 INSERT INTO note (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
+-- name: drop_note
+DELETE FROM note WHERE name = :name
+
 -- name: notes
 SELECT name, value FROM note
 

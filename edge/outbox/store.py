@@ -102,6 +102,7 @@ class Store:
     def add(self, drafts: Sequence[Draft], notes: Mapping[str, str]) -> list[bool]:
         """Keep drafts and notes; return for each draft whether it is new, False where it was captured before.
 
+        A note without a value is removed.
         Raises `OutboxFullError`, and keeps none of them, where there is no room. Beyond the limit a reading takes the
         place of an earlier one of its slot that was never sent.
         """
@@ -112,7 +113,10 @@ class Store:
                 advice="Bring the link to the server back; the station goes on as soon as there is room.",
             )
         for name, value in notes.items():
-            self._run("put_note", name=name, value=value)
+            if value:
+                self._run("put_note", name=name, value=value)
+            else:
+                self._run("drop_note", name=name)
         return [self._add_one(draft) for draft in drafts]
 
     def _add_one(self, draft: Draft) -> bool:
