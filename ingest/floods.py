@@ -10,7 +10,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Final
 
-from psycopg import Cursor
+from psycopg import Connection
 
 from ingest.decode import Decoded, Fault
 from ingest.queries import QUERIES
@@ -26,8 +26,8 @@ _Sender = tuple[str, str]
 class Flood:
     """Decides about the letters of one batch; `registered` are the devices that are answered."""
 
-    def __init__(self, cursor: Cursor, letters: Sequence[Letter], registered: Collection[str]) -> None:
-        self._cursor = cursor
+    def __init__(self, connection: Connection, letters: Sequence[Letter], registered: Collection[str]) -> None:
+        self._connection = connection
         self._letters = letters
         self._registered = registered
         self._counted: Counter[_Sender] = Counter()
@@ -58,7 +58,7 @@ class Flood:
             "reasons": [reason for _, reason in senders],
             "repeats": [self._counted[sender] for sender in senders],
         }
-        self._cursor.execute(QUERIES["count_repeats"], parameters)
+        self._connection.execute(QUERIES["count_repeats"], parameters)
 
     def _is_stray(self, letter: Letter) -> bool:
         message, fault = letter
@@ -76,7 +76,7 @@ class Flood:
     def _recent(self, strays: Sequence[Letter]) -> dict[_Sender, set[bytes]]:
         parameters = {"since": self._since, "sources": sorted({_sender(letter)[0] for letter in strays})}
         recent: dict[_Sender, set[bytes]] = {}
-        for source, reason, digest in self._cursor.execute(QUERIES["recent_strays"], parameters):
+        for source, reason, digest in self._connection.execute(QUERIES["recent_strays"], parameters):
             recent.setdefault((source, reason), set()).add(digest)
         return recent
 

@@ -7,28 +7,31 @@ does not fit a column's type raises `ValueError`, where psycopg's own binary int
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Final
+
+from msgspec import Struct
 
 from contracts.messages import Environment, Event, Position, Scan, Status, Stock
 from contracts.topics import Kind
 from ingest.decode import Decoded, Item
 
-# The width of the smallest rollup.
-_BUCKET_MS: Final = 5 * 60 * 1000
 WORK: Final = "copy_work"
 """The COPY after which the trace service has something to do."""
 
 _BEGIN: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _END: Final = b"\xff\xff"
 _NULL: Final = b"\xff\xff\xff\xff"
-_NOWHERE: Final = _NULL * 5
+_NO_CIRCUMSTANCES: Final = _NULL * 6
 _PIECE_ROWS: Final = 500
-_IDENTITY_COLUMNS: Final = 8
-_WORK_COLUMNS: Final = 5
+_WORK_COLUMNS: Final = 6
+# A row of work is claimed as a whole, so that this is how much one worker of the trace service takes at least.
+_WORK_EVENTS: Final = 50
 # PostgreSQL counts microseconds from the year 2000.
 _EPOCH_MS: Final = 946_684_800_000
 
-_identity = struct.Struct(">" + "iq" * 5).pack
+_numbers = struct.Struct(">" + "iq" * 5).pack
+_numbers_and_size = struct.Struct(">" + "iq" * 5 + "i").pack
 _place = struct.Struct(">" + "id" * 3).pack
 _stock = struct.Struct(">" + "ii" * 2 + "if").pack
 _sequence = struct.Struct(">iqiq").pack
@@ -37,56 +40,58 @@ _channel = struct.Struct(">ih").pack
 _single = struct.Struct(">if").pack
 _size = struct.Struct(">i").pack
 _count = struct.Struct(">h").pack
+_instants = [struct.Struct(">" + "iq" * n).pack for n in range(_WORK_EVENTS)]
+_array = struct.Struct(">6i").pack
+_TIMESTAMPTZ: Final = 1184
+_NO_INSTANTS: Final = struct.pack(">4i", 12, 0, 0, _TIMESTAMPTZ)
 _range = struct.Struct(">iBiqiq").pack
 _LOWER_INCLUDED: Final = 0x02
 _RANGE_BYTES: Final = 25
 
-_COLUMNS: Final = {Kind.SCAN: 14, Kind.STOCK: 6, Kind.ENV: 2, Kind.STATUS: 4}
+_COLUMNS: Final = {Kind.SCAN: 22, Kind.STOCK: 14, Kind.ENV: 10, Kind.STATUS: 12}
 _BLOCKS: Final = {
     Kind.SCAN: "copy_scan",
     Kind.STOCK: "copy_stock",
     Kind.ENV: "copy_environment",
     Kind.STATUS: "copy_status",
 }
-_ROLLED_UP: Final = {Kind.SCAN: "scan", Kind.STOCK: "stock", Kind.ENV: "environment"}
 _QUEUED: Final = {Kind.SCAN: "scan", Kind.STOCK: "stock"}
 
 
 New = Sequence[tuple[Decoded, Sequence[Item]]]
 
 
+class _Run(Struct):
+    """Events of one sequence and kind that follow one another: the first one's number, and all their capture times."""
+
+    first: int
+    times: list[int]
+
+
 def event_copies(new: New) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """Yield what each COPY sends to store these events, queue their work and renew their rollups.
+    """Yield what each COPY sends to store these events and queue their work.
 
     It comes in pieces, so that PostgreSQL reads one while the next is packed.
     """
     kinds: dict[Kind, list[tuple[Decoded, Sequence[Item]]]] = {}
-    for message, items in new:
-        if message.kind is not None:
-            kinds.setdefault(message.kind, []).append((message, items))
+    for one in new:
+        if one[0].kind is not None:
+            kinds.setdefault(one[0].kind, []).append(one)
     for kind, members in kinds.items():
-        yield _BLOCKS[kind], _copy(_events(message, items, kind) for message, items in members)
+        rows = _scans(members) if kind is Kind.SCAN else _events(members, kind)
+        yield _BLOCKS[kind], _copy(rows)
     queued = [one for kind, members in kinds.items() if kind in _QUEUED for one in members]
     if queued:
-        yield WORK, _copy(_work(message, items) for message, items in queued)
-    dirty = {
-        (name, item.event.ts - item.event.ts % _BUCKET_MS)
-        for kind, name in _ROLLED_UP.items()
-        for _, items in kinds.get(kind, ())
-        for item in items
-    }
-    if dirty:
-        rows = [_count(2) + _known(name) + _instant(8, _micros(bucket)) for name, bucket in sorted(dirty)]
-        yield "copy_rollup_dirty", _copy([rows])
+        yield WORK, _copy((row,) for row in _work(queued))
 
 
-def _copy(rows: Iterable[list[bytes]]) -> Iterator[bytes]:
+def _copy(rows: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
     """Yield one COPY in pieces; a number that does not fit its column is a `ValueError`."""
     piece, size = [_BEGIN], 0
     try:
-        for some in rows:
-            piece += some
-            size += len(some)
+        for parts in rows:
+            piece += parts
+            size += 1
             if size >= _PIECE_ROWS:
                 yield b"".join(piece)
                 piece, size = [], 0
@@ -95,28 +100,60 @@ def _copy(rows: Iterable[list[bytes]]) -> Iterator[bytes]:
     yield b"".join((*piece, _END))
 
 
-def _events(message: Decoded, items: Sequence[Item], kind: Kind) -> list[bytes]:
-    head = _head(_IDENTITY_COLUMNS + _COLUMNS[kind], message.device, message.boot)
-    sent, received = _micros(message.sent_at), _micros(message.received_at)
-    site = _known(message.site)
-    return [
-        head
-        + _identity(8, one.seq, 8, _micros(one.event.ts), 8, sent, 8, received, 8, one.content)
-        + site
-        + _values(one.event)
-        for one in items
-    ]
+def _scans(members: New) -> Iterator[tuple[bytes, ...]]:
+    """Yield each scan's row in parts; this is `_events` for what nearly every event is."""
+    for message, items in members:
+        head = _head(_COLUMNS[Kind.SCAN], message.device, message.boot, message.site)
+        sent, received = _micros(message.sent_at), _micros(message.received_at)
+        for item in items:
+            scan = item.event
+            if type(scan) is not Scan:
+                raise ValueError(f"a {type(scan).__name__} among scans")
+            code = scan.code.encode()
+            ts = (scan.ts - _EPOCH_MS) * 1000
+            numbers = _numbers_and_size(8, item.seq, 8, ts, 8, sent, 8, received, 8, item.content, len(code))
+            job = _job(scan.symbology, scan.aim, scan.activity, scan.reference, scan.parent, scan.to, scan.operator)
+            yield head, numbers, code, job, _circumstances(scan) if scan.position or scan.image else _NO_CIRCUMSTANCES
 
 
-def _work(message: Decoded, items: Sequence[Item]) -> list[bytes]:
-    kind = _QUEUED[message.kind] if message.kind else ""
-    head = _work_head(kind, message.device, message.boot)
-    return [head + _sequence(8, item.seq, 8, _micros(item.event.ts)) for item in items]
+def _events(members: New, kind: Kind) -> Iterator[tuple[bytes, ...]]:
+    for message, items in members:
+        head = _head(_COLUMNS[kind], message.device, message.boot, message.site)
+        sent, received = _micros(message.sent_at), _micros(message.received_at)
+        for item in items:
+            ts = _micros(item.event.ts)
+            yield head, _numbers(8, item.seq, 8, ts, 8, sent, 8, received, 8, item.content), _values(item.event)
+
+
+def _work(new: New) -> Iterator[bytes]:
+    runs: dict[tuple[Kind | None, str, str], _Run] = {}
+    for message, items in new:
+        stream = (message.kind, message.device, message.boot)
+        run = runs.get(stream)
+        for item in items:
+            if run is None or item.seq != run.first + len(run.times) or len(run.times) == _WORK_EVENTS:
+                if run is not None:
+                    yield _work_row(*stream, run)
+                run = runs[stream] = _Run(item.seq, [])
+            run.times.append(item.event.ts)
+    for stream, run in runs.items():
+        yield _work_row(*stream, run)
+
+
+def _work_row(kind: Kind | None, device: str, boot: str, run: _Run) -> bytes:
+    first, *others = map(_micros, run.times)
+    return _work_head(_QUEUED[kind] if kind else "", device, boot) + _sequence(8, run.first, 8, first) + _times(others)
+
+
+def _times(micros: Sequence[int]) -> bytes:
+    """Return a timestamptz[]: its dimensions, whether it holds NULLs, its element type, its length and lower bound."""
+    if not micros:
+        return _NO_INSTANTS
+    values = _instants[len(micros)](*chain.from_iterable((8, one) for one in micros))
+    return _array(20 + len(values), 1, 0, _TIMESTAMPTZ, len(micros), 1) + values
 
 
 def _values(event: Event) -> bytes:
-    if type(event) is Scan:
-        return _scan(event)
     if type(event) is Stock:
         numbers = _stock(4, event.grams, 4, event.units, 4, event.confidence)
         return _channel(2, event.channel) + _known(event.gtin) + numbers + _known(event.fault)
@@ -129,11 +166,11 @@ def _values(event: Event) -> bytes:
     raise ValueError(f"no table holds a {type(event).__name__}")
 
 
-def _scan(scan: Scan) -> bytes:
+def _circumstances(scan: Scan) -> bytes:
+    """Return where a scan was made and the hash of its picture, as far as they are known."""
+    where = _NULL * 5 if scan.position is None else _position(scan.position)
     image = bytes.fromhex(scan.image)
-    job = _job(scan.symbology, scan.aim, scan.activity, scan.reference, scan.parent, scan.to, scan.operator)
-    where = _NOWHERE if scan.position is None else _position(scan.position)
-    return _text(scan.code) + job + where + (_size(len(image)) + image if image else _NULL)
+    return where + (_size(len(image)) + image if image else _NULL)
 
 
 @lru_cache(maxsize=4096)
@@ -165,8 +202,8 @@ _known = lru_cache(maxsize=4096)(_text)  # what a few thousand events have in co
 
 
 @lru_cache(maxsize=4096)
-def _head(columns: int, device: str, boot: str) -> bytes:
-    return _count(columns) + _text(device) + _size(16) + bytes.fromhex(boot)
+def _head(columns: int, device: str, boot: str, site: str) -> bytes:
+    return _count(columns) + _text(device) + _size(16) + bytes.fromhex(boot) + _text(site)
 
 
 @lru_cache(maxsize=4096)

@@ -1,25 +1,23 @@
 -- Every statement of ingest. Arrays arrive as parameters, so that a batch of any size is one statement.
 
--- name: registered
-SELECT id, site, retired_at IS NOT NULL FROM landing.device WHERE id = ANY (%(devices)s)
-
--- name: lock_received
--- In a fixed order: two workers that share devices wait for one another instead of deadlocking.
-SELECT device, boot, ranges FROM landing.received
-JOIN unnest(%(devices)s::text[], %(boots)s::uuid[]) AS wanted (device, boot) USING (device, boot)
-ORDER BY device, boot
-FOR UPDATE OF received
+-- name: look_up
+-- The registry and what was received, locked in a fixed order: two workers that share devices wait for one another
+-- instead of deadlocking.
+WITH wanted AS (
+    SELECT * FROM unnest(%(devices)s::text[], %(boots)s::uuid[]) AS stream (device, boot)
+), locked AS (
+    SELECT device, boot, ranges FROM landing.received JOIN wanted USING (device, boot)
+    ORDER BY device, boot
+    FOR UPDATE OF received
+)
+SELECT device.id, device.site, device.retired_at IS NOT NULL, locked.boot, locked.ranges
+FROM wanted JOIN landing.device ON device.id = wanted.device
+LEFT JOIN locked ON locked.device = wanted.device AND locked.boot = wanted.boot
 
 -- name: open_received
 INSERT INTO landing.received (device, boot)
 SELECT * FROM unnest(%(devices)s::text[], %(boots)s::uuid[])
 ON CONFLICT DO NOTHING
-
--- name: extend_received
-UPDATE landing.received
-SET ranges = received.ranges + added.ranges::int8multirange
-FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(ranges)s::text[]) AS added (device, boot, ranges)
-WHERE received.device = added.device AND received.boot = added.boot
 
 -- name: stored
 -- What the landing tables hold under keys that were received before. A sequence runs through all four kinds.
@@ -49,46 +47,52 @@ CROSS JOIN LATERAL (
 ) AS letter
 
 -- name: copy_scan
-COPY landing.scan (device, boot, seq, ts, sent_at, received_at, content, site, code, symbology, aim, activity,
+COPY landing.scan (device, boot, site, seq, ts, sent_at, received_at, content, code, symbology, aim, activity,
     reference, parent, recipient, operator, lon, lat, accuracy_m, platform, crs, image) FROM STDIN (FORMAT binary)
 
 -- name: copy_stock
-COPY landing.stock (device, boot, seq, ts, sent_at, received_at, content, site, channel, gtin, grams, units,
+COPY landing.stock (device, boot, site, seq, ts, sent_at, received_at, content, channel, gtin, grams, units,
     confidence, fault) FROM STDIN (FORMAT binary)
 
 -- name: copy_environment
-COPY landing.environment (device, boot, seq, ts, sent_at, received_at, content, site, temperature_c, humidity)
+COPY landing.environment (device, boot, site, seq, ts, sent_at, received_at, content, temperature_c, humidity)
 FROM STDIN (FORMAT binary)
 
 -- name: copy_status
-COPY landing.status (device, boot, seq, ts, sent_at, received_at, content, site, state, firmware, outbox_depth,
+COPY landing.status (device, boot, site, seq, ts, sent_at, received_at, content, state, firmware, outbox_depth,
     dropped) FROM STDIN (FORMAT binary)
 
 -- name: copy_work
-COPY landing.work (kind, device, boot, seq, ts) FROM STDIN (FORMAT binary)
-
--- name: copy_rollup_dirty
-COPY landing.rollup_dirty (kind, bucket) FROM STDIN (FORMAT binary)
+COPY landing.work (kind, device, boot, seq, ts, following) FROM STDIN (FORMAT binary)
 
 -- name: copy_dead_letter
 COPY landing.dead_letter (received_at, topic, payload, device, boot, first_seq, last_seq, reason, detail, sqlstate)
 FROM STDIN (FORMAT binary)
 
--- name: notify_work
-SELECT pg_notify('work', '')
-
--- name: update_device
--- A device that only ever sends events counts as online from its first one; after that its status messages decide.
-UPDATE landing.device
-SET last_seen = greatest(device.last_seen, news.last_seen),
-    skew_ms = coalesce(news.skew_ms, device.skew_ms),
-    state = coalesce(news.state, CASE device.state WHEN 'unseen' THEN 'online' ELSE device.state END),
-    firmware = coalesce(news.firmware, device.firmware),
-    outbox_depth = coalesce(news.outbox_depth, device.outbox_depth)
-FROM unnest(%(devices)s::text[], %(last_seens)s::timestamptz[], %(skews)s::int8[], %(states)s::text[],
-        %(firmwares)s::text[], %(depths)s::int8[])
-    AS news (id, last_seen, skew_ms, state, firmware, outbox_depth)
-WHERE device.id = news.id
+-- name: note
+-- What a batch leaves behind beside its rows, in one statement.
+WITH extended AS (
+    UPDATE landing.received
+    SET ranges = received.ranges + added.ranges::int8multirange
+    FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(ranges)s::text[]) AS added (device, boot, ranges)
+    WHERE received.device = added.device AND received.boot = added.boot
+), dirty AS (
+    INSERT INTO landing.rollup_dirty (kind, bucket)
+    SELECT * FROM unnest(%(kinds)s::text[], %(buckets)s::timestamptz[])
+), updated AS (
+    -- A device that only ever sends events counts as online from its first one; after that its status messages decide.
+    UPDATE landing.device
+    SET last_seen = greatest(device.last_seen, news.last_seen),
+        skew_ms = coalesce(news.skew_ms, device.skew_ms),
+        state = coalesce(news.state, CASE device.state WHEN 'unseen' THEN 'online' ELSE device.state END),
+        firmware = coalesce(news.firmware, device.firmware),
+        outbox_depth = coalesce(news.outbox_depth, device.outbox_depth)
+    FROM unnest(%(ids)s::text[], %(last_seens)s::timestamptz[], %(skews)s::int8[], %(states)s::text[],
+            %(firmwares)s::text[], %(depths)s::int8[])
+        AS news (id, last_seen, skew_ms, state, firmware, outbox_depth)
+    WHERE device.id = news.id
+)
+SELECT pg_notify('work', '') WHERE %(work)s
 
 -- name: list_dead_letters
 SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at, repeats

@@ -1,11 +1,12 @@
 """One transaction's work: lock, look up, decide, write. Whoever calls it commits, and only then acknowledges."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from psycopg import Connection, Cursor
+from psycopg import Connection, Transaction
 
 from contracts.errors import TopicError
 from contracts.messages import Status
@@ -13,10 +14,14 @@ from contracts.topics import Kind
 from ingest.decode import Decoded, Fault
 from ingest.floods import Flood
 from ingest.packed import WORK, event_copies
-from ingest.plan import Address, Key, Past, Plan, Planner, Reply, whole_range
+from ingest.plan import Address, Key, Past, Plan, Planner, Reply
 from ingest.queries import QUERIES
 from ingest.ranges import Range, merge, multirange, overlaps
 from ingest.rows import LETTER_TYPES, letter_rows, moment
+
+# The width of the smallest rollup.
+_BUCKET_MS: Final = 5 * 60 * 1000
+_ROLLED_UP: Final[dict[Kind | None, str]] = {Kind.SCAN: "scan", Kind.STOCK: "stock", Kind.ENV: "environment"}
 
 _Stream = tuple[str, str]
 
@@ -58,35 +63,59 @@ def store(connection: Connection, batch: Sequence[Decoded], *, replay: bool = Fa
     With `replay`, events that were refused before are taken, and the devices' own state is left alone.
     Raises what PostgreSQL raises; nothing is kept then.
     """
-    with connection.cursor() as cursor:
-        registry = _registry(cursor, batch)
-        welcome = {(device, known.site) for device, known in registry.items() if not known.retired}
+    return _store(connection, batch, nullcontext(), replay=replay)
+
+
+def store_alone(connection: Connection, batch: Sequence[Decoded]) -> Outcome:
+    """Write and commit a batch; beginning and end of its transaction take no round trip of their own.
+
+    Raises what PostgreSQL raises; nothing is kept then, and the connection may have to be rolled back.
+    """
+    # `connection.transaction()` would keep a pipeline open all through it, and COPY needs none.
+    return _store(connection, batch, Transaction(connection), replay=False)
+
+
+def _store(
+    connection: Connection, batch: Sequence[Decoded], transaction: AbstractContextManager[object], *, replay: bool
+) -> Outcome:
+    with ExitStack() as stack:
+        with connection.pipeline():
+            stack.enter_context(transaction)
+            registry, known = _look_up(
+                connection, {(message.device, message.boot) for message in batch if message.device}
+            )
+        welcome = {(device, place.site) for device, place in registry.items() if not place.retired}
         messages = [
             message if (message.device, message.site) in welcome else _admit(message, registry) for message in batch
         ]
-        history = _history(cursor, messages, registry)
-        planner = Planner(history, replay=replay)
+        planner = Planner(_history(connection, messages, registry, known), replay=replay)
         for message in messages:
             planner.add(message, registered=message.device in registry)
-        flood = Flood(cursor, planner.plan.letters, registry.keys())
+        plan = planner.plan
+        flood = Flood(connection, plan.letters, registry.keys())
         if not replay:
-            planner.plan.letters = flood.kept()
-        copied = _copy(cursor, planner.plan)
-        # None of these has an answer that matters, so they go out together.
+            plan.letters = flood.kept()
+        copied = _copy(connection, plan)
+        news = [] if replay else [message for message in messages if (message.device, message.site) in welcome]
+        # None of these has an answer that matters, so they go out together, and so does the commit.
         with connection.pipeline():
-            _note(cursor, planner.plan, copied)
+            connection.execute(QUERIES["note"], {**_notes(plan), **_news(news), "work": WORK in copied})
             flood.count()
-            if not replay:
-                _update_devices(cursor, [message for message in messages if (message.device, message.site) in welcome])
-    plan = planner.plan
-    committed = sum(len(items) for _, items in plan.new)
-    return Outcome(plan.replies, committed, plan.duplicates, plan.letters, flood.repeats)
+            stack.close()
+    return Outcome(plan.replies, sum(len(items) for _, items in plan.new), plan.duplicates, plan.letters, flood.repeats)
 
 
-def _registry(cursor: Cursor, batch: Iterable[Decoded]) -> dict[str, Registration]:
-    devices = sorted({message.device for message in batch if message.device})
-    rows = cursor.execute(QUERIES["registered"], {"devices": devices})
-    return {device: Registration(site, retired) for device, site, retired in rows}
+def _look_up(
+    connection: Connection, streams: Iterable[_Stream]
+) -> tuple[dict[str, Registration], dict[_Stream, list[Range]]]:
+    """Ask the registry for the device, and lock what is known, of every sequence."""
+    registry: dict[str, Registration] = {}
+    known: dict[_Stream, list[Range]] = {}
+    for device, site, retired, boot, ranges in connection.execute(QUERIES["look_up"], _columns(sorted(streams))):
+        registry[device] = Registration(site, retired)
+        if boot is not None:
+            known[device, boot.hex] = [(one.lower, one.upper - 1) for one in ranges]
+    return registry, known
 
 
 def _admit(message: Decoded, registry: dict[str, Registration]) -> Decoded:
@@ -105,22 +134,30 @@ def _identified(message: Decoded) -> bool:
     return message.first is not None or message.will is not None
 
 
-def _history(cursor: Cursor, messages: list[Decoded], registry: dict[str, Registration]) -> dict[Key, Past]:
-    """Lock what is known of every sequence in the batch, and look up the past of numbers that came before."""
-    streams: dict[_Stream, list[Decoded]] = {}
+def _history(
+    connection: Connection,
+    messages: list[Decoded],
+    registry: dict[str, Registration],
+    known: dict[_Stream, list[Range]],
+) -> dict[Key, Past]:
+    """Look up the past of numbers that came before; what the batch is the first to bring of a sequence is locked."""
+    streams: dict[_Stream, list[Range]] = {}
     for message in messages:
-        if message.first is not None:
-            streams.setdefault((message.device, message.boot), []).append(message)
-    known = _lock(cursor, sorted(stream for stream in streams if stream[0] in registry))
+        if message.first is not None and message.last is not None:
+            streams.setdefault((message.device, message.boot), []).append((message.first, message.last))
+    # Of an unregistered device no ranges are kept; its dead letters alone tell whether it was heard before.
+    fresh = sorted(stream for stream in streams if stream not in known and stream[0] in registry)
+    if fresh:
+        with connection.pipeline():
+            connection.execute(QUERIES["open_received"], _columns(fresh))
+            known |= _look_up(connection, fresh)[1]
     seen: set[Key] = set()
-    for stream, members in streams.items():
-        # Of an unregistered device no ranges are kept; its dead letters alone tell whether it was heard before.
-        seen.update(_seen_before(stream, members, known.get(stream)))
-    return _past(cursor, sorted(seen)) if seen else {}
+    for stream, spans in streams.items():
+        seen.update(_seen_before(stream, spans, known.get(stream)))
+    return _past(connection, sorted(seen)) if seen else {}
 
 
-def _seen_before(stream: _Stream, messages: list[Decoded], known: list[Range] | None) -> Iterator[Key]:
-    spans = [span for message in messages for span in whole_range(message)]
+def _seen_before(stream: _Stream, spans: list[Range], known: list[Range] | None) -> Iterator[Key]:
     if known is not None and not overlaps(known, min(spans)[0], max(last for _, last in spans)):
         return
     for first, last in spans:
@@ -130,30 +167,14 @@ def _seen_before(stream: _Stream, messages: list[Decoded], known: list[Range] | 
                     yield Key(*stream, seq)
 
 
-def _lock(cursor: Cursor, streams: list[_Stream]) -> dict[_Stream, list[Range]]:
-    """Lock the rows of the sequences, made where missing; return the ranges received so far, inclusive."""
-    known = _locked(cursor, streams)
-    missing = [stream for stream in streams if stream not in known]
-    if missing:
-        cursor.execute(QUERIES["open_received"], _columns(missing))
-        known |= _locked(cursor, missing)
-    return known
-
-
-def _locked(cursor: Cursor, streams: list[_Stream]) -> dict[_Stream, list[Range]]:
-    if not streams:
-        return {}
-    rows = cursor.execute(QUERIES["lock_received"], _columns(streams))
+def _columns(streams: list[_Stream]) -> dict[str, object]:
     return {
-        (device, boot.hex): [(one.lower, one.upper - 1) for one in ranges] for device, boot, ranges in rows.fetchall()
+        "devices": [device for device, _ in streams],
+        "boots": [UUID(boot) if boot else None for _, boot in streams],
     }
 
 
-def _columns(streams: list[_Stream]) -> dict[str, object]:
-    return {"devices": [device for device, _ in streams], "boots": [UUID(boot) for _, boot in streams]}
-
-
-def _past(cursor: Cursor, keys: list[Key]) -> dict[Key, Past]:
+def _past(connection: Connection, keys: list[Key]) -> dict[Key, Past]:
     parameters = {
         "devices": [key.device or None for key in keys],
         "boots": [UUID(key.boot) for key in keys],
@@ -161,38 +182,48 @@ def _past(cursor: Cursor, keys: list[Key]) -> dict[Key, Past]:
     }
     reasons = {
         Key(device or "", boot.hex, seq): reason
-        for device, boot, seq, reason in cursor.execute(QUERIES["refused"], parameters)
+        for device, boot, seq, reason in connection.execute(QUERIES["refused"], parameters)
     }
     past = {key: Past(None, reason) for key, reason in reasons.items()}
-    for device, boot, seq, content in cursor.execute(QUERIES["stored"], parameters):
+    for device, boot, seq, content in connection.execute(QUERIES["stored"], parameters):
         key = Key(device, boot.hex, seq)
         past[key] = Past(content, reasons.get(key))
     return past
 
 
-def _copy(cursor: Cursor, plan: Plan) -> set[str]:
+def _copy(connection: Connection, plan: Plan) -> set[str]:
     """Store events, work and letters; return the names of the copies that had rows."""
     copied = set()
     for name, pieces in event_copies(plan.new):
-        with cursor.copy(QUERIES[name]) as copy:
+        with connection.cursor().copy(QUERIES[name]) as copy:
             for piece in pieces:
                 copy.write(piece)
         copied.add(name)
     if plan.letters:
-        with cursor.copy(QUERIES["copy_dead_letter"]) as copy:
+        with connection.cursor().copy(QUERIES["copy_dead_letter"]) as copy:
             copy.set_types(LETTER_TYPES)
             for row in letter_rows(plan.letters):
                 copy.write_row(row)
     return copied
 
 
-def _note(cursor: Cursor, plan: Plan, copied: set[str]) -> None:
-    if plan.received:
-        streams = sorted(plan.received)
-        ranges = [multirange(merge(plan.received[stream])) for stream in streams]
-        cursor.execute(QUERIES["extend_received"], {**_columns(streams), "ranges": ranges})
-    if WORK in copied:
-        cursor.execute(QUERIES["notify_work"])
+def _notes(plan: Plan) -> dict[str, object]:
+    """Return what was received, and the buckets to add up again, as columns."""
+    streams = sorted(plan.received)
+    buckets = sorted(
+        {
+            (name, item.event.ts // _BUCKET_MS)
+            for message, items in plan.new
+            if (name := _ROLLED_UP.get(message.kind))
+            for item in items
+        }
+    )
+    return {
+        **_columns(streams),
+        "ranges": [multirange(merge(plan.received[stream])) for stream in streams],
+        "kinds": [name for name, _ in buckets],
+        "buckets": [moment(number * _BUCKET_MS) for _, number in buckets],
+    }
 
 
 @dataclass(slots=True)
@@ -206,7 +237,8 @@ class _News:
     outbox_depth: int | None = None
 
 
-def _update_devices(cursor: Cursor, messages: list[Decoded]) -> None:
+def _news(messages: Iterable[Decoded]) -> dict[str, object]:
+    """Return what the messages tell of their devices, as columns."""
     news: dict[str, _News] = {}
     latest: dict[str, Decoded] = {}
     for message in messages:
@@ -218,19 +250,16 @@ def _update_devices(cursor: Cursor, messages: list[Decoded]) -> None:
         one = news.setdefault(device, _News())
         one.last_seen = message.received_at
         one.skew_ms = message.sent_at - message.received_at if message.sent_at else None
-    if not news:
-        return
     devices = sorted(news)
     values = [news[device] for device in devices]
-    parameters = {
-        "devices": devices,
+    return {
+        "ids": devices,
         "last_seens": [None if one.last_seen is None else moment(one.last_seen) for one in values],
         "skews": [one.skew_ms for one in values],
         "states": [one.state for one in values],
         "firmwares": [one.firmware for one in values],
         "depths": [one.outbox_depth for one in values],
     }
-    cursor.execute(QUERIES["update_device"], parameters)
 
 
 def _learn(news: _News, message: Decoded) -> None:

@@ -8,7 +8,7 @@ import structlog
 from msgspec.structs import replace
 
 from ingest.decode import Decoded
-from ingest.store import Outcome, store
+from ingest.store import Outcome, store, store_alone
 
 # Classes 22 and 23, and what psycopg itself cannot turn into PostgreSQL's types.
 POISON: Final = (psycopg.DataError, psycopg.IntegrityError, ValueError, OverflowError)
@@ -51,10 +51,11 @@ class Writer:
         """
         connection = self._open()
         try:
-            with connection.transaction():
-                return store(connection, batch)
+            return store_alone(connection, batch)
         except POISON as error:
             log.warning("a row was refused; looking for it", action="ingest.bisect", error=str(error).strip())
+        # What its last statements met with came to light after the transaction's own end.
+        connection.rollback()
         with connection.transaction():
             return _bisect(connection, batch)
 

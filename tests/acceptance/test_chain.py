@@ -120,7 +120,7 @@ def _every_message_is_stored_once(system: System) -> None:
     assert system.rows(doubled) == []
     lacking = (
         "SELECT s.device, s.seq FROM landing.scan s LEFT JOIN trace.verdict v USING (device, boot, seq)"
-        " LEFT JOIN landing.work w USING (device, boot, seq) WHERE v.device IS NULL AND w.device IS NULL"
+        " LEFT JOIN landing.queued w USING (device, boot, seq) WHERE v.device IS NULL AND w.device IS NULL"
     )
     assert system.rows(lacking) == []
 

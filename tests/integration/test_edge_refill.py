@@ -18,7 +18,8 @@ CODES = [f"code-{number}" for number in range(30)]
 RESTORE = """
 WITH scans AS (DELETE FROM landing.scan WHERE boot = %(boot)s AND seq > %(last)s),
      states AS (DELETE FROM landing.status WHERE boot = %(boot)s AND seq > %(last)s),
-     work AS (DELETE FROM landing.work WHERE boot = %(boot)s AND seq > %(last)s)
+     work AS (DELETE FROM landing.work WHERE boot = %(boot)s AND seq > %(last)s),
+     part AS (UPDATE landing.work SET following = following[:%(last)s - seq] WHERE boot = %(boot)s AND seq <= %(last)s)
 UPDATE landing.received SET ranges = ranges * int8multirange(int8range(1, %(last)s + 1)) WHERE boot = %(boot)s
 RETURNING 1
 """

@@ -60,7 +60,7 @@ def test_a_letter_is_listed_shown_mended_and_stored_once(database: TestDatabase,
     done = command(database, "replay", str(letter), "--mended", str(mended), "--json")
     assert json.loads(done.stdout) == {"committed": 1, "duplicates": 0}
     assert codes(database) == [(1, "kept"), (2, "lost")]
-    assert query(database.owner_dsn, "SELECT seq FROM landing.work ORDER BY seq") == [(1,), (2,)]
+    assert query(database.owner_dsn, "SELECT seq FROM landing.queued ORDER BY seq") == [(1,), (2,)]
     assert command(database, "list").stdout == "no dead letters\n"
     again = command(database, "replay", str(letter), "--mended", str(mended))
     assert again.exit_code == 1

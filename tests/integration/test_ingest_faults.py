@@ -90,7 +90,7 @@ def delivering(edge: Edge) -> Iterator[Callable[[float], None]]:
 def assert_exactly_once(dsn: str) -> None:
     expected = Counter(f"nonce-{number}" for number in range(1, EVENTS + 1))
     assert Counter(code for (code,) in query(dsn, "SELECT code FROM landing.scan")) == expected
-    queued = query(dsn, "SELECT seq FROM landing.work WHERE kind = 'scan' ORDER BY seq")
+    queued = query(dsn, "SELECT seq FROM landing.queued WHERE kind = 'scan' ORDER BY seq")
     assert queued == [(seq,) for seq in range(1, EVENTS + 1)]
     assert query(dsn, "SELECT ranges::text FROM landing.received") == [(f"{{[1,{EVENTS + 1})}}",)]
     assert query(dsn, "SELECT count(*) FROM landing.dead_letter") == [(0,)]

@@ -79,7 +79,7 @@ def test_every_kind_of_event_is_stored_as_it_was_sent(database: TestDatabase, ed
         (64, -(2**31), 1_000_000, 0.5)
     ]
     assert query(owner, "SELECT temperature_c, humidity FROM landing.environment") == [(21.5, None)]
-    assert query(owner, "SELECT kind, seq FROM landing.work ORDER BY seq") == [("scan", 1), ("scan", 2), ("stock", 3)]
+    assert query(owner, "SELECT kind, seq FROM landing.queued ORDER BY seq") == [("scan", 1), ("scan", 2), ("stock", 3)]
     device = "SELECT state, firmware, outbox_depth, last_seen > now() - interval '1 minute' FROM landing.device"
     assert query(owner, f"{device} WHERE id = %s", DEVICE) == [("online", "2.1", 7, True)]
 
@@ -90,7 +90,7 @@ def test_new_work_is_announced_once_it_is_committed(database: TestDatabase, edge
         listener.execute("LISTEN work")
         edge.send(1, [scan("nonce")])
         assert [note.channel for note in listener.notifies(timeout=5, stop_after=1)] == ["work"]
-        assert listener.execute("SELECT seq FROM landing.work").fetchall() == [(1,)]
+        assert listener.execute("SELECT seq FROM landing.queued").fetchall() == [(1,)]
 
 
 def test_sent_three_times_stored_once_and_acknowledged_every_time(
@@ -104,7 +104,7 @@ def test_sent_three_times_stored_once_and_acknowledged_every_time(
     edge.send(2, [scan("next but other")])
     wait_for(lambda: letters(database))
     assert query(database.owner_dsn, "SELECT seq, code FROM landing.scan ORDER BY seq") == [(1, "nonce"), (2, "next")]
-    assert query(database.owner_dsn, "SELECT seq FROM landing.work ORDER BY seq") == [(1,), (2,)]
+    assert query(database.owner_dsn, "SELECT seq FROM landing.queued ORDER BY seq") == [(1,), (2,)]
     assert worker.value("events_duplicate_total") == 2
 
 
@@ -208,7 +208,7 @@ def test_a_row_the_database_refuses_does_not_hold_up_its_neighbours(database: Te
         (7, "23514"),
     ]
     assert ranges(database) == [("{[1,8)}",)]
-    assert query(database.owner_dsn, "SELECT seq FROM landing.work ORDER BY seq") == [(1,), (3,), (4,), (5,), (6,)]
+    assert query(database.owner_dsn, "SELECT seq FROM landing.queued ORDER BY seq") == [(1,), (3,), (4,), (5,), (6,)]
 
 
 def test_what_is_nobodys_fault_is_held_unacknowledged_until_it_is_mended(

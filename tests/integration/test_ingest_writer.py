@@ -45,7 +45,7 @@ def test_two_writers_with_the_same_messages_store_each_once_and_never_deadlock(d
     assert len(committed) == 30
     assert sum(committed) == len(messages)
     assert query(database.owner_dsn, "SELECT count(DISTINCT code), count(*) FROM landing.scan") == [(320, 320)]
-    assert query(database.owner_dsn, "SELECT count(*) FROM landing.work") == [(320,)]
+    assert query(database.owner_dsn, "SELECT count(*) FROM landing.queued") == [(320,)]
     assert query(database.owner_dsn, "SELECT DISTINCT ranges::text FROM landing.received") == [("{[1,41)}",)]
 
 

@@ -144,7 +144,7 @@ def test_every_kind_of_event_is_stored_once_and_acknowledged_again(migrated: Mig
     assert chunks == [(3,)]
     received = _query(migrated.owner, "SELECT ranges::text FROM landing.received WHERE boot = %s", UUID(boot))
     assert received == [("{[1,7),[8,10)}",)]
-    assert _query(migrated.trace, "SELECT count(*) FROM landing.work WHERE kind = 'scan'") == [(3,)]
+    assert _query(migrated.trace, "SELECT count(*) FROM landing.queued WHERE kind = 'scan'") == [(3,)]
 
 
 def test_other_content_under_a_known_number_and_wrong_times_become_dead_letters(migrated: Migrated) -> None:

@@ -15,6 +15,7 @@ from geofence.territory import TerritoryVersion
 from trace_service.domain.verification import ScanFacts, Verdict
 from trace_service.processing import scans
 from trace_service.store.connection import connect
+from trace_service.store.queries import SQL
 
 
 @pytest.fixture(scope="module")
@@ -382,6 +383,51 @@ def test_a_poisonous_scan_is_set_aside_with_its_reason_and_the_others_go_on(
     ]
     assert market.rows("SELECT count(*) FROM trace.verdict") == [(4,)]
     assert market.rows("SELECT count(*) FROM landing.work") == [(0,)]
+
+
+def test_events_queued_in_one_row_are_done_and_a_poisonous_one_among_them_leaves_it_alone(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = market.cases_to("D-CHENGDU")[0]
+    codes = case["items"][:7]
+    visits = [market.consumer(code, "nanjing") for code in codes]
+    market.land(*visits)
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute(
+            "WITH all_of_it AS (DELETE FROM landing.work RETURNING *)"
+            " INSERT INTO landing.work (kind, device, boot, seq, ts, following)"
+            " SELECT min(kind), min(device), boot, min(seq), (array_agg(ts ORDER BY seq))[1],"
+            " (array_agg(ts ORDER BY seq))[2:] FROM all_of_it GROUP BY boot"
+        )
+    assert market.rows("SELECT count(*) FROM landing.work") == [(1,)]
+    assert market.rows("SELECT seq FROM landing.queued ORDER BY seq") == [(each.seq,) for each in visits]
+    original = scans.decide
+
+    def faulty(scan: ScanFacts, *rest: Any) -> Verdict:  # noqa: ANN401  passed on as it comes
+        if scan.source.seq == visits[4].seq:
+            raise ArithmeticError("this one")
+        return original(scan, *rest)
+
+    monkeypatch.setattr(scans, "decide", faulty)
+    market.drain()
+    assert market.rows("SELECT seq, detail FROM trace.quarantine") == [(visits[4].seq, "ArithmeticError: this one")]
+    good = sorted(set(codes) - {codes[4]})
+    assert market.rows("SELECT code FROM trace.verdict ORDER BY code") == [(code,) for code in good]
+    assert market.rows("SELECT count(*) FROM landing.work") == [(0,)]
+
+
+def test_no_more_rows_are_claimed_than_hold_a_batch(market: Market) -> None:
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute(
+            "INSERT INTO landing.work (kind, device, boot, seq, ts, following)"
+            " SELECT 'scan', 'station-pack', gen_random_uuid(), 1, now(), array_fill(now(), ARRAY[n - 1])"
+            " FROM unnest(ARRAY[3, 4, 1, 1, 50, 50]) WITH ORDINALITY AS size (n, nth) ORDER BY nth"
+        )
+    with connect(market.database.trace_dsn, "one") as one, connect(market.database.trace_dsn, "other") as other:
+        assert len(one.execute(SQL["claim"], {"limit": 8}).fetchall()) == 3 + 4 + 1
+        with other.transaction():
+            assert len(other.execute(SQL["claim"], {"limit": 8}).fetchall()) == 1 + 50
+            assert len(one.execute(SQL["claim"], {"limit": 8}).fetchall()) == 50
 
 
 def test_four_workers_side_by_side_give_the_same_end_as_one(market: Market) -> None:

@@ -213,9 +213,12 @@ SELECT unit, min(occurred_at) FROM (
 GROUP BY unit
 ON CONFLICT (unit) DO UPDATE SET since = least(reevaluation.since, excluded.since)
 
--- name: queue_units
+-- name: queue_judged
+-- Only units that were scanned have verdicts to be decided again.
 INSERT INTO trace.reevaluation (unit, since)
 SELECT unit, since FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
+WHERE EXISTS (SELECT FROM trace.verdict WHERE verdict.unit = changed.unit
+    AND verdict.occurred_at >= changed.since - interval '10 minutes')
 ON CONFLICT (unit) DO UPDATE SET since = least(reevaluation.since, excluded.since)
 
 -- name: queue_held_classes
@@ -233,6 +236,28 @@ SELECT DISTINCT brand FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs
     AS wanted (device, boot, seq)
 JOIN trace.custody_event USING (device, boot, seq)
 WHERE brand IS NOT NULL
+
+-- name: sightings
+SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
+    verified, corrects_device, corrects_boot, corrects_seq, recorded_at
+FROM trace.custody_event
+WHERE unit = %(unit)s AND biz_step IN ('consumer_scanning', 'inspecting') AND recorded_at <= %(known_at)s
+ORDER BY occurred_at DESC LIMIT 200
+
+-- name: custody_details
+-- What a state's names stand for, as they were known; a dealer's levels with the root first.
+SELECT
+    (SELECT jsonb_build_object('id', site.id, 'kind', site.kind, 'name_zh', site.name_zh, 'name_en', site.name_en,
+        'dealer', site.dealer, 'lon', site.lon, 'lat', site.lat) FROM trace.site WHERE site.id = %(site)s) AS site,
+    (SELECT site.dealer FROM trace.site WHERE site.id = %(site)s) AS holder,
+    CASE WHEN %(dealer)s::text IS NULL THEN NULL
+        ELSE trace.dealer_path(%(dealer)s, %(valid_at)s, least(%(known_at)s, now())) END AS levels,
+    (SELECT jsonb_build_object('id', territory.id, 'valid_from', territory.valid_from, 'valid_to', territory.valid_to,
+        'recorded_at', territory.recorded_at, 'adcodes', territory.adcodes, 'sha256', encode(territory.sha256, 'hex'))
+     FROM trace.territory
+     WHERE territory.dealer = %(dealer)s AND territory.channel = 'retail' AND territory.recorded_at <= %(known_at)s
+        AND territory.valid_from <= %(valid_at)s AND (territory.valid_to IS NULL OR territory.valid_to > %(valid_at)s)
+     ORDER BY territory.recorded_at DESC, territory.id DESC LIMIT 1) AS territory
 
 -- name: claim_reevaluations
 DELETE FROM trace.reevaluation WHERE id = ANY(ARRAY(
