@@ -54,8 +54,8 @@ class Change(NamedTuple):
 class Custody:
     """What follows from a set of events, asked for any unit and moment.
 
-    Built by `replay`; `standing` is what stood against each event that was `refused`. Every question about a moment
-    notes in `relied` the (container, moment, unit) that it rests on.
+    Built by `replay`; `standing` is what stood against each event that was `refused`, and `retracted` are those
+    that corrections took back. Every question about a moment notes in `relied` the (container, moment, unit) behind it.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Custody:
         self._held: set[str] = set()
         self.refused: dict[Source, Refusal] = {}
         self.standing: dict[Source, State] = {}
+        self.retracted: set[Source] = set()
         self.relied: set[tuple[str, datetime, str]] = set()
 
     def state_at(self, unit: str, moment: datetime) -> State:
@@ -131,12 +132,11 @@ class Custody:
         """Replay events in the order in which they happened; the set must hold all that these units depend on."""
         given = list(events)
         targets = {event.source: event for event in given if event.step is not Step.CORRECT}
-        taken_back = set()
         for event in given:
             if event.step is Step.CORRECT and event.corrects is not None:
                 target = targets.get(event.corrects)
                 if target is not None and target.unit == event.unit:
-                    taken_back.add(target.source)
+                    self.retracted.add(target.source)
                     continue
             if event.step is Step.CORRECT:
                 self.refused[event.source] = Refusal.CORRECTS_NOTHING
@@ -147,7 +147,7 @@ class Custody:
             if event.lot:
                 self._classes.setdefault(event.unit, set()).add(event.lot)
         for event in sorted(targets.values(), key=order):
-            if event.source not in taken_back:
+            if event.source not in self.retracted:
                 self._apply(event)
 
     def _apply(self, event: Event) -> None:

@@ -65,14 +65,15 @@ def load(connection: Connection, units: Collection[str], known_at: datetime | st
 
 def _add(connection: Connection, loaded: Loaded, units: Collection[str], known_at: datetime | str) -> None:
     for row in connection.execute(SQL["events"], {"units": sorted(units), "known_at": known_at}):
-        event = _event(row)
+        event = read_event(row)
         if event.source not in loaded.brands:
             loaded.events.setdefault(row.unit, []).append(event)
             loaded.brands[event.source] = row.brand
             loaded.recorded[event.source] = row.recorded_at
 
 
-def _event(row: Row) -> Event:
+def read_event(row: Row) -> Event:
+    """Return the event that a row of trace.custody_event holds."""
     corrects = Source(row.corrects_device, row.corrects_boot, row.corrects_seq) if row.corrects_device else None
     return Event(
         unit=row.unit,

@@ -237,6 +237,9 @@ SELECT DISTINCT brand FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs
 JOIN trace.custody_event USING (device, boot, seq)
 WHERE brand IS NOT NULL
 
+-- name: product_brands
+SELECT gtin, brand FROM trace.product WHERE gtin = ANY(%(gtins)s)
+
 -- name: sightings
 SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
     verified, corrects_device, corrects_boot, corrects_seq, recorded_at
