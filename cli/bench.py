@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from benchmarks import frame
+from ingest.cli_parts import log_json
 
 _EPILOG = """\b
 Examples:
@@ -34,6 +35,7 @@ def bench(name: str | None, *, as_json: bool) -> None:
         return
     if name not in known:
         raise click.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint="NAME")
+    log_json()  # to standard error, beside the progress
     module = frame.as_benchmark(importlib.import_module(f"benchmarks.{name}"))
     try:
         outcome = module.run(lambda line: click.echo(line, err=True))

@@ -82,13 +82,15 @@ def devices(*, as_json: bool) -> None:
         for row in rows:
             click.echo(msgspec.json.encode(row))
         return
-    line = "{:24} {:16} {:8} {:20} {:>10} {:>8} {:>8}  {}"
-    click.echo(line.format("device", "site", "state", "last seen", "skew ms", "waiting", "missing", "firmware"))
+    line = "{:24} {:16} {:8} {:20} {:>10} {:>8} {:>8} {:>8}  {}"
+    titles = ("device", "site", "state", "last seen", "skew ms", "waiting", "most 24h", "missing", "firmware")
+    click.echo(line.format(*titles))
     for row in rows:
         seen = f"{row['last_seen']:%Y-%m-%d %H:%M:%S}" if row["last_seen"] else "never"
         skew = "" if row["skew_ms"] is None else row["skew_ms"]
         state = "retired" if row["retired_at"] else row["state"]
-        facts = (row["id"], row["site"], state, seen, skew, row["outbox_depth"], row["missing"], row["firmware"])
+        most = "" if row["most_waiting"] is None else row["most_waiting"]
+        facts = (row["id"], row["site"], state, seen, skew, row["outbox_depth"], most, row["missing"], row["firmware"])
         click.echo(line.format(*facts))
 
 

@@ -134,7 +134,9 @@ WHERE retired_at IS NULL AND (site = %(site)s OR %(site)s IS NULL) AND (id = %(d
 ORDER BY id
 
 -- name: device_health
+WITH hourly AS MATERIALIZED (SELECT device, most FROM landing.outbox_hourly(now() - interval '24 hours'))
 SELECT device.id, site, kind, state, last_seen, skew_ms, firmware, outbox_depth, retired_at,
+    (SELECT max(most) FROM hourly WHERE hourly.device = device.id) AS most_waiting,
     count(gap.id) AS gaps,
     coalesce(sum((SELECT sum(upper(hole) - lower(hole)) FROM unnest(gap.missing) AS hole)), 0)::bigint AS missing,
     count(gap.alerted_at) > 0 AS alerted

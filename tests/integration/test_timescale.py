@@ -23,6 +23,7 @@ from ingest.rollups import roll_up
 from ingest.store import Outcome
 from ingest.writer import Writer, connect
 from trace_service.schema.migrate import Roles, migrate
+from trace_service.schema.timescale import build_of, use, use_community
 
 _DAY_MS = 24 * 3600 * 1000
 _LANDING = {"scan", "stock", "environment", "status"}
@@ -249,3 +250,26 @@ def test_rollups_and_retention_by_chunks_leave_sums_and_books_whole(migrated: Mi
     with connect(migrated.ingest, "audit") as connection:
         found = audit(connection)
     assert (found.is_clean, found.total.captured, found.total.expired) == (True, 8, 5)
+
+
+def test_the_apache_build_is_recognised_and_nothing_of_the_other_is_tried(migrated: Migrated) -> None:
+    with psycopg.connect(migrated.owner, autocommit=True) as connection:
+        build = build_of(connection)
+        assert build is not None
+        assert (build.license, build.is_community) == ("apache", False)
+        assert use(connection) == build
+    chunks = "SELECT bool_or(compression_enabled) FROM timescaledb_information.hypertables"
+    assert _query(migrated.owner, chunks) == [(False,)]
+
+
+def test_what_a_build_does_not_offer_is_said_and_everything_goes_on_without_it(migrated: Migrated) -> None:
+    with psycopg.connect(migrated.owner, autocommit=True) as connection:
+        failed = use_community(connection)
+    tables = {f"compress landing.{name}" for name in _LANDING}
+    assert failed == dict.fromkeys([*tables, "continuous landing.outbox_hourly"], "0A000")
+    boot, now = secrets.token_hex(16), _now()
+    status = [Status(ts=now, state="online", outbox_depth=depth) for depth in (3, 70, 5)]
+    _write(migrated.ingest, _message(boot, 1, *status, kind=Kind.STATUS))
+    hours = "SELECT device, sum(messages)::int, max(most)::int FROM landing.outbox_hourly(now() - interval '1 hour')"
+    for dsn in (migrated.ingest, migrated.trace):
+        assert _query(dsn, f"{hours} GROUP BY device") == [("scanner-1", 3, 70)]

@@ -8,6 +8,8 @@ from typing import LiteralString, NamedTuple
 import psycopg
 from psycopg import sql
 
+from trace_service.schema import timescale
+
 _LOCK = 0x436F6465  # any constant: two migrations at once wait for one another
 
 _BOOKKEEPING = """
@@ -41,7 +43,7 @@ def migrate(dsn: str, roles: Roles, *, until: str = "") -> list[str]:
         _make_roles(connection, roles)
         if not until:
             connection.execute(_read(_folder() / "grants.sql"))
-            _use_timescale(connection)
+            timescale.use(connection)
         return applied
 
 
@@ -81,9 +83,3 @@ def _make_roles(connection: psycopg.Connection, roles: Roles) -> None:
         exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None
         statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if exists else "CREATE ROLE {} LOGIN PASSWORD {}")
         connection.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
-
-
-def _use_timescale(connection: psycopg.Connection) -> None:
-    found = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
-    if found is not None:
-        connection.execute(_read(_folder() / "timescale.sql"))
