@@ -1,6 +1,6 @@
 """From the codes in one picture to the scans that they mean. Pure: no clock, no file, no network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from contracts import gs1, worksheet
@@ -22,6 +22,18 @@ class Finding(NamedTuple):
     scan: Scan | None
     verdict: Verdict
     reason: str = ""
+    other: str = ""
+    """What the reason is about: another order, a station, a unit."""
+    notes: Mapping[str, str] = {}
+    more: tuple[Scan, ...] = ()
+    """Scans of earlier reads that are told of now: the members of a package that has closed."""
+    order: Order | None = None
+    """The order that a command sets."""
+    command: bool = False
+    judged: bool = False
+    """The verdict is the manifest's, and final."""
+    confirmed: bool = False
+    """The site's hub has confirmed it, so that it holds without the server."""
 
 
 class _Parsed(NamedTuple):

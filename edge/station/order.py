@@ -28,5 +28,7 @@ def next_order(texts: Iterable[str], idle: Order) -> Order | None:
     for command in commands:
         if isinstance(command, worksheet.Begin):
             return Order(command.activity, command.reference, command.recipient)
-        return idle
+        if isinstance(command, worksheet.End) or command is worksheet.Press.PAUSE:
+            return idle
+        raise CodeError("this station has no manifest, it only begins and ends orders")
     return None
