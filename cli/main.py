@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Entry] = {
     "orders": Entry("trace_service.orders.cli:orders", "server", "Take outbound orders and follow their loading."),
     "geofence": Entry("cli.geofence:geofence", "server", "Judge positions against territories."),
     "coords": Entry("cli.coords:coords", "embedded", "Convert positions between WGS-84, GCJ-02 and BD-09."),
+    "channel": Entry("trace_service.channel.cli:channel", "server", "Import and export products, dealers, contracts."),
     "simulate": Entry("firmware_sim.cli:simulate", "embedded", "Emulate shelves, labels and a market."),
 }
 

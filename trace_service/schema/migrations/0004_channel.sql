@@ -92,7 +92,7 @@ WHERE NOT EXISTS (SELECT FROM trace.channel_version WHERE kind = 'dealer' AND ke
 UNION ALL
 SELECT 0, territory.brand, 'contract', 'T-' || territory.id, territory.valid_from,
     jsonb_build_object('dealer', dealer, 'channel', channel, 'product_lines', jsonb_build_array(),
-        'adcodes', to_jsonb(adcodes), 'exclusive', exclusive, 'starts_at', valid_from, 'ends_at', valid_to),
+        'adcodes', to_jsonb(adcodes), 'exclusive', exclusive, 'starts_on', valid_from, 'ends_on', valid_to),
     false, territory.recorded_at, ''
 FROM trace.territory
 WHERE NOT by_contracts
@@ -111,13 +111,18 @@ WHERE NOT EXISTS (SELECT FROM trace.channel_version AS known WHERE known.kind = 
 
 -- What is in force now of the kinds that have no table of their own.
 CREATE VIEW trace.pack AS
-SELECT brand, key AS gtin, facts ->> 'product' AS product, facts ->> 'level' AS level, facts ->> 'contains' AS contains,
-    (facts ->> 'quantity')::integer AS quantity, (facts ->> 'items')::integer AS items
-FROM (
+WITH newest AS (
     SELECT DISTINCT ON (key) brand, key, facts, ended FROM trace.channel_version
     WHERE kind = 'pack' AND valid_from <= now() ORDER BY key, valid_from DESC, recorded_at DESC, id DESC
-) AS newest WHERE NOT ended;
-COMMENT ON COLUMN trace.pack.quantity IS 'how many of the contained level; items is what that comes to';
+), present AS (
+    SELECT brand, key AS gtin, facts ->> 'product' AS product, facts ->> 'level' AS level,
+        facts ->> 'contains' AS contains, (facts ->> 'quantity')::integer AS quantity
+    FROM newest WHERE NOT ended
+)
+SELECT outer_pack.*, outer_pack.quantity::bigint * coalesce(middle.quantity, 1) * coalesce(innermost.quantity, 1) AS items
+FROM present AS outer_pack LEFT JOIN present AS middle ON middle.gtin = outer_pack.contains
+    LEFT JOIN present AS innermost ON innermost.gtin = middle.contains;
+COMMENT ON COLUMN trace.pack.quantity IS 'how many of the contained level; items is what that comes to, over three levels';
 
 CREATE VIEW trace.staff AS
 SELECT brand, key AS id, facts ->> 'name' AS name, facts ->> 'role' AS role, facts ->> 'dealer' AS dealer,
