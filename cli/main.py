@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Entry] = {
     "trace": Entry("trace_service.cli:trace", "server", "Migrate the database; run worker and console."),
     "epcis": Entry("trace_service.epcis.cli:epcis", "server", "Check, hash and export EPCIS 2.0 documents."),
     "codes": Entry("trace_service.codes.cli:codes", "server", "Read, issue and verify codes."),
+    "labels": Entry("trace_service.labels.cli:labels", "labels", "Print labels of items, cases and pallets."),
     "orders": Entry("trace_service.orders.cli:orders", "server", "Take outbound orders and follow their loading."),
     "geofence": Entry("cli.geofence:geofence", "server", "Judge positions against territories."),
     "coords": Entry("cli.coords:coords", "embedded", "Convert positions between WGS-84, GCJ-02 and BD-09."),

@@ -166,9 +166,21 @@ def exclude(connection: Connection, batch: Batch, ranges: Spans, reason: str) ->
     return int(one(connection, SQL["exclude"], row)[0])
 
 
-def _refuse_seen(connection: Connection, keys: KeyWrapper, batch: Batch, ranges: Spans) -> None:
+def codec_of(connection: Connection, keys: KeyWrapper, batch: Batch) -> BulkTc20:
+    """Return what issues a batch's serials; raises `BatchError` where its key was killed."""
     key = one(connection, SQL["key"], {"brand": batch.brand, "epoch": batch.epoch})
-    codec = BulkTc20(keys.unwrap(key.wrapped), batch.brand, batch.epoch, Profile(key.profile))
+    if key.state == "killed":
+        raise BatchError(f"the key of epoch {batch.epoch} is killed", advice="Issue a new batch.")
+    return BulkTc20(keys.unwrap(key.wrapped), batch.brand, batch.epoch, Profile(key.profile))
+
+
+def product_name(connection: Connection, gtin: str) -> str:
+    """Return the Chinese name of a registered product."""
+    return str(one(connection, SQL["product_name"], {"gtin": gtin})[0])
+
+
+def _refuse_seen(connection: Connection, keys: KeyWrapper, batch: Batch, ranges: Spans) -> None:
+    codec = codec_of(connection, keys, batch)
     for low, high in ranges:
         for serials in codec.chunks(batch.gtin, low, high - low + 1):
             units = [item_key(batch.gtin, serial) for serial in serials.astype(str).tolist()]

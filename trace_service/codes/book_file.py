@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,9 +11,9 @@ import msgspec
 from contracts.gs1 import check_digit
 from contracts.tc20 import COUNTERS, EPOCHS
 from trace_service.codes.book import Book, BookError, Entry
+from trace_service.codes.values import parse_span
 
 _LARGEST_BYTES: Final = 256 * 2**20
-_SPAN: Final = re.compile(r"(\d{1,13})(?:-(\d{1,13}))?")
 _COLUMNS: Final = ("batch", "gtin", "epoch", "start", "count")
 
 
@@ -86,12 +85,3 @@ def _spans(place: str, text: str) -> Iterator[tuple[int, int]]:
         if span is None:
             raise BookError(f"{place}: {word!r} is no range of counters", advice="Write ranges like: 5 10-19")
         yield span
-
-
-def parse_span(word: str) -> tuple[int, int] | None:
-    """Return a range of counters, `10-19` or `5`, from its first to its last; None for anything else."""
-    match = _SPAN.fullmatch(word)
-    if match is None:
-        return None
-    first, last = int(match[1]), int(match[2] or match[1])
-    return (first, last) if first <= last else None

@@ -10,11 +10,10 @@ import msgspec
 from trace_service.codes.batches import BatchError, Spans, find
 from trace_service.codes.batches import commission as commission_batch
 from trace_service.codes.batches import scrap as scrap_labels
-from trace_service.codes.book_file import parse_span
 from trace_service.codes.lookup import counters_of
 from trace_service.codes.opened import opened
 from trace_service.codes.reporting import OneLineCommand, RefusedError, reported
-from trace_service.codes.values import TENANT
+from trace_service.codes.values import SPAN, TENANT
 
 _CODES = """
 \b
@@ -35,22 +34,10 @@ Examples:
 """
 
 
-class _SpanType(click.ParamType[tuple[int, int]]):
-    name = "first-last"
-
-    def convert(
-        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        span = parse_span(value) if isinstance(value, str) else value
-        if span is None:
-            self.fail(f"{value!r} is no range of counters such as 100-199 or 7", param, ctx)
-        return span
-
-
 @click.command(cls=OneLineCommand, epilog=_COMMISSION + _CODES)
 @click.option("--tenant", type=TENANT, required=True, help="The brand whose batch it is.")
 @click.option("--batch", type=click.IntRange(min=1), required=True, help="The batch's number.")
-@click.option("--unprinted", type=_SpanType(), multiple=True, help="Counters whose labels were never printed.")
+@click.option("--unprinted", type=SPAN, multiple=True, help="Counters whose labels were never printed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @reported
 def commission(*, tenant: str, batch: int, unprinted: Spans, as_json: bool) -> None:
@@ -63,7 +50,7 @@ def commission(*, tenant: str, batch: int, unprinted: Spans, as_json: bool) -> N
 @click.command(cls=OneLineCommand, epilog=_SCRAP + _CODES)
 @click.option("--tenant", type=TENANT, required=True, help="The brand whose labels these are.")
 @click.option("--batch", type=click.IntRange(min=1), help="With --counters: the batch's number.")
-@click.option("--counters", type=_SpanType(), multiple=True, help="Counters of the batch; else labels are read.")
+@click.option("--counters", type=SPAN, multiple=True, help="Counters of the batch; else labels are read.")
 @click.option("--reason", required=True, help="Why; it is kept with the labels.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @reported

@@ -14,7 +14,10 @@ WHERE brand = %(brand)s AND CASE WHEN %(epoch)s::int IS NULL THEN state = 'activ
     ELSE epoch = %(epoch)s::int END
 
 -- name: key
-SELECT wrapped, profile FROM trace.master_key WHERE brand = %(brand)s AND epoch = %(epoch)s
+SELECT wrapped, profile, state FROM trace.master_key WHERE brand = %(brand)s AND epoch = %(epoch)s
+
+-- name: product_name
+SELECT name_zh FROM trace.product WHERE gtin = %(gtin)s
 
 -- name: insert_batch
 INSERT INTO trace.batch (brand, gtin, epoch, counters, lot, produced_on, expires_on)
