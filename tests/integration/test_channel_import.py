@@ -46,7 +46,7 @@ def found(plan: Plan) -> list[tuple[str, int | None, str]]:
     return [(each.code, each.spot.row, each.spot.column) for each in plan.problems]
 
 
-def values(connection: Connection, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+def values(connection: Connection, query: str, **parameters: object) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in connection.execute(query, parameters)]  # type: ignore[call-overload]
 
 
@@ -146,10 +146,11 @@ def test_contracts_make_territories_that_begin_and_end(bring: Import, connection
     assert granted("2025-12-01T00:00Z") == ["330200", "331000"]
     assert granted("2026-06-30T15:59Z") == ["330200", "330225", "331000"]
     assert granted("2026-06-30T16:00Z") == ["330200", "331000"]
-    ended = "合同编号,经销商编号,授权区域,独家,开始日期,结束日期,停用\nC-2,D-NINGBO,331000,否,2025-12-01,,是\n"
+    head = "合同编号,经销商编号,授权区域,独家,开始日期,结束日期,停用,生效日期"
+    ended = f"{head}\nC-2,D-NINGBO,331000,否,2025-12-01,,是,2027-01-01\n"
     assert found(bring(("合同.csv", ended))) == []
-    assert granted("2026-12-01T00:00Z") == ["330200", "331000"], "it was in force until now"
-    assert granted("2126-01-01T00:00Z") == ["330200"]
+    assert granted("2026-12-31T15:59Z") == ["330200", "331000"]
+    assert granted("2026-12-31T16:00Z") == ["330200"]
     assert bring(("合同.csv", ended)).changes == []
 
 
@@ -162,6 +163,7 @@ def test_exclusive_contracts_may_not_overlap_but_an_ancestors_may(bring: Import)
     assert bring(("contracts.csv", CONTRACTS + "C-3,D-ZHEJIANG,330106,是,2026-01-01,\n")).sound
 
 
+PACKS = "gtin,product,level,contains,quantity"
 BAD_ROWS = [
     ("products", "gtin,name_zh,items_per_case,unit_price,unit_weight_g", "09506000134353,酒,6,1,1", "CHECK_DIGIT"),
     ("products", "gtin,name_zh,items_per_case,unit_price,unit_weight_g", "9.506E+12,酒,6,1,1", "PRECISION_LOST"),
@@ -178,10 +180,11 @@ BAD_ROWS = [
     ("sites", "id,kind,name_zh,dealer", "S-1,store,店,D-NONE", "UNKNOWN_DEALER"),
     ("sites", "id,kind,name_zh", "S-1,shop,店", "UNKNOWN_CHOICE"),
     ("contracts", "id,dealer,adcodes,starts_on", "C-1,D-NINGBO,330200,2026-02-30", "NOT_A_DATE"),
-    ("contracts", "id,dealer,adcodes,starts_on,ends_on", "C-1,D-NINGBO,330200,2026-02-02,2026-02-01", "ENDS_BEFORE_START"),
+    ("contracts", "id,dealer,adcodes,starts_on,ends_on", "C-1,D-NINGBO,330200,2026-02-02,2026-02-01",
+     "ENDS_BEFORE_START"),
     ("contracts", "id,dealer,adcodes,starts_on", "C-1,D-NINGBO,33020,2026-02-02", "UNKNOWN_ADCODE"),
-    ("packs", "gtin,product,level,contains,quantity", "19506000134359,09506000134352,case,09506000134352,12", "PACK_QUANTITY"),
-    ("packs", "gtin,product,level,contains,quantity", "19506000134359,09506000134352,case,09506000134369,6", "PACK_CONTENT"),
+    ("packs", PACKS, "19506000134359,09506000134352,case,09506000134352,12", "PACK_QUANTITY"),
+    ("packs", PACKS, "19506000134359,09506000134352,case,09506000134369,6", "PACK_CONTENT"),
     ("devices", "id,site,kind", "scanner-7,nowhere,station", "UNKNOWN_SITE"),
     ("dealers", "id,name_zh,kind", "D 1,店,sub", "BAD_ID"),
     ("dealers", "id,name_zh,kind", "D-1,店,sub\nD-1,铺,sub", "DUPLICATE"),
@@ -193,12 +196,11 @@ BAD_ROWS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("table", "head", "rows", "code"), BAD_ROWS, ids=lambda value: value if value.isupper() else ""
-)
+@pytest.mark.parametrize("case", BAD_ROWS, ids=lambda case: f"{case[0]} {case[3]}")
 def test_every_kind_of_mistake_has_its_own_report(
-    bring: Import, connection: Connection, table: str, head: str, rows: str, code: str
+    bring: Import, connection: Connection, case: tuple[str, str, str, str]
 ) -> None:
+    table, head, rows, code = case
     plan = bring((f"{table}.csv", f"{head}\n{rows}\n"), ("staff.csv", "id,name,role\nP-1,陈静,主管\n"))
     errors = [each for each in plan.problems if each.severity == "error"]
     assert [each.code for each in errors] == [code]
@@ -278,13 +280,19 @@ def test_ids_of_another_brand_are_refused_and_a_dry_run_changes_nothing(bring: I
     assert values(connection, "SELECT count(*) FROM trace.channel_version") == [(0,)]
 
 
+NESTED = """
+39506000134353,09506000134352,pallet,19506000134359,40
+19506000134359,09506000134352,case,29506000134356,2
+29506000134356,09506000134352,inner,09506000134352,3
+"""
+NEW_SITE = "S-NEW,store,D-NEW,新津店,9506000134352,103.83,30.41,gcj02\n"
+
+
 def test_a_whole_channel_comes_in_one_workbook(bring: Import, connection: Connection) -> None:
     files = (
         ("dealers.csv", DEALERS + "D-NEW,D-CHENGDU,新津酒业,county,,\n"),
-        ("packs.csv", "gtin,product,level,contains,quantity\n"
-         "39506000134353,09506000134352,pallet,19506000134359,40\n"
-         "19506000134359,09506000134352,case,29506000134356,2\n29506000134356,09506000134352,inner,09506000134352,3\n"),
-        ("sites.csv", "id,kind,dealer,name_zh,gln,lon,lat,crs\nS-NEW,store,D-NEW,新津店,9506000134352,103.83,30.41,gcj02\n"),
+        ("packs.csv", PACKS + NESTED),
+        ("sites.csv", "id,kind,dealer,name_zh,gln,lon,lat,crs\n" + NEW_SITE),
         ("devices.csv", "id,site,kind\nshelf-99,S-NEW,shelf\n"),
         ("staff.csv", "id,name,role,site\nP-1,陈静,店长,S-NEW\n"),
     )  # fmt: skip
@@ -293,7 +301,7 @@ def test_a_whole_channel_comes_in_one_workbook(bring: Import, connection: Connec
     assert values(connection, "SELECT gtin, items FROM trace.pack ORDER BY items") == [
         ("29506000134356", 3), ("19506000134359", 6), ("39506000134353", 240),
     ]  # fmt: skip
-    ((lon, lat, gln),) = values(connection, "SELECT lon, lat, gln FROM trace.site WHERE id = 'S-NEW'")
+    ((lon, _, gln),) = values(connection, "SELECT lon, lat, gln FROM trace.site WHERE id = 'S-NEW'")
     assert 103.826 < lon < 103.829
     assert gln == "9506000134352"
     assert values(connection, "SELECT site FROM landing.device WHERE id = 'shelf-99'") == [("S-NEW",)]

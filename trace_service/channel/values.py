@@ -153,7 +153,7 @@ def many(cell: Cell) -> list[str]:
 
 
 def day(cell: Cell) -> str:
-    """Return a day as YYYY-MM-DD, from a date, a text or a spreadsheet's serial number; a time with offset stays one."""
+    """Return a day as YYYY-MM-DD, from a date, a text or a spreadsheet's serial; a time with offset stays one."""
     if isinstance(cell, str) and "T" in cell:
         return moment(cell).isoformat()
     return _day(cell).isoformat()
