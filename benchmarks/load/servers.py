@@ -49,13 +49,18 @@ class Servers(NamedTuple):
     ingest_dsn: str
 
 
+def brokers() -> list[str]:
+    """Return the brokers that this machine has; the wheel of NATS is always there."""
+    return ["nats"] if _mosquitto() is None else ["mosquitto", "nats"]
+
+
 @contextmanager
-def servers() -> Iterator[Servers]:
-    """Run PostgreSQL with a migrated database and registered devices, and Mosquitto, or NATS where it is absent."""
+def servers(broker: str = "") -> Iterator[Servers]:
+    """Run PostgreSQL with a migrated database and registered devices, and a broker: the first one if none is named."""
     folder = Path(tempfile.mkdtemp(prefix="codefence-bench-"))
     postgres = EmbeddedPostgres(folder, service_account())
     try:
-        with _broker(folder) as (name, port):
+        with _broker(folder, broker or brokers()[0]) as (name, port):
             owner, ingest = _prepared(postgres.start())
             yield Servers(name, port, _PASSWORD, owner, ingest)
     finally:
@@ -88,10 +93,14 @@ def _prepared(database: Database) -> tuple[str, str]:
     return owner, urlunsplit(ingest)
 
 
+def _mosquitto() -> str | None:
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+
 @contextmanager
-def _broker(folder: Path) -> Iterator[tuple[str, int]]:
-    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    if program is None:
+def _broker(folder: Path, name: str) -> Iterator[tuple[str, int]]:
+    program = _mosquitto()
+    if program is None or name == "nats":
         anyone = BrokerUser(_LOAD, _PASSWORD, publish=("v1/+/+/+/+",), subscribe=("v1/+/ack/+", "v1/+/cmd/+"))
         broker = Broker(folder, [anyone, ingest_user(_PASSWORD)])
         yield "nats", broker.start()
