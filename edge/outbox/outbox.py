@@ -22,6 +22,7 @@ import structlog
 
 from contracts.errors import CodefenceError, OutboxError
 from contracts.messages import Ack, Resend
+from edge.outbox.room import ADVICE, Room
 from edge.outbox.store import Draft, Row, Settled, Store, open_database
 
 _T = TypeVar("_T")
@@ -59,6 +60,7 @@ class Outbox:
             self._lock.close()
             raise
         try:
+            self._room = Room(self._database, path.parent)
             self._store = Store(self._database, limit=limit, now=clock())
         except sqlite3.Error as error:
             self._database.close()
@@ -96,7 +98,7 @@ class Outbox:
 
     def add(self, drafts: Sequence[Draft], notes: Mapping[str, str] | None = None) -> list[bool]:
         """Keep events and notes, all or none; see `Store.add`. Raises `OutboxFullError` too."""
-        kept = self._do(lambda store: store.add(drafts, notes or {}), adds=True)
+        kept = self._do(lambda store: self._add(store, drafts, notes or {}), adds=True)
         self._wake()
         return kept
 
@@ -138,6 +140,10 @@ class Outbox:
             finally:
                 self._lock.close()
 
+    def _add(self, store: Store, drafts: Sequence[Draft], notes: Mapping[str, str]) -> list[bool]:
+        self._room.require()
+        return store.add(drafts, notes)
+
     def _do(self, work: Callable[[Store], _T], *, adds: bool = False) -> _T:
         if not self._thread.is_alive():
             raise OutboxError("the outbox is closed")
@@ -173,7 +179,12 @@ class Outbox:
     def _commit(self, group: list[_Job]) -> None:
         """Do the group's work in one transaction, then let every caller know."""
         try:
+            is_short = self._room.is_short()
+            if is_short:
+                self._room.reclaim()
             self._database.execute("BEGIN IMMEDIATE")
+            if is_short:
+                self._store.make_room()
             outcomes = [_outcome(job.work, self._store) for job in group]
             if self._settled >= _PRUNE_SETTLED or time.monotonic() - self._pruned > _PRUNE_SECONDS:
                 self._pruned, self._settled = time.monotonic(), 0
@@ -201,8 +212,7 @@ class Outbox:
 
 
 def _failure(error: Exception) -> OutboxError:
-    advice = "Make room on the disk, or replace the storage card; nothing that was confirmed is lost."
-    failure = OutboxError(f"the outbox cannot write: {error}", advice=advice)
+    failure = OutboxError(f"the outbox cannot write: {error}", advice=ADVICE)
     failure.__cause__ = error
     return failure
 

@@ -205,6 +205,10 @@ class Store:
         self._run("prune_many", state=2, keep=KEPT_TOMBSTONES, most=_PRUNED_AT_ONCE)
         self._run("prune_captured", keep=KEPT_CAPTURED)
 
+    def make_room(self) -> None:
+        """Forget acknowledged events before their time, a little at a time: the disk is too small for all of them."""
+        self._run("prune_many", state=1, keep=0, most=_PRUNED_AT_ONCE)
+
     def notes(self) -> dict[str, str]:
         """Return what agents noted."""
         return dict(self._run("notes").fetchall())

@@ -65,6 +65,7 @@ def test_a_full_disk_refuses_what_is_new_and_gives_out_what_it_has(disk: Disk) -
         keep(outbox, "before")
         disk.fill()
         assert "room" in keep_until_refused(outbox, []).advice
+        disk.fill()  # the outbox has given back what its log took
         held = [row.seq for row in outbox.take(2000)]
         assert held == list(range(1, outbox.depth + 1))
         with pytest.raises(OutboxError):
@@ -74,6 +75,44 @@ def test_a_full_disk_refuses_what_is_new_and_gives_out_what_it_has(disk: Disk) -
         keep(outbox, "after")
         assert [row.seq for row in outbox.take(2000)] == [*held, len(held) + 1]
         assert len(outbox.settle(Ack(boot=outbox.boot, committed=((1, 1000),))).ids) == len(held) + 1
+
+
+def test_an_outbox_that_fills_a_small_disk_by_itself_notes_acknowledgements_and_goes_on(disk: Disk) -> None:
+    kept: list[str] = []
+    with Outbox(disk.folder / "outbox.db") as outbox:
+        for number in range(100):  # two megabytes in all, half of what SQLite's log takes by itself
+            try:
+                keep(outbox, *[f"many-{number}-{each}" for each in range(200)])
+            except OutboxError:
+                break
+            kept += [f"many-{number}-{each}" for each in range(200)]
+        assert len(kept) > 5000, "the log does not take the room that events need"
+        assert "room" in keep_until_refused(outbox, kept).advice
+        assert outbox.depth == len(kept)
+        for first in range(1, len(kept), 100):
+            outbox.settle(Ack(boot=outbox.boot, committed=((first, first + 99),)))
+        assert outbox.depth == 0, "there is always room to note what was acknowledged"
+        for number in range(50):  # more than fits beside what was acknowledged, which is forgotten early
+            keep(outbox, *[f"next-{number}-{each}" for each in range(100)])
+            outbox.settle(Ack(boot=outbox.boot, committed=((1, 2**40),)))
+        keep(outbox, "last")
+        assert [row.seq for row in outbox.take(10)] == [len(kept) + 5001]
+    with Outbox(disk.folder / "outbox.db") as outbox:
+        assert outbox.depth == 1
+
+
+def test_a_small_disk_that_others_fill_takes_events_again_when_they_make_room(disk: Disk) -> None:
+    with Outbox(disk.folder / "outbox.db") as outbox:
+        keep(outbox, *[f"before-{number}" for number in range(2000)])
+        disk.fill()
+        refusal = keep_until_refused(outbox, [])
+        assert "room" in refusal.advice
+        depth = outbox.depth
+        disk.make_room()
+        for number in range(10):
+            keep(outbox, *[f"after-{number}-{each}" for each in range(200)])
+        outbox.settle(Ack(boot=outbox.boot, committed=((1, 100),)))
+        assert outbox.depth == depth + 2000 - 100
 
 
 def test_a_start_on_a_full_disk_says_so_and_holds_nothing(disk: Disk) -> None:
@@ -107,6 +146,7 @@ def test_the_uplink_goes_on_over_a_full_disk_and_notes_the_acknowledgements_late
         keep(outbox, *codes)
         disk.fill()
         keep_until_refused(outbox, codes)
+        disk.fill()  # the outbox has given back what its log took
         ended: list[bool] = []
         uplink = Uplink(settings, outbox, "1", lambda: ended.append(True))
         uplink.start()
