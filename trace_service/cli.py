@@ -17,6 +17,7 @@ from trace_service.cli_parts import reported
 from trace_service.cli_tokens import token
 from trace_service.demo import run_demo
 from trace_service.keys import KeyWrapper
+from trace_service.public.cli import links
 from trace_service.schema.migrate import Roles
 from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect
@@ -109,6 +110,7 @@ def web() -> None:
     )
 
 
+trace.add_command(links)
 trace.add_command(token)
 trace.add_command(webhook)
 trace.add_command(webhooks)

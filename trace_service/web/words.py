@@ -19,6 +19,7 @@ LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 DEFAULT_ZONE: Final = "Asia/Shanghai"
 _LOCALES: Final = {"zh": Locale("zh", "CN", "Hans"), "en": Locale("en", "GB")}
 _DATES: Final = {"zh": "y年M月d日", "en": "d MMM y"}
+_MONTHS: Final = {"zh": "y年M月", "en": "MMMM y"}
 _TIMES: Final = {"zh": "M月d日 HH:mm", "en": "d MMM, HH:mm"}
 _EXACT: Final = {"zh": "M月d日 HH:mm:ss", "en": "d MMM, HH:mm:ss"}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -80,6 +81,10 @@ class Words:
     def day(self, value: date) -> str:
         """Return a date."""
         return format_date(value, _DATES[self.language], locale=_LOCALES[self.language])
+
+    def month(self, value: datetime) -> str:
+        """Return the month of a time, where more would say too much."""
+        return format_date(value.astimezone(self.zone), _MONTHS[self.language], locale=_LOCALES[self.language])
 
     def time(self, value: datetime, *, exact: bool = False) -> str:
         """Return a time in the reader's zone; exact ones have seconds."""
