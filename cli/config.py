@@ -9,11 +9,11 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from edge.settings import ShelfSettings, StationSettings
+from edge.settings import HubSettings, ShelfSettings, StationSettings
 from ingest.settings import IngestSettings
 from trace_service.settings import TraceSettings
 
-CLASSES: tuple[type[BaseSettings], ...] = (StationSettings, ShelfSettings, IngestSettings, TraceSettings)
+CLASSES: tuple[type[BaseSettings], ...] = (StationSettings, HubSettings, ShelfSettings, IngestSettings, TraceSettings)
 
 
 @click.group()

@@ -1,5 +1,7 @@
 """`codefence edge station`, `shelf` and `outbox`: settings come from the environment."""
 
+import signal
+import sqlite3
 import sys
 import threading
 from datetime import UTC, datetime
@@ -16,11 +18,13 @@ from edge.agent import Body, configure_log, run_agent
 from edge.outbox import Outbox
 from edge.outbox.inspection import Inspection, inspect
 from edge.planogram import load_planogram
-from edge.settings import AgentSettings, OutboxSettings, ShelfSettings, StationSettings
+from edge.settings import AgentSettings, HubSettings, OutboxSettings, ShelfSettings, StationSettings
 from edge.shelf import ShelfAgent
 from edge.sources.modbus import ShelfController
 from edge.station import Station
 from edge.station.display import Display
+from edge.station.equip import equipped
+from edge.station.hub_server import Claims, HubServer
 from edge.station.sources import open_source
 from edge.uplink import Uplink
 
@@ -45,6 +49,15 @@ Examples:
     EDGE_SERIAL=/dev/ttyUSB0 EDGE_PLANOGRAM=/etc/codefence/shelf-01.json codefence edge shelf
 
 {_EXIT_CODES}"""
+_HUB_EXAMPLES: Final = """\b
+Examples:
+  EDGE_DATA=/var/lib/codefence/hub EDGE_HUB_SECRET=… EDGE_HUB_HOST=0.0.0.0 codefence edge hub
+
+\b
+Exit codes:
+  0  ended by SIGTERM or SIGINT
+  2  a setting is missing or wrong
+"""
 _OUTBOX_EXAMPLES: Final = """\b
 Examples:
   EDGE_DATA=/var/lib/codefence/pack codefence edge outbox
@@ -70,7 +83,8 @@ def station() -> None:
             activity=settings.activity,
             repeat_seconds=settings.repeat_seconds,
         )
-        desk.run(open_source(settings), stop)
+        with equipped(desk, settings, outbox, lambda: uplink.is_online, stop):
+            desk.run(open_source(settings), stop)
 
     _run(settings, work)
 
@@ -104,6 +118,30 @@ def outbox(data: Path | None, *, as_json: bool) -> None:
     except OutboxError as error:
         _fail(error, 1)
     click.echo(msgspec.json.encode(found) if as_json else _table(found))
+
+
+@click.command(epilog=_HUB_EXAMPLES)
+def hub() -> None:
+    """Run the hub of a site, on one of its stations or beside them.
+
+    It remembers which station has loaded which unit, so that no two load the same one while the server is out of
+    reach. Stations find it by EDGE_HUB and share EDGE_HUB_SECRET with it.
+    """
+    configure_log()
+    settings = _settings(HubSettings)
+    try:
+        claims = Claims(settings.data / "hub.db")
+        server = HubServer(
+            (settings.hub_host, settings.hub_port), settings.hub_secret.get_secret_value().encode(), claims
+        )
+    except (OSError, sqlite3.Error) as error:
+        _fail(ConfigurationError(f"the hub cannot start: {error}", advice="Check EDGE_DATA and EDGE_HUB_PORT."), 2)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    click.echo(f"the hub listens on {settings.hub_host}:{server.server_address[1]}", err=True)
+    server.serve_forever()
+    server.server_close()
+    claims.close()
 
 
 def _settings(kind: type[_SettingsT]) -> _SettingsT:

@@ -64,6 +64,37 @@ class StationSettings(AgentSettings):
     scanner_answers: bool = Field(
         default=False, description="The serial scanner waits for ACK or NAK, so that its beep follows the verdict."
     )
+    manifest_key: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9+/]{43}=)?$",
+        description="Public key of the site's manifests, base64; given, units are judged by the manifest.",
+    )
+    trace_url: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Address of the trace service, for manifests and reports."
+    )
+    trace_token: SecretStr | None = Field(None, description="This device's token for the trace service.")
+    enforce: bool = Field(
+        default=True, description="With a manifest: what is wrong is not shipped and stops the station until released."
+    )
+    hub: str = Field("", pattern=r"^([^\s:]+:\d{1,5})?$", description="The site's hub, HOST:PORT; none without.")
+    hub_secret: SecretStr | None = Field(None, description="Secret that the hub and the stations of one site share.")
+    kiosk_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        0, description="Port on 127.0.0.1 of the station's own screen; 0 serves none."
+    )
+    evidence_mb: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        2000, description="Most megabytes of pictures to keep as evidence; 0 keeps none."
+    )
+
+
+class HubSettings(BaseSettings):
+    """Settings of a site's hub."""
+
+    model_config = OutboxSettings.model_config
+
+    data: Path = Field(description="Folder of the hub alone; its claims are hub.db in it.")
+    hub_secret: SecretStr = Field(description="Secret that the hub and the stations of one site share.", min_length=16)
+    hub_host: str = Field("127.0.0.1", min_length=1, description="Address on which the hub listens.")
+    hub_port: Annotated[int, Field(ge=0, le=65535)] = Field(7420, description="Port of the hub.")
 
 
 class ShelfSettings(AgentSettings):

@@ -19,7 +19,8 @@ from edge.station.package import Package, put
 from edge.station.verdict import Verdict
 
 _PACKAGE: Final = "package"
-News = Callable[[Mapping[str, Any]], None]
+_SCREEN: Final = Code("", "screen", "", (), "screen")
+News = Callable[[Mapping[str, Any], "Desk", Order], None]
 
 
 class Desk:
@@ -29,6 +30,8 @@ class Desk:
         self.dock = dock
         self._package = msgspec.json.decode(noted[_PACKAGE], type=Package) if noted.get(_PACKAGE) else None
         self._on_news = on_news
+        self._told = 0
+        self._last: Mapping[str, Any] = dict.fromkeys(("verdict", "reason", "other", "code", "order"), "") | {"n": 0}
 
     @property
     def package(self) -> Package | None:
@@ -180,18 +183,33 @@ class Desk:
             notes={**finding.notes, **notes, **_package_note(self._package)},
         )
 
+    def release(self, order: Order, supervisor: str, pin: str, reason: str) -> Finding:
+        """Let a stopped station work on; raises `CodeError`."""
+        return _done(_SCREEN, self.dock.release(order, supervisor, pin, reason))
+
+    def sign(self, order: Order, idle: Order, signature: tuple[str, str, str]) -> Finding:
+        """Close a load that differs from its order, signed by a supervisor with a PIN and a reason; or `CodeError`."""
+        if self.dock.state.stopped:
+            raise CodeError("the station stands still", advice="Release it first.")
+        return _done(_SCREEN, self.dock.end(order, signature), idle)
+
     def told(self, verdict: Verdict, finding: Finding | None, order: Order, waiting: int) -> None:
         """Let the screen know what was told."""
-        self._on_news(
-            {
-                "verdict": verdict.value,
-                "reason": finding.reason if finding else "",
-                "other": finding.other if finding else "",
-                "code": _readable(finding.code.text) if finding else "",
-                "order": order.reference,
-                "waiting": waiting,
-            }
-        )
+        self._told += 1
+        self._last = {
+            "verdict": verdict.value,
+            "reason": finding.reason if finding else "",
+            "other": finding.other if finding else "",
+            "code": _readable(finding.code.text) if finding else "",
+            "order": order.reference,
+            "waiting": waiting,
+            "n": self._told,
+        }
+        self._on_news(self._last, self, order)
+
+    def redraw(self, order: Order) -> None:
+        """Show the present state again: a manifest or the hub may have come."""
+        self._on_news(self._last, self, order)
 
 
 def key_in(text: str) -> Code:

@@ -117,8 +117,15 @@ class Station:
             if self._keep(_Work(finding.order, [], {}, [], notes), stop) is None:
                 return finding._replace(verdict=Verdict.REFUSED)
             self._order = finding.order or self._order
+            self._desk.told(finding.verdict, finding, self._order, self._outbox.depth)
             self._display.show(finding.verdict, finding.code.text, self._order, self._outbox.depth)
             return finding
+
+    def redraw(self) -> None:
+        """Have the screen show what changed besides scans."""
+        if self._desk is not None:
+            with self._lock:
+                self._desk.redraw(self._order)
 
     def _prepare(self, read: Read) -> _Work:
         order, findings = None, []
