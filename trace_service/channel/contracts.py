@@ -78,11 +78,20 @@ def _end(text: str) -> datetime:
     return datetime.fromisoformat(text) if "T" in text else start_of(date.fromisoformat(text) + timedelta(days=1))
 
 
+def grant_at(contract: str, line: Line, moment: datetime) -> Grant | None:
+    """Return what a contract grants at a moment, None where it is not in force."""
+    version = line.at(moment)
+    if version is None or version.ended or not period(version.facts).covers(moment):
+        return None
+    return Grant(contract, version)
+
+
 def grants_at(channel: Channel, moment: datetime) -> Iterator[Grant]:
-    """Yield every contract in force at a moment."""
-    for key, version in channel.in_force("contract", moment):
-        if period(version.facts).covers(moment):
-            yield Grant(key, version)
+    """Yield every contract in force at a moment, by its id."""
+    for key in sorted(channel.keys("contract")):
+        grant = grant_at(key, channel.lines["contract", key], moment)
+        if grant is not None:
+            yield grant
 
 
 class Clash(NamedTuple):
@@ -170,10 +179,10 @@ def spans(lines: Iterable[Line], dealer: str, sales_channel: str) -> list[Span]:
         adcodes: set[str] = set()
         exclusive = True
         for line in lines:
-            present = _in_force(line, moment)
-            if present and (present["dealer"], present["channel"]) == (dealer, sales_channel):
-                adcodes.update(present["adcodes"])
-                exclusive = exclusive and bool(present["exclusive"])
+            grant = grant_at("", line, moment)
+            if grant and (grant.dealer, grant.channel) == (dealer, sales_channel):
+                adcodes.update(grant.adcodes)
+                exclusive = exclusive and bool(grant.version.facts["exclusive"])
         fresh = Span(moment, None, tuple(sorted(adcodes)), exclusive)
         if found and found[-1][2:] == fresh[2:]:
             continue
@@ -181,10 +190,3 @@ def spans(lines: Iterable[Line], dealer: str, sales_channel: str) -> list[Span]:
             found[-1] = found[-1]._replace(ends=moment)
         found.append(fresh)
     return found[1:] if found and not found[0].adcodes else found
-
-
-def _in_force(line: Line, moment: datetime) -> Facts | None:
-    version = line.at(moment)
-    if version is None or version.ended or not period(version.facts).covers(moment):
-        return None
-    return version.facts
