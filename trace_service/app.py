@@ -14,6 +14,8 @@ from trace_service.api import session as api_session
 from trace_service.api import stock as api_stock
 from trace_service.orders import api as api_orders
 from trace_service.orders import stations_api as api_stations
+from trace_service.public import router as resolver
+from trace_service.public.service import PublicService
 from trace_service.settings import TraceSettings
 from trace_service.web import answers
 from trace_service.web.auth.sessions import Sessions
@@ -32,12 +34,15 @@ from trace_service.web.views import alerts, devices, events, health, login, maps
 def create_app(settings: TraceSettings) -> FastAPI:
     """Return the application; raises AssetsError when scripts and styles were not built."""
     console = _make_console(settings)
+    public = PublicService(settings, console.metrics.registry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await console.database.open()
         await console.live.start()
+        public.open()
         yield
+        public.close()
         await console.live.stop()
         await console.database.close()
 
@@ -46,10 +51,12 @@ def create_app(settings: TraceSettings) -> FastAPI:
         openapi_url="/api/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False,
     )  # fmt: skip
     app.state.console = console
+    app.state.public = public
     app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
     answers.install(app)
     for page in (alerts, devices, events, health, login, maps, proposals, scans, stock):
         app.include_router(page.router, include_in_schema=False)
+    app.include_router(resolver.router, include_in_schema=False)
     for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/static", ImmutableFiles(BUILD))
