@@ -8,10 +8,12 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Gauge
 
 from trace_service.api import alerts as api_alerts
+from trace_service.api import check as api_check
 from trace_service.api import documentation
 from trace_service.api import scans as api_scans
 from trace_service.api import session as api_session
 from trace_service.api import stock as api_stock
+from trace_service.epcis.api import create_epcis_app
 from trace_service.orders import api as api_orders
 from trace_service.orders import stations_api as api_stations
 from trace_service.public import router as resolver
@@ -57,8 +59,9 @@ def create_app(settings: TraceSettings) -> FastAPI:
     for page in (alerts, devices, events, health, login, maps, proposals, scans, stock):
         app.include_router(page.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
-    for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations):
+    for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations, api_check):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
+    app.mount("/epcis", create_epcis_app(console))
     app.mount("/static", ImmutableFiles(BUILD))
     return app
 
