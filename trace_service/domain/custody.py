@@ -38,6 +38,8 @@ RULES: Final[Mapping[Step, Callable[[Scene], Outcome]]] = {
     Step.DESTROY: lives.destroy,
 }
 HOLDS: Final = frozenset({Step.RECALL, Step.BLOCK, Step.UNBLOCK})
+# What a hold inside a container forbids.
+LEAVES: Final = frozenset({Step.SHIP, Step.SELL, Step.TRANSFER_REQUEST, Step.TRANSFER_APPROVE})
 # Later than any source at the same moment.
 _LAST: Final = Source("\U0010ffff", UUID(int=2**128 - 1), 2**63)
 _ACTIVE: Final = Own(life=Life.ACTIVE)
@@ -127,6 +129,11 @@ class Custody:
             if said.source == key.source:
                 found.append(said)
         return found
+
+    def held_since(self, unit: str) -> datetime | None:
+        """Return when a unit was first held by itself, also by what it took along out of its container."""
+        changes = self._changes.get(unit, ())
+        return next((key.moment for key, own in changes if own.blocked or own.recalled), None)
 
     def take(self, events: Iterable[Event]) -> None:
         """Replay events in the order in which they happened; the set must hold all that these units depend on."""

@@ -6,12 +6,13 @@ Shipping a pallet replays the pallet. What lies in it inherits, and is asked aga
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from trace_service.domain.custody import HOLDS, Custody
 from trace_service.domain.events import LOGISTIC_PREFIX, SIGHTINGS, Event, Refusal, Site, Source, Step
-from trace_service.domain.states import is_single, product_of
-from trace_service.processing.loading import load, load_sites
+from trace_service.domain.states import is_single
+from trace_service.processing.loading import Loaded, brands_of, load, load_sites
+from trace_service.processing.members import remember, remember_held
 from trace_service.processing.outcome import Outcome, write
 from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL
@@ -39,6 +40,14 @@ class Replayed:
     moved: frozenset[tuple[str, str]]
 
 
+class Situation(NamedTuple):
+    """What is known of the units concerned, what follows from it, and whose the logistic ones are."""
+
+    loaded: Loaded
+    custody: Custody
+    brands: Mapping[str, str]
+
+
 def record(
     connection: Connection,
     fresh: Iterable[tuple[str | None, Event]],
@@ -52,32 +61,44 @@ def record(
     those that earlier events name. The caller holds the locks.
     """
     events = _append(connection, list(fresh))
-    changed = _changed(connection, events) | dict(again or {})
-    _remember_members(connection, events)
+    changed = _earliest([_changed(connection, events), again or {}])
     # 1. Whom does it concern? Those who did something in a changed container since.
+    changed = _earliest([changed, remember(connection, events, changed)])
     affected = _with_dependents(connection, changed)
     for event in events:
         if event.step is Step.PACK and event.parent:
             affected.setdefault(event.parent, event.occurred_at)
     _queue_classes(connection, events, {unit: since for unit, since in changed.items() if not is_single(unit)})
     # 2. What follows for them from all that is known?
+    situation = _replay(connection, events, affected, seen, sites)
+    while news := remember_held(connection, situation.custody, affected):
+        affected = _earliest([affected, _with_dependents(connection, news)])
+        situation = _replay(connection, events, affected, seen, sites)
+    loaded, custody = situation.loaded, situation.custody
+    # 3. Write what differs.
+    write(connection, Outcome(custody, loaded, affected.keys(), situation.brands))
+    touched = {unit for event in events for unit in (event.unit, event.parent) if unit}
+    moved = frozenset(
+        (event.site, unit) for unit in touched for event in loaded.events.get(unit, ()) if event.step in _MOVES
+    )
+    return Replayed(custody, affected, custody.refused, situation.brands, moved)
+
+
+def _replay(
+    connection: Connection, fresh: Collection[Event], affected: Since, seen: Collection[str], sites: dict[str, Site]
+) -> Situation:
     loaded = load(connection, affected.keys() | set(seen))
-    found = [event for each in loaded.events.values() for event in each]
-    missing = {event.site for event in found} - sites.keys()
+    missing = {event.site for events in loaded.events.values() for event in events} - sites.keys()
     if missing:
         sites |= load_sites(connection, missing, ())
     logistic = sorted(unit for unit in loaded.events.keys() | set(seen) if unit.startswith(LOGISTIC_PREFIX))
     filled = {parent for (parent,) in connection.execute(SQL["filled"], {"units": logistic})} if logistic else set()
-    custody = loaded.custody(sites, filled | {event.parent for event in events if event.parent})
-    for event in events:
+    custody = loaded.custody(sites, filled | {event.parent for event in fresh if event.parent})
+    for event in fresh:
         if event.step in SIGHTINGS and event.site not in sites:
             custody.refused[event.source] = Refusal.UNKNOWN_SITE
-    # 3. Write what differs.
-    brands = _brands(connection, logistic)
-    write(connection, Outcome(custody, loaded, affected.keys(), brands))
-    touched = {unit for event in events for unit in (event.unit, event.parent) if unit}
-    moved = frozenset((event.site, event.unit) for event in found if event.unit in touched and event.step in _MOVES)
-    return Replayed(custody, affected, custody.refused, brands, moved)
+            custody.standing[event.source] = custody.state_at(event.unit, event.occurred_at)
+    return Situation(loaded, custody, brands_of(connection, logistic))
 
 
 def _append(connection: Connection, fresh: list[tuple[str | None, Event]]) -> list[Event]:
@@ -87,12 +108,20 @@ def _append(connection: Connection, fresh: list[tuple[str | None, Event]]) -> li
     known = {event.parent: brand for brand, event in fresh if brand and event.parent}
     unknown = {event.unit for brand, event in fresh if brand is None and event.unit not in known}
     if unknown:
-        known |= _brands(connection, sorted(unknown))
+        known |= brands_of(connection, sorted(unknown))
     rows = recordset(_event_row(brand or known.get(event.unit), event) for brand, event in fresh)
     inserted = {Source(*row) for row in connection.execute(SQL["insert_events"], {"rows": rows})}
     if any(event.step is Step.SHIP for _, event in fresh):
         connection.execute(SQL["insert_shipments"], {"rows": rows})
     return [event for _, event in fresh if event.source in inserted]
+
+
+def _earliest(parts: Iterable[Since]) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    for part in parts:
+        for unit, since in part.items():
+            found[unit] = min(since, found.get(unit, since))
+    return found
 
 
 def _changed(connection: Connection, events: Collection[Event]) -> dict[str, datetime]:
@@ -140,31 +169,6 @@ def _queue_classes(connection: Connection, events: Collection[Event], changed: S
         query = {"brand": brand, "units": list(changed), "sinces": list(changed.values())}
         connection.execute(SQL["queue_held_classes"], query)
     connection.execute("NOTIFY work")
-
-
-def _remember_members(connection: Connection, events: Collection[Event]) -> None:
-    members: set[tuple[str, str]] = set()
-    packed: set[str] = set()
-    for event in events:
-        if event.step in HOLDS and is_single(event.unit):
-            members.add((event.unit, event.unit))
-        product = product_of(event.unit)
-        if event.step is Step.PACK and event.parent and product:
-            members.add((event.parent, product))
-        elif event.step is Step.PACK:
-            packed.add(event.unit)
-        if event.lot:
-            members.add((event.unit, event.lot))
-    if members or packed:
-        units, names = zip(*sorted(members), strict=True) if members else ((), ())
-        query = {"units": list(units), "members": list(names), "packed": sorted(packed)}
-        connection.execute(SQL["insert_members"], query)
-
-
-def _brands(connection: Connection, units: Collection[str]) -> dict[str, str]:
-    if not units:
-        return {}
-    return {row.unit: row.brand for row in connection.execute(SQL["brands_of"], {"units": list(units)}) if row.brand}
 
 
 def _event_row(brand: str | None, event: Event) -> dict[str, Any]:

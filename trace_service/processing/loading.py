@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from trace_service.domain.custody import Custody
+from trace_service.domain.custody import LEAVES, Custody
 from trace_service.domain.events import LOGISTIC_PREFIX, Event, Site, Source, Step
 from trace_service.domain.states import is_single
 from trace_service.store.connection import Connection
@@ -45,11 +45,22 @@ def load_sites(connection: Connection, names: Collection[str], recipients: Colle
     }
 
 
+def brands_of(connection: Connection, units: Collection[str]) -> dict[str, str]:
+    """Return whose each logistic unit is: what lies in it says so before whom it was shipped to."""
+    if not units:
+        return {}
+    return {row.unit: row.brand for row in connection.execute(SQL["brands_of"], {"units": list(units)}) if row.brand}
+
+
 def load(connection: Connection, units: Collection[str], known_at: datetime | str = "infinity") -> Loaded:
     """Return what the given units depend on, as recorded until `known_at`."""
     loaded = Loaded({}, {}, {}, defaultdict(set))
     _add(connection, loaded, units, known_at)
-    containers = [unit for unit in loaded.events if unit.startswith(LOGISTIC_PREFIX)]
+    containers = [
+        unit
+        for unit, events in loaded.events.items()
+        if unit.startswith(LOGISTIC_PREFIX) or any(event.step in LEAVES for event in events)
+    ]
     wanted = {event.lot for events in loaded.events.values() for event in events if event.lot}
     if containers:
         for row in connection.execute(SQL["held_contents"], {"units": containers}):

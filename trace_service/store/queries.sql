@@ -133,7 +133,7 @@ WITH RECURSIVE up AS (
     UNION
     SELECT outer_unit.parent FROM up CROSS JOIN LATERAL (
         SELECT event.parent FROM trace.custody_event AS event
-        WHERE event.unit = up.unit AND event.parent IS NOT NULL OFFSET 0) AS outer_unit
+        WHERE event.unit = up.unit AND event.biz_step = 'packing' AND event.parent IS NOT NULL OFFSET 0) AS outer_unit
 )
 SELECT unit FROM up
 
@@ -159,23 +159,32 @@ ON CONFLICT (device, boot, seq) DO NOTHING
 RETURNING device, boot, seq
 
 -- name: insert_members
--- What was ever packed into a container, as the products and lots of the items; and, one by one, units that are held.
--- Each container passes on what it knows to whatever it was itself packed into.
+-- What was ever packed into a container, as the products and lots of the items; and, one by one, units that were ever
+-- held, which name themselves. Each unit passes on what it knows to whatever it was itself packed into.
 WITH RECURSIVE fresh AS (
     SELECT unit, member FROM unnest(%(units)s::text[], %(members)s::text[]) AS f (unit, member)
     UNION
     SELECT content.container, content.member FROM unnest(%(packed)s::text[]) AS p (unit)
     JOIN trace.custody_content AS content ON content.container = p.unit
-), up AS (
-    SELECT unit AS container, member FROM fresh
     UNION
-    SELECT outer_unit.parent, up.member FROM up CROSS JOIN LATERAL (
+    SELECT event.unit, event.lot FROM unnest(%(packed)s::text[]) AS p (unit)
+    JOIN trace.custody_event AS event ON event.unit = p.unit AND event.lot IS NOT NULL
+), up AS (
+    SELECT unit AS container, member, false AS passed_on FROM fresh
+    UNION
+    SELECT outer_unit.parent, up.member, true FROM up CROSS JOIN LATERAL (
         SELECT event.parent FROM trace.custody_event AS event
-        WHERE event.unit = up.container AND event.parent IS NOT NULL OFFSET 0) AS outer_unit
+        WHERE event.unit = up.container AND event.biz_step = 'packing' AND event.parent IS NOT NULL OFFSET 0
+    ) AS outer_unit
 )
 INSERT INTO trace.custody_content (container, member)
-SELECT DISTINCT container, member FROM up WHERE container LIKE '/00/%%' AND container <> member
+SELECT DISTINCT container, member FROM up WHERE passed_on OR container = member
 ON CONFLICT DO NOTHING
+RETURNING container, member
+
+-- name: held_among
+SELECT DISTINCT unit FROM trace.custody_event
+WHERE unit = ANY(%(units)s) AND biz_step IN ('recalling', 'holding')
 
 -- name: corrected
 SELECT event.unit, event.occurred_at
@@ -307,7 +316,8 @@ WITH RECURSIVE up AS (
     UNION
     SELECT outer_unit.parent FROM up CROSS JOIN LATERAL (
         SELECT event.parent FROM trace.custody_event AS event
-        WHERE event.unit = up.unit AND event.parent IS NOT NULL AND event.recorded_at <= %(known_at)s OFFSET 0
+        WHERE event.unit = up.unit AND event.biz_step = 'packing' AND event.parent IS NOT NULL
+            AND event.recorded_at <= %(known_at)s OFFSET 0
     ) AS outer_unit
 ), wanted AS (
     SELECT unit FROM up UNION SELECT left(unit, 18) FROM up WHERE unit LIKE '/01/%%/21/%%'
