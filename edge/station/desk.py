@@ -86,9 +86,15 @@ class Desk:
             return self._stopped(code)
         if code.text.startswith(worksheet.DOCUMENT):
             return self._document(code)
-        if finding.scan is None or finding.verdict is not Verdict.OK:
-            return self._refuse(finding, order) if finding.scan is not None else finding
+        if finding.scan is None:
+            return finding
         scan = msgspec.structs.replace(finding.scan, operator=self.dock.state.operator)
+        if finding.verdict is Verdict.NO_PARENT and self._package is not None:
+            # Alone in its picture, and yet it has a parent: the package that is being built.
+            scan = msgspec.structs.replace(scan, activity=Activity.PACK)
+            finding = finding._replace(verdict=Verdict.OK)
+        if finding.verdict is not Verdict.OK:
+            return self._refuse(finding._replace(scan=scan), order)
         return self._look(finding._replace(scan=scan), scan, order)
 
     def _look(self, finding: Finding, scan: Scan, order: Order) -> Finding:
@@ -97,7 +103,7 @@ class Desk:
             waste = msgspec.structs.replace(scan, activity=Activity.OBSERVE, to="")
             notes = self.dock.scrap(identifier.key)
             return finding._replace(scan=waste, reason="scrapped", notes=notes, judged=True, confirmed=True)
-        if order.activity is Activity.PACK and self._package is not None:
+        if order.activity is Activity.PACK and self._package is not None and not scan.parent:
             return self._put(finding, identifier, scan, order)
         if order.activity in {Activity.SHIP, Activity.RECEIVE} and order.reference:
             return self._judge(finding, identifier, scan, order)

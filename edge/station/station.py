@@ -148,6 +148,7 @@ class Station:
             findings += [
                 finding if repeat else self._desk.look(finding, order or self._order) for finding, repeat in pairs
             ]
+            order = next((finding.order for finding in findings if finding.order), None)
             for finding in findings:
                 notes |= finding.notes
         drafts = {

@@ -1,0 +1,489 @@
+"""A station with a manifest: verdicts, countdown, stops, releases, packages, the hub, and what outlives a restart."""
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from contracts import documents, worksheet
+from contracts import manifest as wire
+from contracts.errors import CodeError
+from contracts.gs1 import check_digit, item_key, label_uri
+from contracts.manifest import (
+    Group,
+    Head,
+    OrderLine,
+    Product,
+    Reference,
+    Standing,
+    StationOrder,
+    Supervisor,
+    code_hash,
+    pin_hash,
+)
+from contracts.messages import Activity, Scan, decode_event
+from contracts.stations import Note, NoteKind
+from contracts.topics import Kind
+from edge.decode import Code
+from edge.manifest import ManifestStore
+from edge.outbox import Outbox
+from edge.sources.source import Read
+from edge.station import Station
+from edge.station.desk import Desk
+from edge.station.display import Display
+from edge.station.dock import NOTE, Dock, Tools
+from edge.station.hub import Answer, Claim, Hub
+from edge.station.hub_server import Claims, HubServer
+from edge.station.verdict import Verdict
+
+KEY = Ed25519PrivateKey.generate()
+SALT = bytes(range(16))
+WINE, BEER = "06901234567892", "06901234500004"
+NOW = 1_790_000_000_000
+SECRET = b"a secret of one site"
+
+
+def sscc(number: int) -> str:
+    digits = f"0690123{number:010d}"
+    return f"/00/{digits}{check_digit(digits)}"
+
+
+def case(number: int) -> str:
+    return f"HTTPS://ID.EXAMPLE.COM{sscc(number)}"
+
+
+def item(number: int, gtin: str = WINE) -> str:
+    return label_uri("id.example.com", gtin, f"S{number:019d}")
+
+
+def hashed(key: str) -> int:
+    return code_hash(SALT, key)
+
+
+def group(number: int, gtin: int = 0, standing: Standing = Standing.ON_HAND, reference: int = 0xFFFF) -> Group:
+    """Return case `number` with six items, numbered from six times its own."""
+    gtins = (WINE, BEER)
+    items = sorted(hashed(item_key(gtins[gtin], f"S{each:019d}")) for each in range(6 * number, 6 * number + 6))
+    return Group(hashed(sscc(number)), gtin, 0, reference, standing, tuple(items))
+
+
+def manifest(version: int = 1, **changes: object) -> bytes:
+    """Cases 1 to 9 of wine and 11 of beer on hand, 20 has left, 30 and 31 are on their way here."""
+    order = StationOrder(
+        "SO-1", 1, "acme", "D-1", "一号经销商", "Dealer one", "f" * 64, "retail", "2026-10-01",
+        (OrderLine(1, WINE, 2, "case", 12), OrderLine(2, BEER, 6, "item", 6)),
+    )  # fmt: skip
+    other = msgspec.structs.replace(order, id="SO-2", dealer="D-2", lines=(OrderLine(1, WINE, 5, "case", 30),))
+    head = Head(
+        site="dc", version=version, issued_at=NOW, expires_at=NOW + 3_600_000, key="k", salt=SALT.hex(), groups=0,
+        items=0, products=(Product(WINE, "酒", "Wine", 6), Product(BEER, "啤", "Beer", 6)), orders=(order, other),
+        references=(Reference("SO-0", "D-9", NOW), Reference("SO-7", "D-1", NOW)),
+        blocked={wire.blocked_hash(hashed(sscc(8))): "recalled"},
+        supervisors=(Supervisor("LI", "李", "00" * 16, pin_hash("483920", bytes(16))),),
+    )  # fmt: skip
+    loose = Group(5, 1, 0, 0xFFFF, Standing.ON_HAND, (hashed(item_key(BEER, f"S{999:019d}")),))
+    groups = [*(group(number) for number in range(1, 10)), group(11, 1), loose]
+    groups += [group(20, standing=Standing.SHIPPED, reference=0)]
+    groups += [group(number, standing=Standing.INBOUND, reference=1) for number in (30, 31)]
+    return wire.write(msgspec.structs.replace(head, **changes), groups, KEY)
+
+
+class Bench:
+    """A station at a desk, without processes."""
+
+    def __init__(self, folder: Path, outbox: Outbox, *, hub: Hub | None = None, **options: bool) -> None:
+        self.now = NOW + 1000
+        self.outbox = outbox
+        self.news: list[Any] = []
+        self.manifests = ManifestStore(folder, "dc", KEY.public_key(), lambda: self.now)
+        self.manifests.load()
+        if options.get("given", True) and not self.manifests.version:
+            self.manifests.offer(manifest())
+        tools = Tools(
+            self.manifests, KEY.public_key(), hub, options.get("enforce", True), lambda: self.now, lambda: None
+        )
+        self.station = Station(
+            outbox, Display(io.StringIO()), lambda: options.get("online", True), activity=Activity.OBSERVE,
+            repeat_seconds=0,
+        )  # fmt: skip
+        noted = outbox.notes()
+        self.desk = Desk(Dock(tools, noted), noted, lambda news, _desk, _order: self.news.append(news))
+        self.station.equip(self.desk, lambda _name, _picture: None)
+
+    def read(self, *texts: str, aim: str = "]Q1") -> Verdict:
+        codes = tuple(Code(text=text, symbology="QRCode", aim=aim, corners=(), stage="test") for text in texts)
+        verdicts = self.station.take(Read(codes, self.now, "test"), threading.Event())
+        self.now += 1000
+        return verdicts[-1]
+
+    def begin(self, activity: Activity = Activity.SHIP, order: str = "SO-1", to: str = "D-1") -> None:
+        assert self.read(worksheet.begin(activity, order, to)) is Verdict.ORDER
+
+    def release(self, pin: str = "483920", reason: str = "checked by hand") -> None:
+        self.station.act(lambda desk, order: desk.release(order, "LI", pin, reason), threading.Event())
+
+    def sign(self, reason: str = "truck is full") -> None:
+        idle = self.station.idle
+        self.station.act(lambda desk, order: desk.sign(order, idle, ("li", "483920", reason)), threading.Event())
+
+    @property
+    def why(self) -> tuple[str, str]:
+        return self.news[-1]["reason"], self.news[-1]["other"]
+
+    def left(self) -> list[int]:
+        return [line.left for line in self.desk.dock.lines(self.station.order)]
+
+    def scans(self) -> list[Scan]:
+        found = [decode_event(row.kind, row.body) for row in self.outbox.take(1000) if row.kind is Kind.SCAN]
+        return [each for each in found if isinstance(each, Scan)]
+
+    def notes(self, kind: NoteKind) -> list[Note]:
+        noted = [value for name, value in self.outbox.notes().items() if name.startswith(NOTE)]
+        found = [msgspec.json.decode(value, type=Note) for value in noted]
+        return [each for each in found if each.kind is kind]
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        yield outbox
+
+
+@pytest.fixture
+def bench(tmp_path: Path, outbox: Outbox) -> Bench:
+    return Bench(tmp_path, outbox)
+
+
+class TestVerdicts:
+    def test_each_good_case_counts_its_line_down_and_a_full_load_closes(self, bench: Bench) -> None:
+        bench.begin()
+        assert bench.left() == [12, 6]
+        assert bench.read(case(1)) is Verdict.OK
+        assert bench.left() == [6, 6]
+        assert bench.read(case(2), case(11)) is Verdict.OK
+        assert bench.left() == [0, 0]
+        assert bench.read(worksheet.end()) is Verdict.ORDER
+        assert bench.why[0] == "closed"
+        [closed] = bench.notes(NoteKind.LOAD_CLOSED)
+        assert (closed.order, closed.brand, closed.detail["agrees"]) == ("SO-1", "acme", True)
+        assert [(scan.code, scan.activity, scan.to) for scan in bench.scans()] == [
+            (case(number), Activity.SHIP, "D-1") for number in (1, 2, 11)
+        ]
+        assert bench.read(worksheet.begin(Activity.SHIP, "SO-1", "D-1")) is Verdict.UNKNOWN, "it was closed here"
+
+    @pytest.mark.parametrize(
+        ("text", "verdict", "why"),
+        [
+            (case(11), Verdict.NOT_IN_ORDER, ("product_not_ordered", BEER)),
+            (case(20), Verdict.ALREADY_SHIPPED, ("has_left", "SO-0 → D-9")),
+            (item(121), Verdict.ALREADY_SHIPPED, ("has_left", "SO-0 → D-9")),
+            (case(8), Verdict.BLOCKED, ("blocked", "recalled")),
+            (item(49), Verdict.BLOCKED, ("blocked", "recalled")),
+            (case(77), Verdict.UNKNOWN, ("not_on_hand", "")),
+            (item(77_777), Verdict.UNKNOWN, ("not_on_hand", "")),
+            (item(7), Verdict.WRONG_ITEM, ("inside_parent", "")),
+            (case(30), Verdict.WRONG_ITEM, ("not_received", "SO-7 → D-1")),
+            (f"https://id.example.com/01/{WINE}", Verdict.WRONG_ITEM, ("no_serial", "")),
+        ],
+    )
+    def test_what_is_wrong_is_not_shipped_and_stops_the_station(
+        self, bench: Bench, text: str, verdict: Verdict, why: tuple[str, str]
+    ) -> None:
+        bench.begin(order="SO-2", to="D-2")
+        assert bench.read(text) is verdict
+        assert bench.why == why
+        [seen] = bench.scans()
+        assert (seen.code, seen.activity, seen.reference, seen.to) == (text, Activity.OBSERVE, "SO-2", "")
+        assert bench.left() == [30]
+        assert bench.read(case(1)) is Verdict.STOPPED
+        assert bench.read(worksheet.end()) is Verdict.STOPPED
+        assert len(bench.scans()) == 1, "while it stands still nothing is kept"
+        bench.release()
+        assert bench.read(case(1)) is Verdict.OK
+        [stopped], [released] = bench.notes(NoteKind.STOPPED), bench.notes(NoteKind.RELEASED)
+        assert stopped.detail["verdict"] == verdict
+        assert (released.detail["by"], released.detail["reason"]) == ("LI", "checked by hand")
+        assert "483920" not in json.dumps(bench.outbox.notes())
+
+    def test_an_item_where_cases_are_due_and_one_too_many(self, bench: Bench) -> None:
+        bench.begin()
+        assert bench.read(item(999, BEER)) is Verdict.OK, "this line counts single items"
+        assert bench.read(case(11)) is Verdict.OVER_QUANTITY
+        assert bench.why == ("line_full", BEER)
+
+    def test_an_item_of_a_case_that_is_on_the_load_is_a_duplicate(self, bench: Bench) -> None:
+        bench.begin()
+        bench.read(case(1))
+        for text in (case(1), item(8)):
+            assert bench.read(text) is Verdict.DUPLICATE
+        assert len(bench.scans()) == 1
+        assert bench.left() == [6, 6]
+
+    def test_offline_and_with_an_expired_manifest_it_is_provisional(self, tmp_path: Path, outbox: Outbox) -> None:
+        bench = Bench(tmp_path, outbox, online=False)
+        bench.begin()
+        assert bench.read(case(1)) is Verdict.PROVISIONAL
+        bench.now += 3_600_000
+        assert bench.read(case(2)) is Verdict.PROVISIONAL
+        assert bench.why[0] == "manifest_expired"
+        assert bench.read(case(20)) is Verdict.ALREADY_SHIPPED, "what it knew to be wrong stays wrong"
+
+    def test_an_advising_station_says_the_same_and_ships_all_the_same(self, tmp_path: Path, outbox: Outbox) -> None:
+        bench = Bench(tmp_path, outbox, enforce=False)
+        bench.begin()
+        assert bench.read(case(77)) is Verdict.UNKNOWN
+        assert bench.read(case(1)) is Verdict.OK
+        assert [scan.activity for scan in bench.scans()] == [Activity.SHIP, Activity.SHIP]
+        assert bench.read(worksheet.end()) is Verdict.ORDER
+        assert bench.notes(NoteKind.LOAD_CLOSED) == []
+
+    def test_a_worksheet_for_another_dealer_begins_nothing(self, bench: Bench) -> None:
+        assert bench.read(worksheet.begin(Activity.SHIP, "SO-1", "D-2")) is Verdict.UNKNOWN
+        assert bench.station.order.reference == ""
+
+
+class TestWork:
+    def test_a_load_that_differs_needs_a_supervisor_and_a_reason(self, bench: Bench) -> None:
+        bench.begin()
+        bench.read(case(1))
+        assert bench.read(worksheet.end()) is Verdict.DIFFERENCE
+        assert bench.station.order.reference == "SO-1"
+        for pin, reason in (("111222", "x"), ("483920", " ")):
+            with pytest.raises(CodeError):
+                bench.station.act(
+                    lambda desk, order, pin=pin, reason=reason: desk.sign(order, order, ("LI", pin, reason)),  # type: ignore[misc]
+                    threading.Event(),
+                )
+        bench.sign()
+        [closed] = bench.notes(NoteKind.LOAD_CLOSED)
+        assert (closed.detail["agrees"], closed.detail["signed_by"], closed.detail["reason"]) == (
+            False, "LI", "truck is full",
+        )  # fmt: skip
+        assert [line["scanned"] for line in closed.detail["lines"]] == [6, 0]
+        assert bench.station.order == bench.station.idle
+
+    def test_wrong_pins_make_it_wait(self, bench: Bench) -> None:
+        bench.begin()
+        bench.read(case(8))
+        for _ in range(5):
+            with pytest.raises(CodeError, match="wrong"):
+                bench.release("000001")
+        with pytest.raises(CodeError, match="too many"):
+            bench.release()
+        bench.now += 61_000
+        bench.release()
+        assert bench.read(case(1)) is Verdict.OK
+
+    def test_the_last_scan_is_taken_back(self, bench: Bench) -> None:
+        bench.begin()
+        bench.read(case(1))
+        bench.read(case(2))
+        assert bench.read("CF/UNDO") is Verdict.ORDER
+        assert bench.left() == [6, 6]
+        assert [note.unit for note in bench.notes(NoteKind.UNDONE)] == [sscc(2)]
+        assert bench.read(case(2)) is Verdict.OK
+
+    def test_all_of_it_outlives_a_restart(self, tmp_path: Path, outbox: Outbox) -> None:
+        first = Bench(tmp_path, outbox)
+        first.read("CF/OPERATOR/OP-7/NIGHT")
+        first.begin()
+        first.read(case(1))
+        first.read(case(20))
+        second = Bench(tmp_path, outbox)
+        assert second.read(case(2)) is Verdict.STOPPED
+        second.release()
+        assert second.left() == [6, 6]
+        assert second.read(case(1)) is Verdict.DUPLICATE
+        assert second.read(case(2)) is Verdict.OK
+        assert second.scans()[-1].operator == "OP-7"
+        assert second.notes(NoteKind.RELEASED)[0].shift == "NIGHT"
+
+    def test_a_case_closes_at_its_size_and_tells_of_its_items_only_then(self, bench: Bench) -> None:
+        bench.begin(Activity.PACK, "RUN-1", "")
+        bench.read("CF/CASE")
+        for number in range(500, 505):
+            assert bench.read(item(number)) is Verdict.OK
+        assert bench.read(item(504)) is Verdict.DUPLICATE
+        assert bench.read(item(1, BEER)) is Verdict.WRONG_ITEM
+        assert bench.read(case(60)) is Verdict.OK
+        assert bench.scans() == []
+        assert bench.read(item(505)) is Verdict.OK
+        assert bench.why[0] == "package_closed"
+        assert [(scan.code, scan.parent, scan.activity) for scan in bench.scans()] == [
+            (item(number), case(60), Activity.PACK) for number in range(500, 506)
+        ]
+        assert [note.unit for note in bench.notes(NoteKind.PACKAGE_CLOSED)] == [sscc(60)]
+
+    def test_a_pallet_of_cases_and_one_that_is_given_up(self, bench: Bench) -> None:
+        bench.begin(Activity.PACK, "RUN-1", "")
+        bench.read("CF/PALLET/2")
+        bench.read(case(90))
+        bench.read(case(1))
+        assert bench.read("CF/ABORT") is Verdict.ORDER
+        assert bench.scans() == []
+        for number in (91, 1, 2):
+            assert bench.read(case(number)) is Verdict.OK
+        assert [scan.parent for scan in bench.scans()] == [case(91), case(91)]
+
+    def test_a_scrapped_label_is_told(self, bench: Bench) -> None:
+        bench.read("CF/SCRAP")
+        assert bench.read(item(1)) is Verdict.OK
+        assert [note.unit for note in bench.notes(NoteKind.SCRAPPED)] == [item_key(WINE, f"S{1:019d}")]
+        assert bench.scans()[0].activity is Activity.OBSERVE
+        bench.read(item(2))
+        assert len(bench.notes(NoteKind.SCRAPPED)) == 1, "one command, one label"
+
+
+class TestReceiving:
+    def test_goods_are_held_against_what_was_announced(self, bench: Bench) -> None:
+        code = documents.DocumentCode("SO-7", 1, 2, 12, bytes(32))
+        text, _ = documents.sign(code, KEY)
+        assert bench.read(text) is Verdict.ORDER
+        assert bench.station.order.reference == "SO-7"
+        bench.read("CF/DAMAGED")
+        assert bench.read(case(30)) is Verdict.OK
+        assert bench.read(case(9)) is Verdict.NOT_IN_ORDER
+        assert bench.read(case(30)) is Verdict.DUPLICATE
+        assert bench.read(worksheet.end()) is Verdict.ORDER
+        assert bench.why == ("received_differs", "1 / 1 / 1")
+        [told] = bench.notes(NoteKind.RECEIVED)
+        assert (told.detail["missing"], told.detail["extra"], told.detail["damaged"]) == (1, [sscc(9)], [sscc(30)])
+        assert told.detail["document"] == text
+        assert [scan.activity for scan in bench.scans()] == [Activity.RECEIVE, Activity.RECEIVE]
+
+    def test_a_forged_document_begins_nothing(self, bench: Bench) -> None:
+        text, _ = documents.sign(documents.DocumentCode("SO-7", 1, 2, 12, bytes(32)), KEY)
+        assert bench.read(text.replace("/2/12/", "/3/18/")) is Verdict.UNKNOWN
+        assert bench.station.order == bench.station.idle
+
+
+class TestManifestStore:
+    def test_the_altered_the_expired_the_older_and_the_foreign_are_refused(self, bench: Bench, tmp_path: Path) -> None:
+        store = bench.manifests
+        altered = bytearray(manifest(2))
+        altered[200] ^= 1
+        stranger = Ed25519PrivateKey.generate()
+        head = wire.verify(manifest(2), KEY.public_key())
+        refused = {
+            "MANIFEST_SIGNATURE": [bytes(altered), wire.write(head, [], stranger)],
+            "MANIFEST_EXPIRED": [manifest(2, expires_at=NOW)],
+            "MANIFEST_FOREIGN": [manifest(2, site="elsewhere"), wire.write_delta(manifest(5), manifest(6))],
+            "MANIFEST_INVALID": [b"", b"CFM1", b"hello"],
+        }
+        for code, wrong in refused.items():
+            for data in wrong:
+                with pytest.raises(wire.ManifestError) as caught:
+                    store.offer(data)
+                assert caught.value.code == code
+        store.offer(manifest(3))
+        with pytest.raises(wire.OlderError):
+            store.offer(manifest(2))
+        (tmp_path / "manifest.bin").write_bytes(manifest(2))
+        again = ManifestStore(tmp_path, "dc", KEY.public_key(), lambda: NOW)
+        found = again.load()
+        assert isinstance(found, wire.OlderError), "a file that was exchanged while nobody looked"
+        assert again.current is None
+
+    def test_a_delta_carries_only_what_changed(self, bench: Bench) -> None:
+        more = [*wire.groups_of(manifest(), wire.read_head(manifest()))[1:], group(50)]
+        fresh = wire.write(wire.read_head(manifest(2)), more, KEY)
+        delta = wire.write_delta(manifest(), fresh)
+        assert len(delta) < len(fresh)
+        bench.manifests.offer(delta)
+        current = bench.manifests.current
+        assert current is not None
+        assert current.find(sscc(50)) is not None
+
+
+class Site:
+    """A hub and benches that reach it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+        self.conflicts: list[tuple[Claim, Answer]] = []
+        self.hubs: list[Hub] = []
+        self.start()
+
+    def start(self) -> None:
+        self.claims = Claims(self.folder / "hub.db")
+        self.server = HubServer(("127.0.0.1", self.port), SECRET, self.claims)
+        self.port = int(self.server.server_address[1])
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.claims.close()
+        for hub in self.hubs:
+            hub.close()
+
+    def hub(self, station: str, secret: bytes = SECRET) -> Hub:
+        told = self.conflicts
+        hub = Hub(("127.0.0.1", self.port), secret, station, lambda claim, answer: told.append((claim, answer)))
+        self.hubs.append(hub)
+        return hub
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path / "hub")
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def benches(tmp_path: Path, site: Site) -> Iterator[Callable[[str], Bench]]:
+    opened: list[Outbox] = []
+
+    def make(name: str) -> Bench:
+        outbox = Outbox(tmp_path / name / "outbox.db")
+        opened.append(outbox)
+        return Bench(tmp_path / name, outbox, hub=site.hub(name), online=False)
+
+    yield make
+    for outbox in opened:
+        outbox.close()
+
+
+class TestHub:
+    def test_two_stations_never_load_the_same_case_while_the_server_is_away(
+        self, benches: Callable[[str], Bench]
+    ) -> None:
+        first, second = benches("s-1"), benches("s-2")
+        first.begin()
+        second.begin(order="SO-2", to="D-2")
+        assert first.read(case(1)) is Verdict.OK, "the hub has confirmed it, so it holds without the server"
+        assert second.read(case(1)) is Verdict.ALREADY_SHIPPED
+        assert second.why == ("at_station", "s-1 · SO-1")
+        second.release()
+        first.read("CF/UNDO")
+        assert second.read(case(1)) is Verdict.OK
+
+    def test_without_the_hub_it_is_provisional_and_what_was_loaded_twice_is_told_later(
+        self, site: Site, benches: Callable[[str], Bench]
+    ) -> None:
+        first, second = benches("s-1"), benches("s-2")
+        first.begin()
+        second.begin(order="SO-2", to="D-2")
+        first.read(case(1))
+        site.stop()
+        assert second.read(case(1)) is Verdict.PROVISIONAL
+        assert second.why[0] == "hub_away"
+        site.start()
+        for hub in site.hubs:
+            hub._away_until = 0.0
+        assert second.read(case(2)) is Verdict.OK
+        [(claim, answer)] = site.conflicts
+        assert (claim.unit, answer.station, answer.order) == (sscc(1), "s-1", "SO-1")
+
+    def test_nobody_without_the_sites_secret_claims_or_answers(self, site: Site) -> None:
+        claim = Claim("SO-1", sscc(1), hashed(sscc(1)), ())
+        assert site.hub("thief", b"another secret").claim(claim) is None
+        assert site.hub("s-1").claim(claim) == Answer(granted=True)
