@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -68,6 +69,13 @@ def migrated_template(postgres: Database) -> str:
 
 @pytest.fixture
 def database(postgres: Database, migrated_template: str) -> Iterator[TestDatabase]:
+    with fresh_database(postgres, migrated_template) as made:
+        yield made
+
+
+@contextmanager
+def fresh_database(postgres: Database, migrated_template: str) -> Iterator[TestDatabase]:
+    """Make a database of its own; for fixtures of a whole module, whose tests only read."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")

@@ -3,7 +3,13 @@
 import base64
 import secrets
 
-from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+from cryptography.hazmat.primitives.keywrap import (
+    InvalidUnwrap,
+    aes_key_unwrap,
+    aes_key_unwrap_with_padding,
+    aes_key_wrap,
+    aes_key_wrap_with_padding,
+)
 from pydantic import SecretStr
 
 from contracts.errors import ConfigurationError
@@ -29,4 +35,18 @@ class KeyWrapper:
             raise ConfigurationError(
                 "a code master cannot be unwrapped",
                 advice="Set TRACE_KEY_ENCRYPTION_KEY to the key under which this database's masters were made.",
+            ) from error
+
+    def wrap_text(self, secret: str) -> bytes:
+        """Return a partner's secret, of whatever length but none, wrapped (RFC 5649)."""
+        return aes_key_wrap_with_padding(self._key, secret.encode())
+
+    def unwrap_text(self, wrapped: bytes) -> str:
+        """Return a partner's secret; raises `ConfigurationError` as `unwrap` does."""
+        try:
+            return aes_key_unwrap_with_padding(self._key, wrapped).decode()
+        except InvalidUnwrap as error:
+            raise ConfigurationError(
+                "a partner's secret cannot be unwrapped",
+                advice="Set TRACE_KEY_ENCRYPTION_KEY to the key under which this database's secrets were kept.",
             ) from error

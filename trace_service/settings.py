@@ -38,6 +38,9 @@ class TraceSettings(BaseSettings):
     webhook_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description='Networks that webhooks may reach besides public addresses, a JSON list: ["10.1.0.0/16"].'
     )
+    company_prefix_digits: Annotated[int, Field(ge=6, le=12)] = Field(
+        7, description="Digits of the GS1 company prefix, for partners that ask for EPC URNs."
+    )
     label_host: str = Field("id.codefence.example", description="Host in the Digital Link URIs on printed labels.")
 
     @field_validator("key_encryption_key")

@@ -1,11 +1,23 @@
 """A brand with products, sites and dealers, and EPCIS documents about them."""
 
-from collections.abc import Mapping
+import base64
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+import httpx
 import psycopg
+from conftest import TestDatabase
+from console_world import World, running
+from pydantic import SecretStr
 
 from contracts.gs1 import check_digit
+from trace_service.settings import TraceSettings
+from trace_service.store.connection import connect
+from trace_service.tokens import add_token
 
 BRAND, RIVAL = "acme", "rival"
 GTIN = "09506000134352"
@@ -68,3 +80,42 @@ def document(*events: Mapping[str, Any]) -> dict[str, Any]:
         "creationDate": "2026-03-01T12:00:00Z",
         "epcisBody": {"eventList": list(events)},
     }
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A running interface and a client a brand."""
+
+    database: TestDatabase
+    settings: TraceSettings
+    client: httpx.Client
+    rival: httpx.Client
+
+
+@contextmanager
+def serving(database: TestDatabase) -> Iterator[Interface]:
+    """Serve the interface on a database with two brands."""
+    make_brands(database.owner_dsn)
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    settings = TraceSettings(
+        database_url=SecretStr(database.trace_dsn),
+        key_encryption_key=SecretStr(key),
+        webhook_networks=("127.0.0.0/8",),
+    )
+    with connect(database.owner_dsn, "tests") as connection:
+        tokens = [add_token(connection, brand, "erp", ["epcis"], timedelta(days=1)) for brand in (BRAND, RIVAL)]
+    with running(World(database.owner_dsn, settings, 0, 0, [])) as site:
+        clients = [
+            httpx.Client(base_url=f"{site.url}/epcis", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+            for token in tokens
+        ]
+        with clients[0], clients[1]:
+            yield Interface(database, settings, *clients)
+
+
+def send(client: httpx.Client, *events: Mapping[str, Any], **headers: str) -> dict[str, Any]:
+    """Capture events and return the job."""
+    answer = client.post("/capture", json=document(*events), headers=headers)
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = client.get(answer.headers["Location"].removeprefix("/epcis")).json()
+    return job

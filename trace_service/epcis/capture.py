@@ -41,12 +41,16 @@ class Behaviour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What became of a captured document; `stored` are the ids of its events that are in now or were before."""
+    """What became of a captured document.
+
+    `stored` are the ids of its events that are in now or were before, `fresh` tells whether any was not.
+    """
 
     id: UUID
     success: bool
     problems: Sequence[Problem]
     stored: Sequence[str]
+    fresh: bool
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ class _Work:
     events: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: dict[int, list[Problem]] = field(default_factory=lambda: defaultdict(list))
     custody: dict[int, list[Event]] = field(default_factory=dict)
-    known: set[int] = field(default_factory=set)
+    known: dict[int, str] = field(default_factory=dict)
 
     def refuse(self, index: int, code: str, message: str, where: str = "") -> None:
         """Note a problem of an event."""
@@ -170,7 +174,7 @@ def _match_known(connection: Connection, work: _Work) -> None:
             continue
         del work.events[index]
         if earlier == content:
-            work.known.add(index)
+            work.known[index] = own[0]
         else:
             work.refuse(index, _ALREADY, f"another event has the id {own[0]}", "eventID")
 
@@ -282,8 +286,7 @@ def _tell_custody(connection: Connection, work: _Work) -> set[int]:
 
 def _finish(connection: Connection, work: _Work, partner: str, behaviour: Behaviour) -> Job:
     problems = [problem for _, found in sorted(work.problems.items()) for problem in found]
-    stored = [event["eventID"] for event in work.events.values()]
-    stored += [work.document.events[index].get("eventID") or "" for index in work.known]
+    stored = work.known | {index: event["eventID"] for index, event in work.events.items()}
     row = {
         "id": work.id,
         "brand": work.brand,
@@ -294,7 +297,7 @@ def _finish(connection: Connection, work: _Work, partner: str, behaviour: Behavi
         "errors": msgspec.json.encode([as_error(problem) for problem in problems]).decode(),
     }
     connection.execute(SQL["insert_capture"], row)
-    return Job(work.id, not problems, problems, stored)
+    return Job(work.id, not problems, problems, [stored[index] for index in sorted(stored)], bool(work.events))
 
 
 def as_error(problem: Problem) -> dict[str, Any]:

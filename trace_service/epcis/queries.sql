@@ -60,3 +60,168 @@ FROM trace.epcis_event JOIN trace.custody_event ON custody_event.device = epcis_
     AND custody_event.boot = epcis_event.boot AND custody_event.seq BETWEEN first_seq AND last_seq
 WHERE epcis_event.brand = %(brand)s AND event_id = %(event_id)s AND NOT declared
 ORDER BY custody_event.seq
+
+-- name: where_among
+{column} = ANY ({values})
+
+-- name: where_within
+({column} = ANY ({values}) OR {column} LIKE ANY ({within}))
+
+-- name: where_moment
+{column} {comparison} {value}
+
+-- name: where_terms
+terms && {values}::text[]
+
+-- name: where_exists
+EXISTS (SELECT FROM unnest({paths}::text[]) AS place (path) WHERE jsonb_path_exists(event, place.path::jsonpath))
+
+-- name: where_paths
+EXISTS (SELECT FROM unnest({paths}::text[]) AS place (path)
+    WHERE jsonb_path_exists(event, place.path::jsonpath, {vars}::jsonb, true))
+
+-- name: where_times
+EXISTS (SELECT FROM unnest({paths}::text[]) AS place (path)
+    CROSS JOIN LATERAL jsonb_path_query(event, place.path::jsonpath) AS found (value)
+    WHERE found.value #>> '{{}}' ~ '^\d{{4}}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$'
+        AND (found.value #>> '{{}}')::timestamptz {comparison} {value})
+
+-- name: where_visible
+-- What custody refused stays out of sight as long as it does.
+(NOT quarantined OR NOT EXISTS (SELECT FROM trace.quarantine WHERE quarantine.device = epcis_event.device
+    AND quarantine.boot = epcis_event.boot AND quarantine.seq BETWEEN first_seq AND last_seq AND resolved_at IS NULL))
+
+-- name: where_after
+({column}, id) > ({value}, {id})
+
+-- name: where_before
+({column}, id) < ({value}, {id})
+
+-- name: find_events
+SELECT id, {column} AS position, record_time, prefixes::text AS prefixes, event::text AS event
+FROM trace.epcis_event WHERE brand = %(brand)s AND {conditions}
+ORDER BY {column} {direction}, id {direction} LIMIT %(limit)s
+
+-- name: insert_page
+WITH gone AS (DELETE FROM trace.epcis_page WHERE expires_at < now())
+INSERT INTO trace.epcis_page (token, brand, position, expires_at)
+VALUES (%(token)s, %(brand)s, %(position)s, %(expires_at)s)
+
+-- name: page
+SELECT position FROM trace.epcis_page WHERE token = %(token)s AND brand = %(brand)s AND expires_at > now()
+
+-- name: delete_page
+DELETE FROM trace.epcis_page WHERE token = %(token)s AND brand = %(brand)s RETURNING token
+
+-- name: members_event_type
+SELECT DISTINCT event_type AS member FROM trace.epcis_event
+WHERE brand = %(brand)s AND event_type > %(after)s ORDER BY 1 LIMIT %(limit)s
+
+-- name: members_biz_step
+SELECT DISTINCT biz_step AS member FROM trace.epcis_event
+WHERE brand = %(brand)s AND biz_step > %(after)s ORDER BY 1 LIMIT %(limit)s
+
+-- name: members_biz_location
+SELECT DISTINCT biz_location AS member FROM trace.epcis_event
+WHERE brand = %(brand)s AND biz_location > replace(%(after)s, 'https://id.gs1.org', '') ORDER BY 1 LIMIT %(limit)s
+
+-- name: members_read_point
+SELECT DISTINCT read_point AS member FROM trace.epcis_event
+WHERE brand = %(brand)s AND read_point > replace(%(after)s, 'https://id.gs1.org', '') ORDER BY 1 LIMIT %(limit)s
+
+-- name: members_disposition
+SELECT DISTINCT disposition AS member FROM trace.epcis_event
+WHERE brand = %(brand)s AND disposition > %(after)s ORDER BY 1 LIMIT %(limit)s
+
+-- name: members_epc
+SELECT DISTINCT substr(term, 3) AS member FROM trace.epcis_event CROSS JOIN LATERAL unnest(terms) AS term
+WHERE brand = %(brand)s AND term ~ '^[epio]:' AND term !~ '/\*$'
+    AND substr(term, 3) > replace(%(after)s, 'https://id.gs1.org', '') ORDER BY 1 LIMIT %(limit)s
+
+-- name: claim_pending
+-- Another reader's batch is skipped; both write the same events in the end.
+SELECT fact.id, fact.unit, fact.biz_step, fact.site, site.gln, fact.dealer, fact.shipment, fact.parent, fact.reason,
+    fact.occurred_at, fact.device, fact.boot, fact.seq,
+    wrong.biz_step AS wrong_step, wrong.site AS wrong_site, wrong_site.gln AS wrong_gln, wrong.dealer AS wrong_dealer,
+    wrong.shipment AS wrong_shipment, wrong.parent AS wrong_parent, wrong.reason AS wrong_reason,
+    wrong.occurred_at AS wrong_at
+FROM trace.epcis_pending AS pending
+JOIN trace.custody_event AS fact ON fact.id = pending.id
+LEFT JOIN trace.site ON site.id = fact.site
+LEFT JOIN trace.custody_event AS wrong ON wrong.device = fact.corrects_device AND wrong.boot = fact.corrects_boot
+    AND wrong.seq = fact.corrects_seq
+LEFT JOIN trace.site AS wrong_site ON wrong_site.id = wrong.site
+WHERE coalesce(fact.brand,
+        (SELECT brand FROM trace.containment WHERE parent = fact.unit LIMIT 1),
+        (SELECT brand FROM trace.containment WHERE child = fact.unit LIMIT 1)) = %(brand)s
+    AND NOT EXISTS (SELECT FROM trace.quarantine WHERE quarantine.device = fact.device
+        AND quarantine.boot = fact.boot AND quarantine.seq = fact.seq AND resolved_at IS NULL)
+ORDER BY pending.id LIMIT %(limit)s
+FOR UPDATE OF pending SKIP LOCKED
+
+-- name: done_pending
+DELETE FROM trace.epcis_pending WHERE id = ANY (%(ids)s)
+
+-- name: insert_query
+INSERT INTO trace.epcis_query (brand, name, query) VALUES (%(brand)s, %(name)s, %(query)s)
+ON CONFLICT DO NOTHING RETURNING name
+
+-- name: queries
+SELECT name, created_at, query::text AS query FROM trace.epcis_query WHERE brand = %(brand)s ORDER BY name
+
+-- name: query
+SELECT name, created_at, query::text AS query FROM trace.epcis_query WHERE brand = %(brand)s AND name = %(name)s
+
+-- name: delete_query
+DELETE FROM trace.epcis_query WHERE brand = %(brand)s AND name = %(name)s RETURNING name
+
+-- name: insert_subscription
+-- What was stored before does not come; whatever an unfinished transaction still writes does.
+INSERT INTO trace.epcis_subscription (id, brand, query, dest, schedule, report_if_empty, secret, due_at, transaction)
+VALUES (%(id)s, %(brand)s, %(query)s, %(dest)s, %(schedule)s, %(report_if_empty)s, %(secret)s, %(due_at)s,
+    pg_snapshot_xmin(pg_current_snapshot()))
+
+-- name: subscriptions
+SELECT id, query, dest, schedule, report_if_empty, created_at, state, delivered, delivered_at, attempts, error
+FROM trace.epcis_subscription
+WHERE brand = %(brand)s AND query = %(query)s AND (id = %(id)s::uuid OR %(id)s::uuid IS NULL) ORDER BY created_at, id
+
+-- name: restart_subscription
+UPDATE trace.epcis_subscription SET state = 'active', attempts = 0, due_at = now(), error = NULL WHERE id = %(id)s
+
+-- name: delete_subscription
+DELETE FROM trace.epcis_subscription WHERE id = %(id)s
+
+-- name: due_subscriptions
+SELECT id, brand FROM trace.epcis_subscription WHERE state = 'active' AND due_at <= now() ORDER BY due_at LIMIT 500
+
+-- name: own_subscription
+-- Held by this session while it serves one subscription; it ends with the session, however that ends.
+SELECT pg_try_advisory_lock(%(space)s, hashtext(%(id)s)) AS had
+
+-- name: subscription_work
+SELECT subscription.id, subscription.brand, subscription.query, epcis_query.query::text AS query_text, dest, schedule,
+    report_if_empty, secret, transaction::text AS transaction, last_event, attempts
+FROM trace.epcis_subscription AS subscription
+JOIN trace.epcis_query ON epcis_query.brand = subscription.brand AND epcis_query.name = subscription.query
+WHERE subscription.id = %(id)s AND state = 'active' AND due_at <= now()
+
+-- name: stream_events
+-- In the order of transactions, and none while an older one may still add to it.
+SELECT id, transaction::text AS transaction, record_time, prefixes::text AS prefixes, event::text AS event
+FROM trace.epcis_event WHERE brand = %(brand)s AND {conditions}
+    AND (transaction, id) > (%(transaction)s::xid8, %(last)s)
+    AND transaction < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY transaction, id LIMIT %(limit)s
+
+-- name: subscription_taken
+UPDATE trace.epcis_subscription SET transaction = %(transaction)s::xid8, last_event = %(last)s, attempts = 0,
+    error = NULL, delivered_at = now(), delivered = delivered + %(count)s WHERE id = %(id)s
+
+-- name: subscription_failed
+UPDATE trace.epcis_subscription SET attempts = attempts + 1, error = %(error)s, due_at = now() + %(wait)s,
+    state = CASE WHEN %(dead)s THEN 'dead' ELSE state END WHERE id = %(id)s
+
+-- name: subscription_rests
+UPDATE trace.epcis_subscription SET due_at = coalesce(%(due_at)s::timestamptz, now() + interval '1 second')
+WHERE id = %(id)s

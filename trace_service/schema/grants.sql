@@ -2,10 +2,11 @@
 GRANT USAGE ON SCHEMA landing TO codefence_ingest, codefence_trace;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA landing TO codefence_ingest;
 GRANT UPDATE ON landing.device, landing.received, landing.dead_letter TO codefence_ingest;
-REVOKE INSERT ON landing.device, landing.expired, landing.retention FROM codefence_ingest;
+REVOKE INSERT ON landing.device, landing.expired, landing.retention, landing.letter_proof, landing.stray_proof
+    FROM codefence_ingest;
 GRANT UPDATE, DELETE ON landing.gap, landing.scan_rollup, landing.stock_rollup, landing.environment_rollup,
     landing.rollup_dirty TO codefence_ingest;
-GRANT EXECUTE ON FUNCTION landing.expire TO codefence_ingest;
+GRANT EXECUTE ON FUNCTION landing.expire, landing.expire_letters TO codefence_ingest;
 GRANT SELECT ON ALL TABLES IN SCHEMA landing TO codefence_trace;
 GRANT INSERT, DELETE, UPDATE ON landing.work TO codefence_trace;
 GRANT INSERT ON landing.device TO codefence_trace;

@@ -11,6 +11,7 @@ import structlog
 
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cli_parts import echo_rows, reported
+from trace_service.epcis.deliverer import SubscriptionDeliverer
 from trace_service.keys import KeyWrapper
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection, connect
@@ -54,6 +55,13 @@ async def _deliver(settings: TraceSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     keys = KeyWrapper(settings.key_encryption_key)
     dsn = settings.database_url.get_secret_value()
+    async with asyncio.TaskGroup() as tasks:
+        # Subscriptions to EPCIS queries have their own form and order; they wait out a lost database by themselves.
+        tasks.create_task(SubscriptionDeliverer(dsn, keys, settings.webhook_networks).run(stop), name="epcis")
+        await _deliver_messages(dsn, keys, settings, stop)
+
+
+async def _deliver_messages(dsn: str, keys: KeyWrapper, settings: TraceSettings, stop: asyncio.Event) -> None:
     pause = 1.0
     while not stop.is_set():
         started = asyncio.get_running_loop().time()
