@@ -4,11 +4,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, NamedTuple
+from typing import Final
 
 import psycopg
 import structlog
+from msgspec import Struct
 
 from contracts.messages import encode_ack
 from contracts.topics import ack_topic
@@ -23,8 +23,10 @@ from ingest.writer import Writer
 
 # How long SIGTERM may go unnoticed while no message comes.
 _IDLE_SECONDS: Final = 0.25
-# How long the end of a commit may go unnoticed while the next batch gathers.
-_GLANCE_SECONDS: Final = 0.002
+# How long other work may go unnoticed while the database is away.
+_GLANCE_SECONDS: Final = 0.05
+# Messages read in one go while the database works: no more than it would do without.
+_SLICE: Final = 100
 # Waking up for every few messages costs more than the messages; so much of the flush time lets more of them come.
 _FEW: Final = 50
 _PAUSE_SECONDS: Final = 0.001
@@ -35,7 +37,7 @@ _PASSING: Final = ("08", "40", "55", "57")
 log = structlog.get_logger(__name__)
 
 
-class _Waiting(NamedTuple):
+class _Waiting(Struct, frozen=True, gc=False):
     """A message that is read and not yet written."""
 
     arrival: Arrival
@@ -43,17 +45,10 @@ class _Waiting(NamedTuple):
     events: int
 
 
-class _Writing(NamedTuple):
-    """A batch on its way into the database."""
-
-    arrivals: list[Arrival]
-    outcome: Future[Outcome | None]
-
-
 class Worker:
     """Moves messages from one consumer into the landing tables until told to stop.
 
-    While one batch is written, by a thread of its own, the next one gathers; there is never a third.
+    While the database works on one batch the next one gathers, all in one thread; there is never a third.
 
     `clock` gives milliseconds since the epoch; against it every capture time is judged.
     """
@@ -65,9 +60,10 @@ class Worker:
         self._clock = clock
         self._consumer = consumer
         self._metrics = metrics or Metrics()
-        self._writer = Writer(settings.database_url.get_secret_value(), f"codefence {settings.client_id}")
-        self._pool = ThreadPoolExecutor(1, "writer")
-        self._writing: _Writing | None = None
+        name = f"codefence {settings.client_id}"
+        self._writer = Writer(settings.database_url.get_secret_value(), name, self._receive_meanwhile)
+        self._stop = threading.Event()
+        self._broken: BrokerError | None = None
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = self._waiting_bytes = 0
         self._acks: deque[tuple[str, bytes]] = deque()
@@ -77,6 +73,7 @@ class Worker:
 
         Neither a broker nor a database that is away ends it: it waits, says so, and acknowledges nothing.
         """
+        self._stop = stop
         backoff = Backoff(0.2, 15)
         try:
             while not stop.is_set():
@@ -85,7 +82,7 @@ class Worker:
                     log.info("connected to the broker", action="ingest.connected")
                     self._metrics.broker_connected.set(1)
                     backoff.reset()
-                    self._serve(stop)
+                    self._serve()
                 except BrokerError as error:
                     self._metrics.broker_connected.set(0)
                     delay = backoff.next()
@@ -94,7 +91,6 @@ class Worker:
                     )
                     stop.wait(delay)
         finally:
-            self._pool.shutdown()
             self._consumer.close()
             self._writer.close()
             log.info("stopped", action="ingest.stopped")
@@ -106,41 +102,37 @@ class Worker:
         """
         self._acks.extend((order.topic, order.payload) for order in orders)
 
-    def _serve(self, stop: threading.Event) -> None:
+    def _serve(self) -> None:
+        self._broken = None
         while True:
             self._publish_acks()
-            self._gather(stop)
-            if not self._finish():
-                return
+            self._gather()
             batch = self._take()
             if batch:
-                messages = [one.message for one in batch]
-                outcome = self._pool.submit(self._commit, messages, stop)
-                self._writing = _Writing([one.arrival for one in batch], outcome)
-            elif stop.is_set():
+                outcome = self._commit([one.message for one in batch])
+                if outcome is None:
+                    return
+                self._finish([one.arrival for one in batch], outcome)
+            elif self._stop.is_set():
                 return
 
-    def _gather(self, stop: threading.Event) -> None:
+    def _gather(self) -> None:
         """Receive `batch_size` events, or what comes within `flush_ms` of the first."""
         deadline: float | None = None
-        while self._waiting_events < self._settings.batch_size and not stop.is_set():
-            if self._writing and self._writing.outcome.done() and not self._finish():
-                return
+        while self._waiting_events < self._settings.batch_size and not self._stop.is_set():
             if deadline is None and self._waiting:
                 deadline = time.monotonic() + self._settings.flush_ms / 1000
             patience = _IDLE_SECONDS if deadline is None else deadline - time.monotonic()
             if patience <= 0:
                 return
-            if self._writing:
-                patience = min(patience, _GLANCE_SECONDS)
-            count = self._receive(patience)
+            count = self._receive(self._settings.batch_size, patience)
             if 0 < count < _FEW:
                 time.sleep(_PAUSE_SECONDS)
-            if not count and not self._writing:
+            if not count:
                 return
 
-    def _receive(self, timeout: float) -> int:
-        arrivals = self._consumer.receive(self._settings.batch_size, timeout)
+    def _receive(self, limit: int, timeout: float) -> int:
+        arrivals = self._consumer.receive(limit, timeout)
         now = self._clock()
         for arrival in arrivals:
             message = decode(arrival.topic, arrival.payload, now)
@@ -150,6 +142,16 @@ class Worker:
             self._waiting_bytes += len(arrival.payload)
         self._metrics.received.inc(len(arrivals))
         return len(arrivals)
+
+    def _receive_meanwhile(self) -> bool:
+        """Read a little while the database works; a broker that goes away is noticed, and told of after the commit."""
+        if self._broken or self._stop.is_set() or self._waiting_events >= self._settings.batch_size:
+            return False
+        try:
+            return self._receive(_SLICE, 0) >= _FEW
+        except BrokerError as error:
+            self._broken = error
+            return False
 
     def _take(self) -> list[_Waiting]:
         """Return the next batch: whole messages, and no more of them than fit."""
@@ -171,20 +173,14 @@ class Worker:
             self._waiting_bytes -= len(one.arrival.payload)
         return batch
 
-    def _finish(self) -> bool:
-        """Wait for the batch that is written and acknowledge it; False if it was given up, unacknowledged."""
-        if self._writing is None:
-            return True
-        arrivals, future = self._writing
-        outcome = future.result()
-        self._writing = None
-        if outcome is None:
-            return False
+    def _finish(self, arrivals: list[Arrival], outcome: Outcome) -> None:
+        """Acknowledge a batch that is committed."""
         for address, reply in outcome.replies.items():
             self._acks.append((ack_topic(address.site, address.device), encode_ack(reply.ack(address.boot))))
+        if self._broken:
+            raise self._broken
         self._publish_acks()
         self._consumer.settle(arrivals)
-        return True
 
     def _publish_acks(self) -> None:
         # Kept until published: after a reconnect the devices get the acknowledgements that the old connection lost.
@@ -192,7 +188,7 @@ class Worker:
             self._consumer.publish(*self._acks[0])
             self._acks.popleft()
 
-    def _commit(self, messages: list[Decoded], stop: threading.Event) -> Outcome | None:
+    def _commit(self, messages: list[Decoded]) -> Outcome | None:
         """Write until it succeeds; None if told to stop before."""
         backoff = Backoff(0.2, 10)
         while True:
@@ -205,9 +201,17 @@ class Worker:
             else:
                 self._note(outcome, messages, time.monotonic() - started)
                 return outcome
-            if stop.wait(delay):
+            if self._pause(delay):
                 log.warning("stopping with a batch unacknowledged", action="ingest.unacknowledged", n=len(messages))
                 return None
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait, and go on receiving; tell whether it was told to stop."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not self._stop.is_set():
+            if not self._receive_meanwhile():
+                self._stop.wait(min(left, _GLANCE_SECONDS))
+        return self._stop.is_set()
 
     def _hold(self, error: psycopg.Error, backoff: Backoff) -> float:
         """Say why nothing is committed; return the seconds until the next try."""

@@ -8,6 +8,7 @@ import structlog
 from msgspec.structs import replace
 
 from ingest.decode import Decoded
+from ingest.meanwhile import BusyConnection, Meanwhile
 from ingest.store import Outcome, store, store_alone
 
 # Classes 22 and 23, and what psycopg itself cannot turn into PostgreSQL's types.
@@ -21,9 +22,9 @@ _OPTIONS: Final = (
 log = structlog.get_logger(__name__)
 
 
-def connect(database_url: str, name: str) -> psycopg.Connection:
+def connect(database_url: str, name: str) -> BusyConnection:
     """Open a connection in autocommit mode, shown to administrators as `name`."""
-    return psycopg.connect(
+    return BusyConnection.connect(
         database_url,
         autocommit=True,
         application_name=name,
@@ -37,11 +38,15 @@ def connect(database_url: str, name: str) -> psycopg.Connection:
 
 
 class Writer:
-    """Owns one connection, opened when needed and dropped after any failure."""
+    """Owns one connection, opened when needed and dropped after any failure.
 
-    def __init__(self, database_url: str, name: str) -> None:
+    `meanwhile` is called again and again while the database works.
+    """
+
+    def __init__(self, database_url: str, name: str, meanwhile: Meanwhile | None = None) -> None:
         self._database_url = database_url
         self._name = name
+        self._meanwhile = meanwhile
         self._connection: psycopg.Connection | None = None
 
     def write(self, batch: Sequence[Decoded]) -> Outcome:
@@ -67,7 +72,9 @@ class Writer:
 
     def _open(self) -> psycopg.Connection:
         if self._connection is None:
-            self._connection = connect(self._database_url, self._name)
+            connection = connect(self._database_url, self._name)
+            connection.meanwhile = self._meanwhile
+            self._connection = connection
             log.info("connected to the database", action="ingest.database")
         return self._connection
 
