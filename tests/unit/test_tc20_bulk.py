@@ -68,13 +68,15 @@ def test_every_changed_bit_of_a_serial_is_refused_in_bulk() -> None:
     assert set(codec.verify(GTIN, as_serials(changed)).tolist()) == {-1}
 
 
-def test_a_million_random_forgeries_are_all_refused() -> None:
+def test_of_twenty_million_random_forgeries_none_is_accepted() -> None:
     random = np.random.default_rng(1)
     letters = np.frombuffer(ALPHABET.encode(), dtype=np.uint8)
-    text = letters[random.integers(0, 32, (1_000_000, 20))]
-    text[:, 0] = ord("1")
-    forged = np.ascontiguousarray(text).view("S20").reshape(-1)
-    assert int((BulkTc20(MASTER, "acme", 1).verify(GTIN, forged) >= 0).sum()) == 0
+    codec, accepted = BulkTc20(MASTER, "acme", 1), 0
+    for _ in range(40):
+        text = letters[random.integers(0, 32, (500_000, 20), dtype=np.uint8)]
+        text[:, 0] = ord("1")
+        accepted += int((codec.verify(GTIN, text.view("S20").reshape(-1)) >= 0).sum())
+    assert accepted == 0
 
 
 def test_each_code_may_have_a_product_of_its_own() -> None:
@@ -180,7 +182,9 @@ def test_a_master_that_others_may_read_is_warned_of(master: Path) -> None:
 
 def test_verify_reads_every_form_and_gives_every_failure_the_same_answer(master: Path, tmp_path: Path) -> None:
     batches = tmp_path / "batches.csv"
-    batches.write_text(f"batch,gtin,epoch,start,count,excluded\nB1,{GTIN},1,0,1000,2 500-599\nB2,{GTIN},2,1000,10,\n")
+    batches.write_text(
+        f"batch,gtin,epoch,start,count,excluded\nB1,{GTIN},1,0,1000,2 500-599 540\nB2,{GTIN},2,1000,10,\n"
+    )
     serial = VECTORS[1][2]
     scalar = Tc20(MASTER, "acme", 1)
     good = [

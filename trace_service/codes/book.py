@@ -43,17 +43,18 @@ class _Shelf:
         self._firsts = np.array([entry.first for entry in self.entries], dtype=np.int64)
         self._lasts = np.array([entry.last for entry in self.entries], dtype=np.int64)
         self._epochs = np.array([entry.epoch for entry in self.entries], dtype=np.int64)
-        self._excluded = [sorted(entry.excluded) for entry in self.entries]
+        out = merged(span for entry in self.entries for span in entry.excluded)
+        self._out_firsts = np.array([first for first, _ in out], dtype=np.int64)
+        self._out_lasts = np.array([last for _, last in out], dtype=np.int64)
 
     def places(self, epoch: int, counters: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which of the entries holds each counter, or -1."""
         places = np.searchsorted(self._firsts, counters, side="right") - 1
         held = (places >= 0) & (counters >= 0)
         held &= (counters <= self._lasts[places]) & (self._epochs[places] == epoch)
-        for index in np.flatnonzero(held):
-            excluded = self._excluded[places[index]]
-            if excluded and _within(excluded, int(counters[index])):
-                held[index] = False
+        if self._out_firsts.size:
+            nearest = np.searchsorted(self._out_firsts, counters, side="right") - 1
+            held &= (nearest < 0) | (counters > self._out_lasts[nearest])
         return np.where(held, places, -1)
 
 
@@ -81,6 +82,18 @@ class Book:
         return [shelf.entries[place].batch if place >= 0 else None for place in places]
 
 
-def _within(ranges: Sequence[tuple[int, int]], counter: int) -> bool:
+def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges, each from first to last, in order and apart: what overlaps or touches becomes one."""
+    apart: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if apart and first <= apart[-1][1] + 1:
+            apart[-1] = apart[-1][0], max(apart[-1][1], last)
+        else:
+            apart.append((first, last))
+    return apart
+
+
+def is_within(ranges: Sequence[tuple[int, int]], counter: int) -> bool:
+    """Whether a counter lies in one of some ranges, which are in order and apart."""
     place = bisect_right(ranges, counter, key=lambda each: each[0]) - 1
     return place >= 0 and counter <= ranges[place][1]

@@ -14,6 +14,7 @@ from trace_service.codes.book import Book
 _SERIAL: Final = re.compile(f"[{ALPHABET}]{{{LENGTH}}}")
 _OUR_LABEL: Final = re.compile(rf"(?:HTTPS|https)://[^/?#\s]+/01/(\d{{14}})/21/([{ALPHABET}]{{{LENGTH}}})")
 _TWO_WORDS: Final = re.compile(r"(\d{8}|\d{12,14})[\s,;]+(\S+)")
+_EPOCHS: Final = {letter: value for value, letter in enumerate(ALPHABET)}
 _AIM: Final = re.compile(r"\][A-Za-z]\d")
 _DATA_MATRIX: Final = "]d2"
 
@@ -56,9 +57,9 @@ class Checker:
         answers: list[Answer | None] = [None] * len(items)
         groups: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
         for index, item in enumerate(items):
-            if item is None or _SERIAL.fullmatch(item.serial) is None:
+            epoch = _EPOCHS.get(item.serial[:1]) if item is not None else None
+            if item is None or epoch is None:
                 continue
-            epoch = ALPHABET.index(item.serial[0])
             candidates = (item.gtin,) if item.gtin else self._book.gtins if self._book else ()
             for gtin in candidates:
                 groups[gtin, epoch].append((index, item.serial))

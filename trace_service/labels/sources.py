@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from contracts.errors import CodeError
 from contracts.gs1 import check_digit, label_uri, parse
 from contracts.tc20_bulk import BulkTc20
+from trace_service.codes.book import is_within
 from trace_service.labels.elements import bracketed, six_digits
 from trace_service.labels.model import Kind, Label, LabelError
 
@@ -31,7 +32,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Items:
-    """Items of one product: Digital Links, or element strings with lot and expiry date."""
+    """Items of one product: Digital Links, or element strings with lot and expiry date.
+
+    `excluded` are ranges of counters without a label, in order and apart.
+    """
 
     codec: BulkTc20
     tenant: str
@@ -62,7 +66,7 @@ class Items:
         number = first
         for piece in self.codec.chunks(self.gtin, first, count):
             for serial in piece.astype(str).tolist():
-                if not any(low <= number <= high for low, high in self.excluded):
+                if not is_within(self.excluded, number):
                     data = f"{before}{serial}{after}"
                     values = {"serial": serial, "counter": str(number), "data": data}
                     yield Label(f"{self.gtin}-{serial}", data, values)
