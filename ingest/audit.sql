@@ -58,17 +58,29 @@ WHERE device = ANY (%(devices)s) AND NOT isempty(dropped)
 GROUP BY device, boot
 
 -- name: audit_letters
-SELECT device, boot, range_agg(int8range(first_seq, last_seq + 1)) AS every,
-    coalesce(range_agg(int8range(first_seq, last_seq + 1)) FILTER (WHERE reason = 'TIME_OUT_OF_RANGE'), '{}'),
-    coalesce(range_agg(int8range(first_seq, last_seq + 1)) FILTER (WHERE replayed_at IS NOT NULL), '{}')
-FROM landing.dead_letter
-WHERE device = ANY (%(devices)s) AND first_seq IS NOT NULL
+SELECT device, boot, range_agg(numbers) AS every,
+    coalesce(range_agg(numbers) FILTER (WHERE reason = 'TIME_OUT_OF_RANGE'), '{}'),
+    coalesce(range_agg(numbers) FILTER (WHERE replayed), '{}')
+FROM (
+    SELECT device, boot, int8multirange(int8range(first_seq, last_seq + 1)) AS numbers, reason,
+        replayed_at IS NOT NULL AS replayed
+    FROM landing.dead_letter WHERE device = ANY (%(devices)s) AND first_seq IS NOT NULL
+    UNION ALL
+    SELECT device, boot, ranges, reason, replayed FROM landing.letter_proof WHERE device = ANY (%(devices)s)
+) AS letter
 GROUP BY device, boot
 
 -- name: audit_strays
--- Letters that stand in nobody's books: without identity, or from a device that is not registered.
-SELECT count(*), coalesce(sum(repeats), 0)::bigint FROM landing.dead_letter
-WHERE replayed_at IS NULL AND received_at >= %(since)s AND received_at < %(until)s
-  AND (first_seq IS NULL OR device IS NULL
-       OR NOT EXISTS (SELECT FROM landing.received
-                      WHERE received.device = dead_letter.device AND received.boot = dead_letter.boot))
+-- Letters that stand in nobody's books: without identity, or from a device that is not registered. Of those that were
+-- removed only the day is known.
+SELECT sum(letters)::bigint, sum(repeats)::bigint FROM (
+    SELECT count(*) AS letters, coalesce(sum(repeats), 0) AS repeats FROM landing.dead_letter
+    WHERE replayed_at IS NULL AND received_at >= %(since)s AND received_at < %(until)s
+      AND (first_seq IS NULL OR device IS NULL
+           OR NOT EXISTS (SELECT FROM landing.received
+                          WHERE received.device = dead_letter.device AND received.boot = dead_letter.boot))
+    UNION ALL
+    SELECT coalesce(sum(letters), 0), coalesce(sum(repeats), 0) FROM landing.stray_proof
+    WHERE day >= (%(since)s::timestamptz AT TIME ZONE 'UTC')::date
+      AND day < (%(until)s::timestamptz AT TIME ZONE 'UTC')::date
+) AS strays

@@ -1,7 +1,7 @@
 """What could not be stored: listed, shown, and put through again once it is mended or its cause is gone."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +24,12 @@ class LetterMissingError(CodefenceError):
     code = "DEAD_LETTER_MISSING"
 
 
+class LetterSettledError(CodefenceError):
+    """A dead letter was replayed or closed before."""
+
+    code = "DEAD_LETTER_SETTLED"
+
+
 class ReplayError(CodefenceError):
     """A dead letter was put through again and is still refused; nothing was changed."""
 
@@ -44,6 +50,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     sqlstate: str | None
     replayed_at: datetime | None
+    closed_at: datetime | None
+    decision: str
     repeats: int
     """How many more came from the same sender for the same reason and were only counted."""
     payload: bytes = b""
@@ -72,15 +80,33 @@ def get(connection: Connection, number: int) -> Letter:
     return letter
 
 
-def replay(connection: Connection, number: int, *, mended: bytes | None = None, topic: str | None = None) -> Outcome:
+def close(connection: Connection, number: int, decision: str) -> None:
+    """Note that a letter will not be replayed, and why; `LetterMissingError` or `LetterSettledError` otherwise."""
+    if not connection.execute(QUERIES["close_dead_letter"], {"id": number, "decision": decision}).rowcount:
+        letter = get(connection, number)
+        raise LetterSettledError(
+            f"dead letter {number} is {'replayed' if letter.replayed_at else 'closed'} already", advice="Leave it."
+        )
+
+
+def replay(
+    connection: Connection,
+    number: int,
+    *,
+    mended: bytes | None = None,
+    topic: str | None = None,
+    clock_behind: timedelta = timedelta(0),
+) -> Outcome:
     """Put one letter through again, judged by the clock of its arrival, and mark it; all or nothing.
 
     `mended` replaces the payload: a whole message, or the JSON array of its events, which keep their identity.
+    `clock_behind` is how far the server's clock was behind the true time when the letter came, negative if ahead.
     Raises `ReplayError` if anything in it is refused again.
     """
     letter = get(connection, number)
     payload = letter.payload if mended is None else _message(letter, mended)
-    message = decode(topic or letter.topic, payload, round(letter.received_at.timestamp() * 1000))
+    arrived = letter.received_at + clock_behind
+    message = decode(topic or letter.topic, payload, round(arrived.timestamp() * 1000))
     with connection.transaction():
         if connection.execute(QUERIES["lock_dead_letter"], {"id": number}).fetchone() != (None,):
             raise ReplayError(f"dead letter {number} was replayed before")
@@ -89,7 +115,7 @@ def replay(connection: Connection, number: int, *, mended: bytes | None = None, 
             _, fault = outcome.letters[0]
             raise ReplayError(
                 f"still refused: {fault.reason}, {fault.detail}",
-                advice="Mend the body with --mended, the topic with --topic, or the registry.",
+                advice="Mend the body with --mended, the topic with --topic, the registry, or see --clock-behind.",
             )
         connection.execute(QUERIES["mark_replayed"], {"id": number})
     return outcome

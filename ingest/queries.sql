@@ -37,12 +37,15 @@ SELECT device, boot, seq, content FROM landing.status JOIN wanted USING (device,
 SELECT wanted.device, wanted.boot, wanted.seq, letter.reason
 FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::int8[]) AS wanted (device, boot, seq)
 CROSS JOIN LATERAL (
-    SELECT reason FROM landing.dead_letter
+    SELECT id, reason FROM landing.dead_letter
     WHERE dead_letter.boot = wanted.boot
       AND dead_letter.first_seq BETWEEN wanted.seq - 100 AND wanted.seq
       AND dead_letter.last_seq >= wanted.seq
       AND dead_letter.device IS NOT DISTINCT FROM wanted.device
-    ORDER BY dead_letter.id
+    UNION ALL
+    SELECT 0, reason FROM landing.letter_proof AS proof
+    WHERE proof.device = wanted.device AND proof.boot = wanted.boot AND proof.ranges @> wanted.seq
+    ORDER BY id
     LIMIT 1
 ) AS letter
 
@@ -95,15 +98,16 @@ WITH extended AS (
 SELECT pg_notify('work', '') WHERE %(work)s
 
 -- name: list_dead_letters
-SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at, repeats
+SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at, closed_at,
+    decision, repeats
 FROM landing.dead_letter
-WHERE replayed_at IS NULL OR %(all)s
+WHERE (replayed_at IS NULL AND closed_at IS NULL) OR %(all)s
 ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: get_dead_letter
-SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at, repeats,
-    payload
+SELECT id, received_at, topic, device, boot, first_seq, last_seq, reason, detail, sqlstate, replayed_at, closed_at,
+    decision, repeats, payload
 FROM landing.dead_letter WHERE id = %(id)s
 
 -- name: lock_dead_letter
@@ -111,3 +115,7 @@ SELECT replayed_at FROM landing.dead_letter WHERE id = %(id)s FOR UPDATE
 
 -- name: mark_replayed
 UPDATE landing.dead_letter SET replayed_at = clock_timestamp() WHERE id = %(id)s
+
+-- name: close_dead_letter
+UPDATE landing.dead_letter SET closed_at = clock_timestamp(), decision = %(decision)s
+WHERE id = %(id)s AND replayed_at IS NULL AND closed_at IS NULL

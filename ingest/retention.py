@@ -1,4 +1,7 @@
-"""Removes events that are older than they need to be kept; rollups, dead letters and the audit's books stay."""
+"""Removes events, settled dead letters and closed gaps that are older than they need to be kept.
+
+Rollups and the audit's books stay, and so do letters that nobody has decided on and gaps that are open.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -28,3 +31,20 @@ def expire(connection: Connection, keep: Mapping[str, int], now: datetime) -> di
                 break
             removed[kind] = removed.get(kind, 0) + gone
     return removed
+
+
+def expire_records(connection: Connection, days: int, now: datetime) -> dict[str, int]:
+    """Remove dead letters that were replayed or closed, and gaps that were closed, so many days ago; return how many.
+
+    What a letter proved stays in `landing.letter_proof`. Fewer than 31 days raise `InvalidParameterValue`.
+    """
+    before = now - timedelta(days=days)
+    letters = 0
+    for _ in range(_TURNS):
+        row = connection.execute(QUERIES["expire_letters"], {"before": before, "most": _ROWS}).fetchone()
+        gone = row[0] if row else 0
+        letters += gone
+        if gone < _ROWS:
+            break
+    gaps = connection.execute(QUERIES["expire_gaps"], {"before": before}).rowcount
+    return {name: number for name, number in (("dead_letter", letters), ("gap", gaps)) if number}

@@ -72,6 +72,10 @@ class IngestSettings(BaseSettings):
     retention_days: Annotated[int, Field(ge=31, le=36_500)] = Field(
         730, description="How long scans, stock figures and status messages are kept."
     )
+    record_retention_days: Annotated[int, Field(ge=31, le=36_500)] = Field(
+        730,
+        description="How long dead letters are kept once they are replayed or closed, and gaps once they are closed.",
+    )
     environment_retention_days: Annotated[int, Field(ge=31, le=36_500)] = Field(
         90, description="How long single temperatures are kept; their rollups stay."
     )

@@ -110,10 +110,11 @@ class Upkeep:
         days = self._settings.retention_days
         keep = {"scan": days, "stock": days, "status": days, "environment": self._settings.environment_retention_days}
         expired = retention.expire(connection, keep, now)
+        expired |= retention.expire_records(connection, self._settings.record_retention_days, now)
         if not expired:
             self._next_retention = time.monotonic() + _RETENTION_EVERY_SECONDS
         for kind, number in expired.items():
             self._metrics.expired.labels(kind).inc(number)
         if expired:
-            log.info("old events were removed", action="ingest.expired", **expired)
+            log.info("what is old was removed", action="ingest.expired", **expired)
         return expired

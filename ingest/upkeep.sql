@@ -77,6 +77,13 @@ GROUP BY site, device
 -- name: expire
 SELECT landing.expire(%(kind)s, %(before)s, %(most)s)
 
+-- name: expire_letters
+SELECT landing.expire_letters(%(before)s, %(most)s)
+
+-- name: expire_gaps
+-- What became of the numbers stands in the received ranges and in the dropped ones.
+DELETE FROM landing.gap WHERE closed_at < %(before)s
+
 -- name: shrink_gaps
 WITH left_over AS (
     SELECT gap.id, gap.missing - received.ranges AS missing

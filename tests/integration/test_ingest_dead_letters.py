@@ -15,6 +15,7 @@ from ingest.cli import ingest
 from ingest.decode import decode
 from ingest.writer import Writer
 
+DAY_MS = 86_400_000
 DEVICE = "station-1"
 BOOT = "ab" * 16
 TOPIC = event_topic(SITE, DEVICE, Kind.SCAN)
@@ -58,7 +59,7 @@ def test_a_letter_is_listed_shown_mended_and_stored_once(database: TestDatabase,
     mended = tmp_path / "mended.json"
     mended.write_text(body.replace("cdoe", "code"), encoding="utf-8")
     done = command(database, "replay", str(letter), "--mended", str(mended), "--json")
-    assert json.loads(done.stdout) == {"committed": 1, "duplicates": 0}
+    assert json.loads(done.stdout) == {"committed": 1, "duplicates": 0, "refused": 0}
     assert codes(database) == [(1, "kept"), (2, "lost")]
     assert query(database.owner_dsn, "SELECT seq FROM landing.queued ORDER BY seq") == [(1,), (2,)]
     assert command(database, "list").stdout == "no dead letters\n"
@@ -113,6 +114,54 @@ def test_an_event_is_judged_by_the_time_it_first_arrived(database: TestDatabase,
     assert sqlstate == "23514"
     assert command(database, "replay", str(number)).exit_code == 0
     assert codes(database) == [(1, "kept"), (3, "stuck")]
+
+
+def write_at(database: TestDatabase, seq: int, code: str, clock: int) -> None:
+    """Store a scan captured now by a server whose clock says something else."""
+    writer = Writer(database.ingest_dsn, "test")
+    writer.write([decode(TOPIC, pack(BOOT, seq, now_ms(), [scan(code)]), clock)])
+    writer.close()
+
+
+@pytest.mark.parametrize(("days", "given"), [(-3, "3d"), (40, "-40d")], ids=["behind", "ahead"])
+def test_what_a_wrong_server_clock_refused_is_stored_when_one_says_how_wrong_it_was(
+    database: TestDatabase, days: int, given: str
+) -> None:
+    register(database.owner_dsn, {DEVICE: SITE})
+    for seq in (1, 2, 3):
+        write_at(database, seq, f"true {seq}", now_ms() + days * DAY_MS)
+    write(database, b"no header")
+    letters = [str(number) for (number,) in query(database.owner_dsn, "SELECT id FROM landing.dead_letter ORDER BY id")]
+    assert "TIME_OUT_OF_RANGE" in command(database, "replay", letters[0]).stderr
+    done = command(database, "replay", *letters, f"--clock-behind={given}", "--json")
+    assert json.loads(done.stdout) == {"committed": 3, "duplicates": 0, "refused": 1}
+    assert done.exit_code == 1
+    assert f"{letters[-1]}: [REPLAY_REFUSED]" in done.stderr
+    assert codes(database) == [(seq, f"true {seq}") for seq in (1, 2, 3)]
+    ((received,),) = query(database.owner_dsn, "SELECT max(received_at) FROM landing.scan")
+    assert abs(received.timestamp() * 1000 - now_ms()) < 60_000, "the time of arrival is mended, too"
+
+
+@pytest.mark.parametrize("wrong", ["3", "3w", "", "-", "1.5h"])
+def test_a_time_span_that_is_none_is_a_usage_error(database: TestDatabase, wrong: str) -> None:
+    answer = command(database, "replay", "1", f"--clock-behind={wrong}")
+    assert answer.exit_code == 2
+    assert "no time span such as 90s" in answer.stderr
+
+
+def test_a_closed_letter_leaves_the_list_with_its_reason_and_can_still_be_replayed(
+    database: TestDatabase, letter: int, tmp_path: Path
+) -> None:
+    assert command(database, "close", str(letter), "--why", " ").exit_code == 2
+    assert command(database, "close", str(letter), "--why", "a test").stdout == "1 dead letters closed\n"
+    assert command(database, "list").stdout == "no dead letters\n"
+    assert "closed: a test" in command(database, "list", "--all").stdout
+    again = command(database, "close", str(letter), "99", "--why", "again")
+    assert (again.exit_code, "DEAD_LETTER_SETTLED" in again.stderr) == (1, True)
+    mended = tmp_path / "mended.json"
+    mended.write_bytes(b"[" + scan("after all") + b"]")
+    assert command(database, "replay", str(letter), "--mended", str(mended)).exit_code == 0
+    assert codes(database) == [(1, "kept"), (2, "after all")]
 
 
 def test_a_payload_cannot_steer_the_terminal(database: TestDatabase) -> None:

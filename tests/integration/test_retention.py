@@ -7,14 +7,15 @@ import psycopg
 import pytest
 from conftest import TestDatabase
 from ingest_parts import SITE, now_ms, query, register
+from psycopg import sql
 from pydantic import SecretStr
 
 from contracts.messages import Environment, Event, Scan, Stock, encode_event, pack
 from contracts.topics import Kind, event_topic
-from ingest.audit import audit
+from ingest.audit import Audit, audit
 from ingest.decode import decode
 from ingest.metrics import Metrics
-from ingest.retention import expire
+from ingest.retention import expire, expire_records
 from ingest.rollups import roll_up
 from ingest.settings import IngestSettings
 from ingest.upkeep import Upkeep
@@ -102,6 +103,87 @@ def test_ingest_may_remove_nothing_that_is_young_and_nothing_by_other_means(data
     with psycopg.connect(database.trace_dsn) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("SELECT landing.expire('scan', now() - interval '90 days', 10)")
     assert counts(database)["scan"] == 1
+
+
+def spoil(database: TestDatabase, *, seq: int, days_ago: float, device: str = DEVICE, header: bool = True) -> None:
+    """Write a message that cannot be read, or one without a header, so long ago."""
+    received = now_ms() - round(days_ago * DAY_MS)
+    writer = Writer(database.ingest_dsn, "test")
+    payload = pack(BOOT, seq, received, [b'{"ts":1}']) if header else b"no header"
+    writer.write([decode(event_topic(SITE, device, Kind.SCAN), payload, received)])
+    writer.close()
+
+
+def settle(database: TestDatabase, column: str, days_ago: int, where: str) -> None:
+    update = sql.SQL("UPDATE landing.dead_letter SET {} = now() - make_interval(days => %s) WHERE {}")
+    with psycopg.connect(database.owner_dsn) as connection:
+        connection.execute(update.format(sql.Identifier(column), sql.SQL(where)), [days_ago])
+
+
+def whole_audit(database: TestDatabase) -> Audit:
+    with connect(database.ingest_dsn, "test") as connection:
+        return audit(connection)
+
+
+def test_settled_letters_go_and_what_they_prove_stays(database: TestDatabase) -> None:
+    store(database, 1, scan(100), Kind.SCAN, days_ago=100)
+    for seq in (2, 3, 4, 5):
+        spoil(database, seq=seq, days_ago=100)
+    spoil(database, seq=9, days_ago=100, device="unknown-1")
+    spoil(database, seq=0, days_ago=100, header=False)
+    settle(database, "replayed_at", 90, "first_seq = 2")
+    settle(database, "closed_at", 90, "first_seq IN (3, 9) OR first_seq IS NULL")
+    settle(database, "closed_at", 5, "first_seq = 4")
+    before = whole_audit(database)
+    with connect(database.ingest_dsn, "test") as connection:
+        assert expire_records(connection, 60, datetime.now(UTC)) == {"dead_letter": 4}
+        assert expire_records(connection, 60, datetime.now(UTC)) == {}
+    left = query(database.owner_dsn, "SELECT first_seq FROM landing.dead_letter ORDER BY 1")
+    assert left == [(4,), (5,)], "what was settled lately, and what nobody has decided on"
+    after = whole_audit(database)
+    assert after == before
+    assert (after.total.dead_lettered, after.total.replayed, after.strays) == (4, 1, 2)
+    assert after.is_clean
+
+
+def test_a_number_whose_letter_went_is_refused_for_the_same_reason_and_makes_no_second_letter(
+    database: TestDatabase,
+) -> None:
+    spoil(database, seq=1, days_ago=40)
+    settle(database, "closed_at", 35, "true")
+    with connect(database.ingest_dsn, "test") as connection:
+        assert expire_records(connection, 31, datetime.now(UTC)) == {"dead_letter": 1}
+    received = now_ms()
+    writer = Writer(database.ingest_dsn, "test")
+    payload = pack(BOOT, 1, received, [encode_event(scan(0))])
+    outcome = writer.write([decode(event_topic(SITE, DEVICE, Kind.SCAN), payload, received)])
+    writer.close()
+    (reply,) = outcome.replies.values()
+    assert [(one.first, one.reason) for one in reply.ack(BOOT).refused] == [(1, "MESSAGE_INVALID")]
+    assert query(database.owner_dsn, "SELECT count(*) FROM landing.dead_letter") == [(0,)]
+
+
+def test_closed_gaps_go_and_open_ones_stay(database: TestDatabase) -> None:
+    gap = "INSERT INTO landing.gap (device, boot, numbers, missing, found_at, moved_at, asked, closed_at) VALUES"
+    with psycopg.connect(database.owner_dsn) as connection:
+        for closed in ("now() - interval '80 days'", "now() - interval '20 days'", "NULL"):
+            values = f"('{DEVICE}', gen_random_uuid(), '[1,2]', '{{}}', now() - interval '90 days', now(), 1, {closed})"
+            connection.execute(f"{gap} {values}".encode())
+    with connect(database.ingest_dsn, "test") as connection:
+        assert expire_records(connection, 60, datetime.now(UTC)) == {"gap": 1}
+    assert query(database.owner_dsn, "SELECT count(*), count(closed_at) FROM landing.gap") == [(2, 1)]
+
+
+def test_ingest_removes_no_young_letter_and_none_that_is_open(database: TestDatabase) -> None:
+    spoil(database, seq=1, days_ago=100)
+    with psycopg.connect(database.ingest_dsn) as connection, pytest.raises(psycopg.errors.InvalidParameterValue):
+        connection.execute("SELECT landing.expire_letters(now() - interval '30 days', 10)")
+    for statement in ("DELETE FROM landing.dead_letter", "DELETE FROM landing.letter_proof"):
+        with psycopg.connect(database.ingest_dsn) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+    with connect(database.ingest_dsn, "test") as connection:
+        assert expire_records(connection, 31, datetime.now(UTC)) == {}
+    assert query(database.owner_dsn, "SELECT count(*) FROM landing.dead_letter") == [(1,)]
 
 
 def upkeep(database: TestDatabase, metrics: Metrics) -> Upkeep:
