@@ -23,6 +23,7 @@ from trace_service.web.headers import CONTENT_SECURITY_POLICY
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "en-GB,en;q=0.9"}
 LINK_SET = {"Accept": "application/linkset+json"}
+STRANGER = "09506000999999"
 ORIGIN = "https://id.codefence.example"
 
 
@@ -205,7 +206,7 @@ def test_machines_are_sent_on_by_type_and_language(market: Market) -> None:
         f"{path}?linkType=gs1:recallStatus": (404, "LINK_NOT_FOUND"),
         f"{path}?linkType=https://evil.example": (400, "LINK_TYPE"),
         "/01/09506000134353": (400, "CHECK_DIGIT"),
-        "/01/09506000999992": (404, "NOT_FOUND"),
+        f"/01/{STRANGER}": (404, "NOT_FOUND"),
     }
     for refused, expected in refusals.items():
         answer = httpx.get(market.site.url + refused, headers=machine)
@@ -307,13 +308,20 @@ def test_head_and_options(market: Market) -> None:
 
 def test_one_address_is_slowed_down(market: Market) -> None:
     with httpx.Client(base_url=market.site.url, headers=BROWSER) as client:
-        for _ in range(PER_MINUTE + 20):
-            page = client.get("/00/095060000000000015")
-            if page.status_code == 429:
-                break
-        assert page.status_code == 429
+
+        def ask_until_refused(**headers: str) -> httpx.Response:
+            # The bucket fills while it is emptied.
+            for _ in range(4 * PER_MINUTE):
+                answer = client.get("/00/095060000000000015", headers=headers)
+                if answer.status_code == 429:
+                    return answer
+            raise AssertionError("never refused")
+
+        page = ask_until_refused()
         assert heading(page) == "Please try again shortly"
         assert int(page.headers["retry-after"]) >= 1
-        machine = client.get("/00/095060000000000015", headers=LINK_SET)
-        assert (machine.status_code, machine.json()["code"]) == (429, "TOO_MANY_REQUESTS")
+        assert ask_until_refused(**LINK_SET).json()["code"] == "TOO_MANY_REQUESTS"
+        # The proxy on this machine is trusted to say who asks.
+        neighbour = client.get("/00/095060000000000015", headers={"X-Forwarded-For": "203.0.113.9"})
+        assert neighbour.status_code == 200
     assert httpx.get(f"{market.site.url}/login").is_success, "the console is not affected"
