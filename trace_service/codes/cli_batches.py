@@ -12,8 +12,9 @@ from trace_service.codes.batches import commission as commission_batch
 from trace_service.codes.batches import scrap as scrap_labels
 from trace_service.codes.lookup import counters_of
 from trace_service.codes.opened import opened
+from trace_service.codes.queries import SQL
 from trace_service.codes.reporting import OneLineCommand, RefusedError, reported
-from trace_service.codes.values import SPAN, TENANT
+from trace_service.codes.values import GTIN, SPAN, TENANT
 
 _CODES = """
 \b
@@ -27,11 +28,30 @@ Examples:
   codefence codes commission --tenant acme --batch 17
   codefence codes commission --tenant acme --batch 17 --unprinted 4000-4999 --unprinted 7
 """
+_BATCH = (
+    "batch {id}  {gtin}  epoch {epoch}  counters {first} to {last}, {excluded} out  lot {lot}"
+    "  {produced_on} to {expires_on}  commissioned {commissioned_at}"
+)
 _SCRAP = """\b
 Examples:
   codefence codes scrap --tenant acme --reason "torn on the roll" < labels.txt
   codefence codes scrap --tenant acme --batch 17 --counters 100-199 --reason "misprinted"
 """
+
+
+@click.command(cls=OneLineCommand, epilog="\b\nExample:\n  codefence codes batches --tenant acme --lot L42 --json")
+@click.option("--tenant", type=TENANT, required=True, help="The brand whose batches these are.")
+@click.option("--gtin", type=GTIN, help="Only those of this product.")
+@click.option("--lot", help="Only those of this lot.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@reported
+def batches(*, tenant: str, gtin: str | None, lot: str | None, as_json: bool) -> None:
+    """List batches: counters, lot, dates, how many labels are out of them, and when they were commissioned."""
+    wanted = {"brand": tenant, "gtin": gtin, "lot": lot}
+    with opened("codes batches") as (connection, _):
+        rows = [row._asdict() for row in connection.execute(SQL["list_batches"], wanted)]
+    for row in rows:
+        click.echo(msgspec.json.encode(row).decode() if as_json else _BATCH.format_map(row))
 
 
 @click.command(cls=OneLineCommand, epilog=_COMMISSION + _CODES)

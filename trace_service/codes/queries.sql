@@ -34,6 +34,14 @@ SELECT id, brand, gtin, epoch, lower(counters) AS first, upper(counters) - lower
     expires_on, commissioned_at, excluded
 FROM trace.batch WHERE id = %(batch)s AND brand = %(brand)s
 
+-- name: list_batches
+SELECT id, gtin, epoch, lower(counters) AS first, upper(counters) - 1 AS last, lot, produced_on, expires_on, issued_at,
+    commissioned_at, (SELECT coalesce(sum(upper(piece) - lower(piece)), 0)::bigint FROM unnest(excluded) AS piece)
+        AS excluded
+FROM trace.batch
+WHERE brand = %(brand)s AND (%(gtin)s::text IS NULL OR gtin = %(gtin)s) AND (%(lot)s::text IS NULL OR lot = %(lot)s)
+ORDER BY id
+
 -- name: batches
 SELECT id, gtin, epoch, lower(counters) AS first, upper(counters) AS stop, excluded
 FROM trace.batch WHERE brand = %(brand)s AND commissioned_at IS NOT NULL ORDER BY gtin, lower(counters)
