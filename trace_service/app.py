@@ -13,6 +13,7 @@ from trace_service.api import documentation
 from trace_service.api import scans as api_scans
 from trace_service.api import session as api_session
 from trace_service.api import stock as api_stock
+from trace_service.channel.shelf import ChannelShelf
 from trace_service.epcis.api import create_epcis_app
 from trace_service.orders import api as api_orders
 from trace_service.orders import stations_api as api_stations
@@ -30,7 +31,7 @@ from trace_service.web.live import LiveUpdates
 from trace_service.web.places import Places
 from trace_service.web.render import Renderer
 from trace_service.web.static import ImmutableFiles
-from trace_service.web.views import alerts, devices, events, health, login, maps, proposals, scans, stock
+from trace_service.web.views import alerts, channel, devices, events, health, login, maps, proposals, scans, stock
 
 
 def create_app(settings: TraceSettings) -> FastAPI:
@@ -56,7 +57,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     app.state.public = public
     app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
     answers.install(app)
-    for page in (alerts, devices, events, health, login, maps, proposals, scans, stock):
+    for page in (alerts, channel, devices, events, health, login, maps, proposals, scans, stock):
         app.include_router(page.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
     for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations, api_check):
@@ -82,4 +83,5 @@ def _make_console(settings: TraceSettings) -> Console:
         places=places,
         renderer=Renderer(asset_names(), places),
         metrics=Metrics(registry),
+        channels=ChannelShelf(settings.database_url.get_secret_value()),
     )

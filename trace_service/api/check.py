@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-import time
-from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -12,19 +10,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from geofence.coordinates import Crs
 from geofence.evidence import Platform
-from geofence.maps import AtomMap, load_installed_map
 from trace_service.channel.entitlement import Act, Entitlements, Position, Question, Ruling
-from trace_service.channel.importer import load_channel
-from trace_service.channel.queries import SQL
-from trace_service.settings import TraceSettings
-from trace_service.store.connection import connect, one
+from trace_service.channel.versions import Channel
 from trace_service.web.auth.tokens import Partner, require_scope
-from trace_service.web.context import ConsoleOf
+from trace_service.web.context import Console, ConsoleOf
+from trace_service.web.errors import BusyError
 
 router = APIRouter(tags=["check"])
-FRESH_SECONDS: Final = 1.0
 LARGEST_BATCH: Final = 1000
-_PASTS: Final = 4
 _NAME: Final = r"^[A-Za-z0-9_-]{1,64}$"
 PartnerOf = Annotated[Partner, Depends(require_scope("check"))]
 
@@ -121,60 +114,33 @@ class BatchAnswer(BaseModel):
 
 
 class Rulebook:
-    """The entitlements of every brand that was asked for, at most FRESH_SECONDS old; answers come from threads."""
+    """The entitlements of every brand that was asked for, over the shelf of channels; answers come from threads."""
 
-    def __init__(self, settings: TraceSettings) -> None:
-        self._settings = settings
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._turn = threading.Lock()
-        self._atoms: AtomMap | None = None
-        self._present: dict[str, tuple[float, object, Entitlements]] = {}
-        self._past: OrderedDict[tuple[str, datetime], Entitlements] = OrderedDict()
-
-    def fresh(self, brand: str) -> Entitlements | None:
-        """Return what is at hand and fresh enough."""
-        held = self._present.get(brand)
-        return held[2] if held and time.monotonic() - held[0] < FRESH_SECONDS else None
+        self._present: dict[str, tuple[Channel, Entitlements]] = {}
 
     def load(self, brand: str, known_at: datetime | None) -> Entitlements:
-        """Return the entitlements as of now, or as known at a moment, reading the database where they changed."""
+        """Return the entitlements as of now, or as known at a moment. Raises BusyError where no map is installed."""
+        atoms = self._console.places.atoms
+        if atoms is None:
+            raise BusyError("no map is installed", advice="Install the map package on the server.")
+        channel = self._console.channels.known(brand, known_at)
+        if known_at is not None:
+            return Entitlements(channel, atoms)
         with self._turn:
-            if known_at is not None:
-                return self._as_known(brand, known_at)
-            held = self.fresh(brand)
-            return held if held is not None else self._renew(brand)
-
-    def _map(self) -> AtomMap:
-        if self._atoms is None:
-            self._atoms = load_installed_map()
-        return self._atoms
-
-    def _renew(self, brand: str) -> Entitlements:
-        with connect(self._settings.database_url.get_secret_value(), "check") as connection:
-            version = one(connection, SQL["version"])
             held = self._present.get(brand)
-            if held is not None and held[1] == version:
-                found = held[2]
-            else:
-                found = Entitlements(load_channel(connection, brand, datetime.now(UTC)), self._map())
-        self._present[brand] = (time.monotonic(), version, found)
-        return found
-
-    def _as_known(self, brand: str, known_at: datetime) -> Entitlements:
-        found = self._past.pop((brand, known_at), None)
-        if found is None:
-            with connect(self._settings.database_url.get_secret_value(), "check") as connection:
-                found = Entitlements(load_channel(connection, brand, known_at), self._map())
-        self._past[brand, known_at] = found
-        if len(self._past) > _PASTS:
-            self._past.popitem(last=False)
-        return found
+            if held is None or held[0] is not channel:
+                held = self._present[brand] = (channel, Entitlements(channel, atoms))
+        return held[1]
 
 
 def rulebook_of(request: Request, console: ConsoleOf) -> Rulebook:
     """Return the application's rulebook."""
     state = request.app.state
     if not hasattr(state, "rulebook"):
-        state.rulebook = Rulebook(console.settings)
+        state.rulebook = Rulebook(console)
     rulebook: Rulebook = state.rulebook
     return rulebook
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from trace_service.channel.shelf import ChannelShelf
 from trace_service.settings import TraceSettings
 from trace_service.web.auth.sessions import Sessions
 from trace_service.web.database import Database
@@ -25,6 +26,7 @@ class Console:
     places: Places
     renderer: Renderer
     metrics: Metrics
+    channels: ChannelShelf
 
 
 def console_of(request: Request) -> Console:
