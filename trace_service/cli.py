@@ -16,6 +16,7 @@ from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cli_parts import reported
 from trace_service.cli_tokens import token
 from trace_service.demo import run_demo
+from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.public.cli import links
 from trace_service.schema.migrate import Roles
@@ -86,7 +87,11 @@ def worker() -> None:
         signal.signal(number, lambda *_: stop.set())
     atoms = load_installed_map()
     atoms.layer(Level.COUNTY)  # a second of work that the first scan should not wait for
-    Worker(settings.database_url.get_secret_value(), KeyWrapper(settings.key_encryption_key), atoms, stop).run()
+    health = WorkerHealth()
+    if settings.worker_port is not None:
+        health.serve(settings.worker_port)
+    keys = KeyWrapper(settings.key_encryption_key)
+    Worker(settings.database_url.get_secret_value(), keys, atoms, stop, health).run()
 
 
 @trace.command(epilog=_example("web"))

@@ -32,6 +32,9 @@ class TraceSettings(BaseSettings):
     key_encryption_key: SecretStr = Field(description="32 bytes in base64; wraps every code master at rest.")
     http_host: str = Field("127.0.0.1", description="Address on which the console listens.")
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(8080, description="Port of the console.")
+    worker_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="Port on the loopback address for the worker's health and metrics; none without it."
+    )
     https: bool = Field(
         default=False, description="Behind a TLS proxy: cookies are Secure and carry the __Host- prefix."
     )

@@ -18,6 +18,7 @@ from psycopg import errors
 from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap
 from trace_service.domain.events import Source
+from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.scans import process_again, process_scans
@@ -42,8 +43,11 @@ log = structlog.get_logger(__name__)
 class Worker:
     """One process's worth of work; `run` blocks until `stop` is set."""
 
-    def __init__(self, dsn: str, keys: KeyWrapper, atoms: AtomMap, stop: threading.Event) -> None:
+    def __init__(
+        self, dsn: str, keys: KeyWrapper, atoms: AtomMap, stop: threading.Event, health: WorkerHealth | None = None
+    ) -> None:
         self._dsn = dsn
+        self._health = health or WorkerHealth()
         self._keys = keys
         self._books = Books(atoms)
         self._stop = stop
@@ -56,8 +60,11 @@ class Worker:
                 with connect(self._dsn, "trace worker") as connection:
                     log.info("connected", action="worker.connected")
                     failures = 0
+                    self._health.connected.set(1)
                     self._serve(connection)
             except psycopg.OperationalError as error:
+                self._health.connected.set(0)
+                self._health.moved()  # it waits for the database, which is no fault of its own
                 failures += 1
                 wait = min(LARGEST_BACKOFF_SECONDS, 0.25 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311  jitter
                 log.warning("no database", action="worker.retry", error=str(error), seconds=round(wait, 2))
@@ -70,6 +77,7 @@ class Worker:
         while not self._stop.is_set():
             done = self._one_batch(connection) or self._judge_again(connection)
             total += done
+            self._health.moved(done)
             if not done:
                 break
         return total
@@ -78,6 +86,8 @@ class Worker:
         connection.execute("LISTEN work")
         while not self._stop.is_set():
             self.drain(connection)
+            oldest = connection.execute(SQL["oldest_work"]).fetchone()
+            self._health.lag_seconds.set(oldest.seconds if oldest else 0)
             for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                 pass
 
@@ -129,6 +139,7 @@ class Worker:
                 else:
                     log.exception("a piece of work cannot be done", action="worker.poison", work=part[0])
                     _set_aside(connection, part[0], error)
+                    self._health.set_aside.inc()
 
     def _with_retries(
         self,
@@ -171,8 +182,9 @@ class Worker:
         if readings:
             told |= process_readings(connection, readings)
         _tell(connection, told)
-        took = round(1000 * (time.perf_counter() - began))
-        log.info("batch", action="worker.batch", scans=len(scans), readings=len(readings), ms=took)
+        took = time.perf_counter() - began
+        self._health.batch_seconds.observe(took)
+        log.info("batch", action="worker.batch", scans=len(scans), readings=len(readings), ms=round(1000 * took))
 
 
 def _tell(connection: Connection, told: Collection[tuple[str, str]]) -> None:

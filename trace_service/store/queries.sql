@@ -277,7 +277,12 @@ DELETE FROM trace.reevaluation WHERE id = ANY(ARRAY(
 RETURNING unit, since
 
 -- name: containers_of_held
-SELECT container, member FROM trace.custody_content WHERE member = ANY(%(units)s)
+-- Containers whose held contents come to lie elsewhere when the given units change: those that share one with them.
+SELECT DISTINCT around.container, inside.container AS changed
+FROM trace.custody_content AS inside
+JOIN trace.custody_content AS around ON around.member = inside.member
+WHERE inside.container = ANY(%(units)s)
+    AND (inside.member LIKE '/00/%%' OR inside.member LIKE '/01/%%/21/%%')
 
 -- name: held_contents
 -- Products, lots and units inside containers that were ever held.
@@ -657,3 +662,6 @@ ON CONFLICT (device, boot, seq) DO NOTHING
 SELECT code FROM landing.scan WHERE device = %(device)s AND boot = %(boot)s AND seq = %(seq)s AND ts = %(ts)s
 UNION ALL
 SELECT gtin FROM landing.stock WHERE device = %(device)s AND boot = %(boot)s AND seq = %(seq)s AND ts = %(ts)s
+
+-- name: oldest_work
+SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 AS seconds FROM landing.work ORDER BY id LIMIT 1;
