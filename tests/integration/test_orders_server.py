@@ -3,18 +3,22 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
+import pypdfium2
 import pytest
 from conftest import TestDatabase
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from trace_market import KEYS, Market
 
+from contracts import documents
 from contracts import manifest as wire
 from contracts.gs1 import parse
 from contracts.manifest import Standing
 from contracts.stations import Note, NoteKind
 from edge.manifest import Manifest
 from geofence.maps import load_installed_map
-from trace_service.orders import manifests, notes, service
+from trace_service.codes.verify import Text, verify
+from trace_service.domain.verification import CodeState
+from trace_service.orders import document, manifests, notes, pdf, service
 from trace_service.orders.access import Station, add_supervisor, issue_token, station_of
 from trace_service.orders.errors import OrderConflictError, OrderInvalidError, OrderStateError, OrderUnknownError
 from trace_service.orders.model import OrderDraft, State
@@ -189,22 +193,22 @@ class TestNotes:
     def test_a_load_moves_its_order_and_a_repeated_note_does_not(self, market: Market) -> None:
         number = market.cases_to("D-NANJING")[0]["order"]
         begun, closed = note(NoteKind.LOAD_BEGUN, number), note(NoteKind.LOAD_CLOSED, number, agrees=True)
-        assert notes.take(market.connection, STATION, [begun, begun, closed]) == (begun.id, begun.id, closed.id)
-        assert notes.take(market.connection, STATION, [begun]) == (begun.id,)
+        assert notes.take(market.connection, KEYS, STATION, [begun, begun, closed]) == (begun.id, begun.id, closed.id)
+        assert notes.take(market.connection, KEYS, STATION, [begun]) == (begun.id,)
         states = [row.state for row in service.history(market.connection, BRAND, number)]
         assert states == ["open", "loading", "closed"]
 
     def test_a_signed_difference_is_on_record_with_its_reason(self, market: Market) -> None:
         number = market.cases_to("D-NANJING")[0]["order"]
         told = note(NoteKind.LOAD_CLOSED, number, agrees=False, signed_by="LI", reason="one case short")
-        notes.take(market.connection, STATION, [told])
+        notes.take(market.connection, KEYS, STATION, [told])
         last = service.history(market.connection, BRAND, number)[-1]
         assert (last.state, last.reason) == ("difference", "one case short (LI)")
 
     def test_a_station_cannot_close_an_order_of_another_site(self, market: Market) -> None:
         number = market.cases_to("D-NANJING")[0]["order"]
         told = note(NoteKind.LOAD_CLOSED, number, agrees=True)
-        notes.take(market.connection, Station("shelf-01", "S-CHENGDU-01"), [told])
+        notes.take(market.connection, KEYS, Station("shelf-01", "S-CHENGDU-01"), [told])
         assert service.find(market.connection, BRAND, number).state is State.OPEN
 
     def test_an_undone_scan_frees_the_unit(self, market: Market) -> None:
@@ -212,11 +216,54 @@ class TestNotes:
         market.land(*market.pack(case), market.ship(case, "D-NANJING"))
         market.drain()
         undone = note(NoteKind.UNDONE, case["order"], unit=f"/00/{case['sscc']}")
-        notes.take(market.connection, STATION, [undone])
+        notes.take(market.connection, KEYS, STATION, [undone])
         found = reconcile(market.connection, BRAND, case["order"])
         assert sum(line.scanned for line in found.lines) in {0, 6}
         steps = market.rows("SELECT biz_step FROM trace.custody_event WHERE device = 'station-ship' ORDER BY id")
         assert steps == [("shipping",), ("void_shipping",)]
+
+    def test_a_scrapped_label_leaves_its_batch_and_an_item_in_custody_is_decommissioned(self, market: Market) -> None:
+        fresh, packed = market.cases_to("D-NANJING")[:2]
+        market.land(*market.pack(packed))
+        market.drain()
+        for case in (fresh, packed):
+            told = note(NoteKind.SCRAPPED, "", unit=parse(case["items"][0]).key)
+            notes.take(market.connection, KEYS, STATION, [told])
+        texts = [Text(case["items"][0], "") for case in (fresh, packed)]
+        found = verify(market.connection, KEYS, texts)
+        assert [found[text].state for text in texts] == [CodeState.UNKNOWN, CodeState.GENUINE]
+        steps = market.rows("SELECT biz_step FROM trace.custody_event WHERE device = 'station-ship'")
+        assert steps == [("decommissioning",)]
+
+
+class TestDocument:
+    def test_it_lists_what_left_with_lots_and_its_code_is_read_and_verified(self, market: Market) -> None:
+        cases = market.cases_to("D-NANJING")[:4]
+        for case in cases:
+            market.land(*market.pack(case), market.ship(case, "D-NANJING"))
+        market.drain()
+        number = cases[0]["order"]
+        issued = document.issue(market.connection, KEYS, BRAND, number)
+        assert (issued.content["units"], issued.content["items"]) == (4, 24)
+        assert {lot["lot"] for line in issued.content["lines"] for lot in line["lots"]} == {market.job["run"]}
+        again = document.issue(market.connection, KEYS, BRAND, number)
+        assert pdf.render(again) == pdf.render(issued), "the same load, the same bytes"
+        public = Ed25519PublicKey.from_public_bytes(signing_key(market.connection, KEYS).public)
+        read = documents.verify(issued.code, public)
+        assert (read.order, read.number, read.units, read.items) == (number, 1, 4, 24)
+        opened = pypdfium2.PdfDocument(pdf.render(issued))
+        text = opened[0].get_textpage().get_text_range()
+        for expected in ("随货同行单", number, "南京秦淮酒业", "清源特曲 500ml", market.job["run"]):
+            assert expected in text
+
+    def test_nothing_loaded_has_no_document_and_more_loaded_has_the_next_number(self, market: Market) -> None:
+        first, second = market.cases_to("D-NANJING")[:2]
+        with pytest.raises(OrderStateError, match="nothing was loaded"):
+            document.issue(market.connection, KEYS, BRAND, first["order"])
+        for number, case in enumerate((first, second), start=1):
+            market.land(*market.pack(case), market.ship(case, "D-NANJING"))
+            market.drain()
+            assert document.issue(market.connection, KEYS, BRAND, first["order"]).number == number
 
 
 def test_a_devices_token_is_good_until_the_next(market: Market) -> None:
@@ -244,7 +291,7 @@ def present(market: Market, site: str = "dc-east") -> Manifest:
 def blocked(manifest: Manifest, unit: str) -> str:
     found = manifest.find(unit)
     assert found is not None
-    return found.blocked
+    return found.blocked or next(filter(None, map(manifest.blocked_product, found.contents)), "")
 
 
 def hold(market: Market, unit: str, reason: str) -> None:

@@ -8,8 +8,13 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from contracts.gs1 import CANONICAL_HOST
 from contracts.stations import Note, NoteKind
+from trace_service.codes.batches import BatchError, scrap
+from trace_service.codes.batches import find as find_batch
+from trace_service.codes.lookup import counters_of
 from trace_service.domain.events import Event, Source, Step
+from trace_service.keys import KeyWrapper
 from trace_service.orders import service
 from trace_service.orders.access import Station
 from trace_service.orders.model import FOLLOWS, By, Order, State, as_json
@@ -20,19 +25,22 @@ from trace_service.webhooks import enqueue
 
 _log = structlog.get_logger(__name__)
 _Handler = Callable[[Connection, Station, Order, Note], None]
+_SCRAPPED: Final = "scrapped at a station"
 
 
-def take(connection: Connection, station: Station, notes: Iterable[Note]) -> tuple[str, ...]:
+def take(connection: Connection, keys: KeyWrapper, station: Station, notes: Iterable[Note]) -> tuple[str, ...]:
     """Store notes and act on those that are new; return the ids of all, since none has to be sent again."""
     ids = []
     for note in notes:
         with connection.transaction():
-            _take(connection, station, note)
+            if _store(connection, station, note) and note.kind is NoteKind.SCRAPPED:
+                _scrap(connection, keys, station, note)
         ids.append(note.id)
     return tuple(ids)
 
 
-def _take(connection: Connection, station: Station, note: Note) -> None:
+def _store(connection: Connection, station: Station, note: Note) -> bool:
+    """Store a note and move the order that it is about; return whether it is new."""
     order = _order_of(connection, station, note)
     row = {
         "device": station.device,
@@ -47,10 +55,11 @@ def _take(connection: Connection, station: Station, note: Note) -> None:
         "body": msgspec.json.encode({"detail": note.detail, "shift": note.shift}).decode(),
     }
     if connection.execute(SQL["insert_station_event"], row).fetchone() is None:
-        return
+        return False
     handler = _HANDLERS.get(note.kind)
     if order is not None and handler is not None:
         handler(connection, station, order, note)
+    return True
 
 
 def _order_of(connection: Connection, station: Station, note: Note) -> Order | None:
@@ -80,26 +89,32 @@ def _close(connection: Connection, station: Station, order: Order, note: Note) -
 
 
 def _undo(connection: Connection, station: Station, order: Order, note: Note) -> None:
-    _record(connection, station, order, note, Step.VOID)
+    _record(connection, order.brand, _event(station, note, Step.VOID, order.id))
 
 
-def _scrap(connection: Connection, station: Station, order: Order, note: Note) -> None:
-    _record(connection, station, order, note, Step.DECOMMISSION)
+def _scrap(connection: Connection, keys: KeyWrapper, station: Station, note: Note) -> None:
+    """Take a label out of its batch; one that custody has seen already is an item, and is decommissioned."""
+    row = connection.execute(SQL["brand_of_product"], {"gtin": note.unit[4:18]}).fetchone()
+    if row is None:
+        return
+    _, place = next(iter(counters_of(connection, keys, row.brand, [CANONICAL_HOST + note.unit])))
+    if place is None:
+        return
+    batch, counter = place
+    try:
+        scrap(connection, keys, find_batch(connection, row.brand, batch), ((counter, counter),), _SCRAPPED)
+    except BatchError:
+        _record(connection, row.brand, _event(station, note, Step.DECOMMISSION))
 
 
-def _record(connection: Connection, station: Station, order: Order, note: Note, step: Step) -> None:
-    event = Event(
-        note.unit,
-        step,
-        station.site,
-        _moment(note),
-        Source(station.device, UUID(note.id), 0),
-        shipment=order.id if step is Step.VOID else None,
-        reason=str(note.detail.get("reason", ""))[:200] or note.kind.value,
-    )
-    refused = capture(connection, order.brand, [event])
-    for why in filter(None, refused.values()):
-        _log.warning("custody refused it", action="orders.refused", unit=note.unit, step=step.value, reason=why.value)
+def _event(station: Station, note: Note, step: Step, shipment: str | None = None) -> Event:
+    source = Source(station.device, UUID(note.id), 0)
+    return Event(note.unit, step, station.site, _moment(note), source, shipment=shipment, reason=note.kind.value)
+
+
+def _record(connection: Connection, brand: str, event: Event) -> None:
+    for why in filter(None, capture(connection, brand, [event]).values()):
+        _log.warning("custody refused it", action="orders.refused", unit=event.unit, reason=why.value)
 
 
 def _tell(topic: str) -> _Handler:
@@ -122,7 +137,6 @@ _HANDLERS: Final[Mapping[NoteKind, _Handler]] = {
     NoteKind.LOAD_BEGUN: _begin,
     NoteKind.LOAD_CLOSED: _close,
     NoteKind.UNDONE: _undo,
-    NoteKind.SCRAPPED: _scrap,
     NoteKind.RECEIVED: _tell("order.received"),
     NoteKind.CONFLICT: _tell("order.conflict"),
 }

@@ -275,3 +275,20 @@ ORDER BY outbound_order.brand LIMIT 1
 -- name: station_events
 SELECT device, site, kind, unit, operator, occurred_at, body FROM trace.station_event
 WHERE brand = %(brand)s AND order_id = %(id)s ORDER BY occurred_at, id LIMIT %(limit)s
+
+-- name: last_document
+SELECT number, sha256, key, issued_at FROM trace.order_document WHERE brand = %(brand)s AND order_id = %(id)s
+ORDER BY number DESC LIMIT 1
+
+-- name: insert_document
+INSERT INTO trace.order_document (brand, order_id, number, content, sha256, key, signature, issued_at)
+VALUES (%(brand)s, %(id)s, %(number)s, %(content)s, %(sha256)s, %(key)s, %(signature)s, %(issued_at)s)
+
+-- name: document_parties
+SELECT brand.name_zh AS brand_zh, brand.name_en AS brand_en FROM trace.brand WHERE brand.id = %(brand)s
+
+-- name: lots_of_batches
+SELECT id, gtin, lot FROM trace.batch WHERE id = ANY(%(batches)s) ORDER BY gtin, lot, id
+
+-- name: brand_of_product
+SELECT brand FROM trace.product WHERE gtin = %(gtin)s

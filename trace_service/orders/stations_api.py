@@ -90,7 +90,7 @@ def _take(console: Console, station: Station, body: bytes) -> NotesTaken:
     except MessageError as error:
         raise InvalidParameterError(error.message) from error
     with connect(console.settings.database_url.get_secret_value(), "stations") as connection:
-        return NotesTaken(ids=notes.take(connection, station, decoded))
+        return NotesTaken(ids=notes.take(connection, _keys(console), station, decoded))
 
 
 def _present(console: Console, freshness: Freshness, site: str, since: int) -> tuple[manifests.Issued, bytes]:
@@ -98,11 +98,15 @@ def _present(console: Console, freshness: Freshness, site: str, since: int) -> t
         present = None if freshness.is_due(site) else manifests.newest(connection, site)
         if present is None:
             began = time.monotonic()
-            present = manifests.issue(connection, KeyWrapper(console.settings.key_encryption_key), site)
+            present = manifests.issue(connection, _keys(console), site)
             freshness.built(site, time.monotonic() - began)
         if since in {0, present.version}:
             return present, present.body
         return present, manifests.since(connection, site, since, present)
+
+
+def _keys(console: Console) -> KeyWrapper:
+    return KeyWrapper(console.settings.key_encryption_key)
 
 
 def _freshness(request: Request) -> Freshness:

@@ -44,20 +44,20 @@ function element(name, className, text) {
 function drawLine(line) {
   const t = words();
   const left = line.ordered - line.scanned;
-  const unit = line.unit === "case" ? t.cases : t.items;
-  const shownLeft = line.unit === "case" ? Math.ceil(Math.abs(left) / line.per_case) : Math.abs(left);
+  const count = line.unit === "case" ? Math.ceil(Math.abs(left) / line.per_case) : Math.abs(left);
+  const unit = t[line.unit][count === 1 ? 0 : 1];
   const row = element("div", left < 0 ? "line over" : left === 0 ? "line full" : "line");
   row.append(element("span", "name", line.name[language]));
   const bar = element("span", "bar");
   const meter = document.createElement("progress");
   meter.max = line.ordered;
   meter.value = Math.min(line.scanned, line.ordered);
-  bar.append(meter, element("span", "of", `${line.scanned} / ${line.ordered} ${t.items}`));
+  bar.append(meter, element("span", "of", `${line.scanned} / ${line.ordered} ${t.item[1]}`));
   row.append(bar);
-  const word = left < 0 ? t.over : left === 0 ? t.full : t.left;
-  const count = element("span", "left");
-  count.append(element("b", "", left === 0 ? "✓" : String(shownLeft)), ` ${left === 0 ? word : `${unit} ${word}`}`);
-  row.append(count);
+  const due = element("span", "left");
+  const [before, after] = left < 0 ? t.over : left === 0 ? t.full : t.left;
+  due.append(before, element("b", "", left === 0 ? "✓" : String(count)), fill(after, { unit }));
+  row.append(due);
   return row;
 }
 
