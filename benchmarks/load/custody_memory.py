@@ -14,6 +14,8 @@ from trace_service.domain.events import SIGHTINGS, Event, Refusal, Site, Source,
 from trace_service.domain.scene import CLOCK_TOLERANCE
 from trace_service.domain.states import is_single, product_of
 
+Since = Mapping[str, datetime]
+
 
 class MemoryCustody:
     """A store of events with what follows from them."""
@@ -64,7 +66,7 @@ class MemoryCustody:
         self.replayed += len(events)
         return custody
 
-    def _spread(self, changed: Mapping[str, datetime]) -> dict[str, datetime]:
+    def _spread(self, changed: Since) -> dict[str, datetime]:
         found, news = dict(changed), dict(changed)
         while news:
             news = {unit: since for unit, since in self._dependents(news).items() if since < found.get(unit, _NEVER)}
@@ -80,7 +82,7 @@ class MemoryCustody:
         for container, moment, unit in custody.relied:
             if unit in units:
                 self._reliance[container].add((moment, unit))
-        held = {unit: since for unit in units if (since := custody.held_since(unit))}
+        held = {unit: since for unit in units if is_single(unit) and (since := custody.held_since(unit))}
         return {container: held[unit] for container, unit in self._pass_on({(unit, unit) for unit in held})}
 
     def _changed(self, fresh: Iterable[Event]) -> dict[str, datetime]:
@@ -91,24 +93,29 @@ class MemoryCustody:
 
         for event in fresh:
             if event.step not in SIGHTINGS:
-                note(event.unit, event.occurred_at)
+                note(event.unit, _EVER if event.verified else event.occurred_at)
             target = self._known.get(event.corrects) if event.corrects else None
             if target:
                 note(target.unit, target.occurred_at)
-        for container, members in self._contents.items():
-            for member in [each for each in members if each in changed and is_single(each)]:
-                note(container, changed[member])
+        for unit, since in list(changed.items()):
+            held = {member for member in self._contents.get(unit, ()) if is_single(member)}
+            for container in [each for each, members in self._contents.items() if held & members]:
+                note(container, since)
+        for unit, since in self._around_holds(fresh, dict(changed)):
+            note(unit, since)
+        return changed
+
+    def _around_holds(self, fresh: Iterable[Event], changed: Since) -> Iterator[tuple[str, datetime]]:
+        """Yield the containers around held units, and whatever left since a product or lot was held or released."""
         for event in fresh:
-            for unit in self._above([event.unit]) if event.step in HOLDS and is_single(event.unit) else ():
-                note(unit, event.occurred_at)
-        # Whatever left since a product or lot was held, or the hold was taken back.
+            if event.step in HOLDS and is_single(event.unit):
+                yield from ((unit, event.occurred_at) for unit in self._above([event.unit]))
         for since in [since for unit, since in changed.items() if not is_single(unit)]:
             for other in self._known.values():
                 if other.step in LEAVES and other.occurred_at >= since:
-                    note(other.unit, other.occurred_at)
-        return changed
+                    yield other.unit, other.occurred_at
 
-    def _dependents(self, changed: Mapping[str, datetime]) -> dict[str, datetime]:
+    def _dependents(self, changed: Since) -> dict[str, datetime]:
         found: dict[str, datetime] = {}
         for container, since in changed.items():
             packed = [(e.occurred_at, e.unit) for e in self._known.values() if e.parent == container]
@@ -118,7 +125,7 @@ class MemoryCustody:
                     found[unit] = min(max(moment, since), found.get(unit, _NEVER))
         return found
 
-    def _remember(self, fresh: Iterable[Event], changed: Mapping[str, datetime]) -> list[tuple[str, datetime]]:
+    def _remember(self, fresh: Iterable[Event], changed: Since) -> list[tuple[str, datetime]]:
         members: set[tuple[str, str]] = set()
         for event in fresh:
             product = product_of(event.unit)

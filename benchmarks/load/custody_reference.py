@@ -60,8 +60,8 @@ class Reference:
         given = list(events)
         void = self._corrections(given)
         for event in given:
-            item = event.unit.startswith("/01/") and "/21/" in event.unit and event.step != "error_declaration"
-            if item and event.verified:
+            spoken = event.step not in {"error_declaration", "inspecting", "consumer_scanning"}
+            if spoken and "/21/" in event.unit and event.verified:
                 self.thing(event.unit).life = "active"
             if event.lot and event.step != "error_declaration":
                 self.lots.setdefault(event.unit, set()).add(event.lot)
@@ -206,9 +206,10 @@ class Reference:
         if problem:
             return problem
         thing.parent = name
-        newest = max((self.thing(each).spot for each in (event.unit, name)), key=lambda spot: spot[0] if spot else -1)
-        if newest and newest != thing.spot:
-            self._say(event.unit, newest)
+        for each in [event.unit, *self.below(event.unit)]:
+            spot = self.thing(each).spot
+            if parent.spot and (spot is None or spot[0] < parent.spot[0]):
+                self.thing(each).spot = parent.spot
         return None
 
     def _sent(self, name: str) -> datetime | None:

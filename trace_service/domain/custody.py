@@ -13,7 +13,17 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from trace_service.domain import lives, moves
-from trace_service.domain.events import LOGISTIC_PREFIX, Entitlement, Event, Packing, Refusal, Site, Source, Step
+from trace_service.domain.events import (
+    LOGISTIC_PREFIX,
+    SIGHTINGS,
+    Entitlement,
+    Event,
+    Packing,
+    Refusal,
+    Site,
+    Source,
+    Step,
+)
 from trace_service.domain.scene import CLOCK_TOLERANCE, Outcome, Scene
 from trace_service.domain.states import Key, Life, Own, State, is_single, look, order, product_of
 
@@ -148,7 +158,7 @@ class Custody:
             if event.step is Step.CORRECT:
                 self.refused[event.source] = Refusal.CORRECTS_NOTHING
                 self.standing[event.source] = self._current(event.unit)
-            elif event.verified:
+            elif event.verified and event.step not in SIGHTINGS:
                 self._verified.add(event.unit)
         for event in targets.values():
             if event.lot:

@@ -12,7 +12,7 @@ from trace_service.domain.custody import HOLDS, Custody
 from trace_service.domain.events import LOGISTIC_PREFIX, SIGHTINGS, Event, Refusal, Site, Source, Step
 from trace_service.domain.states import is_single
 from trace_service.processing.loading import Loaded, brands_of, load, load_sites
-from trace_service.processing.members import remember, remember_held
+from trace_service.processing.members import EVER, remember, remember_held
 from trace_service.processing.outcome import Outcome, write
 from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL
@@ -129,16 +129,17 @@ def _changed(connection: Connection, events: Collection[Event]) -> dict[str, dat
     changed: dict[str, datetime] = {}
     for event in events:
         if event.step not in SIGHTINGS:
-            changed[event.unit] = min(event.occurred_at, changed.get(event.unit, event.occurred_at))
+            # A code that turns out to be genuine was so from the beginning.
+            since = EVER if event.verified else event.occurred_at
+            changed[event.unit] = min(since, changed.get(event.unit, since))
     corrected = [event.corrects for event in events if event.corrects]
     if corrected:
         for row in connection.execute(SQL["corrected"], key_columns(corrected)):
             changed[row.unit] = min(row.occurred_at, changed.get(row.unit, row.occurred_at))
     # A unit that is held keeps the containers around it from leaving.
     if changed:
-        rows = connection.execute(SQL["containers_of_held"], {"units": [unit for unit in changed if is_single(unit)]})
-        for row in rows.fetchall():
-            changed[row.container] = min(changed[row.member], changed.get(row.container, changed[row.member]))
+        rows = connection.execute(SQL["containers_of_held"], {"units": list(changed)}).fetchall()
+        changed = _earliest([changed, *({row.container: changed[row.changed]} for row in rows)])
     for event in events:
         if event.step in HOLDS and is_single(event.unit):
             for (unit,) in connection.execute(SQL["path_above"], {"units": [event.unit]}):

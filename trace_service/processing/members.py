@@ -12,7 +12,7 @@ from trace_service.store.queries import SQL
 
 Since = Mapping[str, datetime]
 # A container counts for all that was ever packed into it, so no shipment of it is too early to be judged again.
-_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def remember(connection: Connection, events: Collection[Event], changed: Since) -> dict[str, datetime]:
@@ -34,7 +34,7 @@ def remember(connection: Connection, events: Collection[Event], changed: Since) 
     found: dict[str, datetime] = {}
     for container, member in rows:
         if member in held:
-            found[container] = _EVER
+            found[container] = EVER
         elif is_single(member) and member in changed:
             found[container] = min(changed[member], found.get(container, changed[member]))
     return found
@@ -42,7 +42,7 @@ def remember(connection: Connection, events: Collection[Event], changed: Since) 
 
 def remember_held(connection: Connection, custody: Custody, units: Iterable[str]) -> dict[str, datetime]:
     """Note units that turned out to be held, by what they took along; return the containers that this may keep."""
-    since = {unit: moment for unit in units if (moment := custody.held_since(unit))}
+    since = {unit: moment for unit in units if is_single(unit) and (moment := custody.held_since(unit))}
     rows = _insert(connection, {(unit, unit) for unit in since}, ()) if since else []
     return {container: since[member] for container, member in rows if container != member and member in since}
 
