@@ -8,7 +8,7 @@ import msgspec
 
 from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import echo_rows, reported
-from trace_service.orders import service
+from trace_service.orders import cli_stations, service
 from trace_service.orders.csv_import import read_orders
 from trace_service.orders.model import Order, State
 from trace_service.orders.reconcile import reconcile as reconcile_order
@@ -137,3 +137,14 @@ def _summary(order: Order) -> dict[str, object]:
         "lines": len(order.lines),
         "items": sum(line.items for line in order.lines),
     }
+
+
+for _command in (
+    cli_stations.document_,
+    cli_stations.verify,
+    cli_stations.token,
+    cli_stations.supervisor,
+    cli_stations.key,
+    cli_stations.manifest,
+):
+    orders.add_command(_command)

@@ -25,7 +25,12 @@ _FONT: Final = "STSong-Light"
 _MARGIN: Final = 18 * mm
 _CODE: Final = 44 * mm
 _CODES_SHOWN: Final = 600
-_STATES: Final = {"loading": "装车中 / loading", "closed": "单货一致 / agrees", "difference": "有差异 / difference"}
+_STATES: Final = {
+    "open": "已发货 / shipped",
+    "loading": "装车中 / loading",
+    "closed": "单货一致 / agrees",
+    "difference": "有差异 / difference",
+}
 
 
 def render(document: Document) -> bytes:
