@@ -193,6 +193,8 @@ def _imei(value: str) -> Fault | None:
 
 def _padding(value: str) -> Fault | None:
     body = value.rstrip("=")
+    if "=" in body:
+        return Fault("NOT_IN_SET_64", body.index("="), "may not hold '=' before its end")
     if body == value or (len(value) % 3 == 0 and len(value) - len(body) <= 2):  # noqa: PLR2004  base64's padding
         return None
     return Fault("PADDING", len(body), "is padded wrongly")

@@ -30,6 +30,8 @@ def outcome(text: str) -> tuple[str, int] | None:
         ("(8030)AB:C", "NOT_IN_SET_64", 8),
         ("(8030)AB=", None, None),
         ("(8030)ABC=", "PADDING", 9),
+        ("(8030)A=B", "NOT_IN_SET_64", 7),
+        ("(8030)===", "PADDING", 6),
         ("(8013)1987654Ad4X4bL5ttr2310c2K", None, None),
         ("(8013)1987654Ad4X4bL5ttr2310c2X", "CHECK_PAIR", 29),
         ("(8013)1987654Ad4X4bL5ttr2310c20", "CHECK_PAIR", 30),
