@@ -399,6 +399,21 @@ def test_a_stream_holds_every_label_once(master: Path) -> None:
     refused = command(master, "-", "--format", "csv", "--lot", "=1+1")
     assert refused.exit_code == 2
     assert "formula" in refused.stderr
+    refused = command(master, "-", "--format", "zpl", "--symbol", "datamatrix", "--lot", "批次")
+    assert refused.exit_code == 2
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_full_disk_costs_one_line(master: Path) -> None:
+    # Everything that is written there fails as on a full disk, but no folder can be made.
+    result = command(master, Path("/dev/full/labels"))
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "cannot be written" in result.stderr
+
+
+def test_a_label_of_more_dots_than_a_machine_holds_is_refused() -> None:
+    with pytest.raises(LabelError, match="too large"):
+        Raster(Kind.QR, Template(500, 500, Symbol(10, 10, 1), dpi=2400), {})
 
 
 def test_a_sheet_holds_as_many_labels_as_fit_and_all_are_read(master: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Memory stays constant: labels are drawn and written one by one, and a PDF holds 
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
@@ -59,11 +60,12 @@ def run(  # noqa: PLR0913  what, of what, which, where, and how
             continue
         fresh = out / f".{part.name}.part"
         _remove(fresh)
-        written = write(fresh, _counted(source.labels(part.first, part.size), progress))
-        if written == 0 and numbers.size is None:
-            _remove(fresh)
-            break
-        fresh.replace(target)
+        with _disk_errors(out):
+            written = write(fresh, _counted(source.labels(part.first, part.size), progress))
+            if written == 0 and numbers.size is None:
+                _remove(fresh)
+                break
+            fresh.replace(target)
         labels, made = labels + written, made + 1
     return Made(labels, made, kept)
 
@@ -105,7 +107,7 @@ def _claim(out: Path, design: Design, source: Source) -> None:
     look = hashlib.sha256(msgspec.json.encode((design.template, dict(design.constants), design.sheet), order="sorted"))
     note = {"kind": design.kind, "format": design.format, "look": look.hexdigest(), **source.identity}
     content = msgspec.json.format(msgspec.json.encode(note), indent=1)
-    try:
+    with _disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         path = out / _NOTE
         if not path.exists():
@@ -114,8 +116,17 @@ def _claim(out: Path, design: Design, source: Source) -> None:
             raise LabelError(
                 f"{out} holds the labels of another job or template", advice="Choose another folder with --out."
             )
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise LabelError(f"{out} cannot be written: {error.strerror}", advice="Check --out and its space.") from error
+        raise LabelError(
+            f"{out} cannot be written: {error.strerror}",
+            advice="Check --out and its space; the same command goes on where this one stopped.",
+        ) from error
 
 
 def _remove(path: Path) -> None:

@@ -56,16 +56,23 @@ class Output:
         click.echo(f"{made.labels:,} labels, {made.parts} parts{kept}", err=True)
 
 
+_option = functools.partial(click.option, show_default=True)
 _OPTIONS: Final = (
-    click.option("--symbol", type=click.Choice(_SYMBOLS), help="The symbology."),
-    click.option("--format", "format_", type=click.Choice([each.value for each in Format]), default="png"),
-    click.option("--out", required=True, help="The folder of the parts; - streams zpl and csv to standard output."),
-    click.option("--template", type=click.Path(path_type=Path), help="TOML: sizes, texts, logo; else a plain one."),
-    click.option("--dpi", type=click.IntRange(72, 2400), default=300, help="The printer's, without a template."),
-    click.option("--host", envvar="TRACE_LABEL_HOST", default="id.codefence.example", help="Of Digital Links."),
-    click.option("--name", default="", help="The text {name}, such as the product's."),
-    click.option("--sheet", type=click.Choice(list(SHEETS)), default="a4", help="Of a PDF; label: one a page."),
-    click.option("--part", type=click.IntRange(1, 1_000_000), default=10_000, help="Labels a file or folder."),
+    _option("--symbol", type=click.Choice(_SYMBOLS), help="The symbology; each command has its usual one."),
+    _option("--format", "format_", type=click.Choice([each.value for each in Format]), default="png"),
+    _option("--out", required=True, help="The folder of the parts; - streams zpl and csv to standard output."),
+    _option("--template", type=click.Path(path_type=Path), help="TOML: sizes, texts, logo; else a plain one."),
+    _option(
+        "--dpi",
+        type=click.IntRange(72, 2400),
+        default=300,
+        show_default=True,
+        help="The printer's, without a template.",
+    ),
+    _option("--host", envvar="TRACE_LABEL_HOST", default="id.codefence.example", help="Of Digital Links."),
+    _option("--name", default="", help="The text {name}, such as the product's."),
+    _option("--sheet", type=click.Choice(list(SHEETS)), default="a4", help="Of a PDF; label: one a page."),
+    _option("--part", type=click.IntRange(1, 1_000_000), default=10_000, help="Labels a file or folder."),
 )
 
 

@@ -78,7 +78,9 @@ class Items:
             return label_uri(self.host, self.gtin, ""), ""
         dates = [("17", six_digits(self.expires))] if self.expires else []
         lots = [("10", self.lot)] if self.lot else []
-        return bracketed([("01", self.gtin), *dates]) + "(21)", bracketed(lots)
+        before, after = bracketed([("01", self.gtin), *dates]) + "(21)", bracketed(lots)
+        parse(f"{before}0{after}")  # a lot that AI (10) may not hold is noticed here
+        return before, after
 
 
 @dataclass(frozen=True)

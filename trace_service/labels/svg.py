@@ -53,9 +53,10 @@ class SvgLabels:
         if logo is None:
             return ""
         dots = logo_dots(logo, self._template.dots(logo.width_mm))
+        height = logo.width_mm * dots.shape[0] / dots.shape[1]
         picture = b64encode(png(dots, self._template.dpi)).decode()
         return (
-            f'<image x="{logo.x_mm:g}" y="{logo.y_mm:g}" width="{logo.width_mm:g}"'
+            f'<image x="{logo.x_mm:g}" y="{logo.y_mm:g}" width="{logo.width_mm:g}" height="{height:g}"'
             f' href="data:image/png;base64,{picture}"/>'
         )
 
