@@ -162,8 +162,14 @@ RETURNING id;
 SELECT device.id, device.kind, device.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,
     device.state, device.last_seen, device.skew_ms, device.firmware, device.outbox_depth,
     (SELECT count(*) FROM landing.dead_letter
-     WHERE dead_letter.device = device.id AND dead_letter.replayed_at IS NULL) AS dead_letters
+     WHERE dead_letter.device = device.id AND dead_letter.replayed_at IS NULL AND dead_letter.closed_at IS NULL)
+        AS dead_letters,
+    gaps.missing, gaps.alerted_at
 FROM landing.device
+LEFT JOIN LATERAL (
+    SELECT sum((SELECT sum(upper(hole) - lower(hole)) FROM unnest(gap.missing) AS hole))::bigint AS missing,
+        min(gap.alerted_at) AS alerted_at
+    FROM landing.gap WHERE gap.device = device.id AND gap.closed_at IS NULL AND gap.asked > 0) AS gaps ON true
 LEFT JOIN trace.site ON site.id = device.site
 LEFT JOIN trace.dealer ON dealer.id = site.dealer
 WHERE device.retired_at IS NULL AND (
