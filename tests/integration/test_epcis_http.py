@@ -236,3 +236,68 @@ def test_named_queries_are_kept_run_and_dropped(interface: Interface) -> None:
     assert wrong.json()["type"] == "epcisException:QueryParameterException"
     assert interface.client.delete("/queries/made").status_code == 204
     assert interface.client.get("/queries").json() == []
+
+
+_LONG = "urn:x:" + "u" * 1990
+_HOSTILE: list[dict[str, Any]] = [
+    event("A1", "arriving", eventTime="0001-01-01T00:00:00+14:00"),
+    event("A1", "arriving", eventTime="2026-03-01T23:59:60Z"),
+    event("A1", "arriving", eventTime="2226-03-01T00:00:00Z"),
+    event("A1", "arriving", **{"ex:a": [[[[{"ex:b": [None, True, 1e300, -0.0, "\u202e", "' OR 1=1 --"]}]]]]}),
+    event("A1", "arriving", **{"ex:a": "x" * 1_000_000}),
+    event("A1", "arriving", eventID="urn:x:" + "y" * 1900),
+    event("A1", "arriving", bizTransactionList=[{"type": "urn:x:" + "t" * 480, "bizTransaction": _LONG}]),
+    event("A1", "arriving", bizStep="https://example.com/" + "s" * 470),
+    event([f"https://id.gs1.org/01/{GTIN}/21/%2F%22%27{number}" for number in range(300)], "arriving"),
+    {"type": "ObjectEvent"},
+    {"type": 7},
+    {},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def battered(postgres: Database, migrated_template: str) -> Iterator[Interface]:
+    """One interface that takes whatever is thrown at it."""
+    with fresh_database(postgres, migrated_template) as database, serving(database) as made:
+        yield made
+
+
+@pytest.mark.parametrize("number", range(len(_HOSTILE)))
+def test_whatever_is_captured_is_answered_and_can_be_read_again(battered: Interface, number: int) -> None:
+    send(battered.client, _HOSTILE[number], **{"GS1-Capture-Error-Behaviour": "proceed"})
+    assert battered.client.get("/events?perPage=1000").status_code == 200
+    assert battered.client.get("/bizSteps").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[1]",
+        b'{"type": "EPCISDocument"}',
+        b'{"a": "\\u0000"}',
+        b"<x/>",
+        b'{"type": "EPCISDocument", "epcisBody": 7}',
+    ],
+)
+def test_what_is_no_document_is_a_problem_report(battered: Interface, body: bytes) -> None:
+    for address in ("/capture", "/events", "/queries"):
+        answer = battered.client.post(address, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400, (address, answer.text)
+        assert answer.json()["type"].startswith("epcisException:")
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "status"),
+    [
+        ("GET", "/events/%00", 400),
+        ("GET", "/bizSteps?after=%00", 400),
+        ("GET", "/nothing", 404),
+        ("GET", "/capture/7", 404),
+        ("PUT", "/events", 405),
+    ],
+)
+def test_addresses_that_lead_nowhere_say_so(battered: Interface, method: str, address: str, status: int) -> None:
+    answer = battered.client.request(method, address)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from trace_service.epcis.answers import query_document, single_event, written
 from trace_service.epcis.parameters import from_url, read_search
@@ -50,6 +50,7 @@ _MEMBERS: Final[Mapping[Collection, str]] = {
     Collection.DISPOSITIONS: "members_disposition",
 }
 Member = Annotated[str, Path(max_length=2048)]
+After = Annotated[str, Query(max_length=2048, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/events")
@@ -83,7 +84,7 @@ def forget_page(partner: PartnerOf, connection: ConnectionOf, token: Annotated[s
 
 @router.get("/{collection}")
 def list_members(
-    partner: PartnerOf, connection: ConnectionOf, wishes: WishesOf, collection: Collection, after: str = ""
+    partner: PartnerOf, connection: ConnectionOf, wishes: WishesOf, collection: Collection, after: After = ""
 ) -> Response:
     """List what the events of this brand carry, in order; `after` continues behind a member."""
     project(connection, partner.brand)

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -26,6 +26,9 @@ from trace_service.store.connection import Connection
 from trace_service.store.rows import recordset
 
 MOST_EVENTS: Final = 5000
+MOST_UNITS: Final = 20_000
+_EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
+_AHEAD: Final = timedelta(days=1)
 _GLN = re.compile(r"/41[47]/(\d{13})")
 _ALREADY: Final = "EVENT_EXISTS"
 _FOREIGN: Final = "FOREIGN_UNIT"
@@ -127,7 +130,27 @@ def _assign(work: _Work, problems: Iterable[Problem]) -> None:
     for index, event in enumerate(document.events):
         if index not in work.problems:
             own_id = event.get("eventID") or event_hash(event, document.prefixes)
-            work.events[index] = {**event, "eventID": own_id}
+            for where, code, message in _impossible(event):
+                work.refuse(index, code, message, where)
+            if index not in work.problems:
+                work.events[index] = {**event, "eventID": own_id}
+
+
+def _impossible(event: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield what the standard allows and nobody can act on: where, a code, and words."""
+    times = {"eventTime": event["eventTime"]}
+    if "errorDeclaration" in event:
+        times["errorDeclaration"] = event["errorDeclaration"]["declarationTime"]
+    for where, text in times.items():
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            yield where, "FORMAT", f"{text!r} is no time that can be read here"
+            continue
+        if not _EARLIEST <= moment <= datetime.now(UTC) + _AHEAD:
+            yield where, "TIME_OUT_OF_RANGE", f"{text} lies before 1970 or in the future"
+    if len(units(event)) > MOST_UNITS:
+        yield "", "TOO_MANY_UNITS", f"more than {MOST_UNITS} units in one event"
 
 
 def _event_pointer(document: Document, pointer: str) -> str:

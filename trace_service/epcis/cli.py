@@ -1,20 +1,28 @@
 """The command line of EPCIS: `codefence epcis`."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import click
 import msgspec
 
+from contracts.errors import ConfigurationError
+from trace_service.bootstrap import load_settings
+from trace_service.cli_parts import reported
 from trace_service.epcis.errors import DocumentError
 from trace_service.epcis.hashing import event_hash, prehash
+from trace_service.epcis.store import SQL
 from trace_service.epcis.validation import Verdict, check_bytes
+from trace_service.store.connection import connect
 
 _EXAMPLES: Final = {
     "validate": "codefence epcis validate shipment.json receipts/*.json",
     "hash": "codefence epcis hash shipment.json",
+    "export": "codefence epcis export --brand qingyuan --from 2026-03-01 > march.json",
 }
+_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 _FILES = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
 
 
@@ -35,7 +43,7 @@ def validate(files: tuple[Path, ...], *, strict: bool) -> None:
     """Check documents (JSON-LD or XML); one JSON object a line: file, valid, errors."""
     good = True
     for file in files:
-        verdict = check_bytes(_content(file), strict=strict)
+        verdict = check_bytes(_content(file), strict=strict, limit=None)
         good &= not verdict.problems
         _write(_answer(file, verdict))
     if not good:
@@ -48,14 +56,31 @@ def validate(files: tuple[Path, ...], *, strict: bool) -> None:
 def hash_events(file: Path, *, as_prehash: bool) -> None:
     """Print the CBV 2.0 hash of each event of a document, a line each, in their order."""
     # Hashing asks for less than validation: a document with one foreign word still has hashes.
-    verdict = check_bytes(_content(file))
-    fatal = [each for each in verdict.problems if each.code in {"WRONG_TYPE", DocumentError.code}]
+    verdict = check_bytes(_content(file), limit=None)
+    fatal = [each for each in verdict.problems if each.code in {"WRONG_TYPE", "TOO_DEEP", DocumentError.code}]
     if verdict.document is None or fatal:
         where = fatal[0].pointer or "the document"
         raise click.ClickException(f"{where}: {fatal[0].message}. See `codefence epcis validate {file}`.")
     render = prehash if as_prehash else event_hash
     for event in verdict.document.events:
         click.echo(render(event, verdict.document.prefixes))
+
+
+@epcis.command(epilog=_epilog("export", "0  done", "1  no such brand, or no database", "2  wrong usage"))
+@click.option("--brand", required=True, help="Whose events.")
+@click.option("--from", "since", type=_MOMENT, help="The first moment, UTC (2026-03-01 or 2026-03-01T10:00:00).")
+@click.option("--to", "until", type=_MOMENT, help="The first moment that is left out, UTC.")
+@reported
+def export(brand: str, since: datetime | None, until: datetime | None) -> None:
+    """Write a brand's events with sites, dealers and products as one EPCIS document on standard output."""
+    from trace_service.epcis import export as exporting  # noqa: PLC0415  validating and hashing need no database
+
+    with connect(load_settings().database_url.get_secret_value(), "epcis export") as connection:
+        if connection.execute(SQL["brand_exists"], {"brand": brand}).fetchone() is None:
+            raise ConfigurationError(f"no brand is called {brand!r}", advice="Check --brand.")
+        bounds = [None if each is None else each.replace(tzinfo=UTC) for each in (since, until)]
+        for part in exporting.export(connection, brand, *bounds):
+            sys.stdout.buffer.write(part)
 
 
 def _answer(file: Path, verdict: Verdict) -> dict[str, object]:

@@ -12,6 +12,7 @@ from trace_service.epcis.rules import EVENTS
 
 LARGEST_BYTES: Final = 10 * 1024 * 1024
 DOCUMENT_TYPES: Final = frozenset({"EPCISDocument", "EPCISQueryDocument"})
+_NUL: Final = b"\\u0000"
 _EVENT_PATHS: Final = (
     ("epcisBody", "eventList"),
     ("epcisBody", "queryResults", "resultsBody", "eventList"),
@@ -34,16 +35,19 @@ class Document:
         return self.base if self.single else f"{self.base}/{index}"
 
 
-def read(data: bytes) -> Mapping[str, Any]:
-    """Return a document's JSON object, from JSON or XML; raises `DocumentError` for bytes that are neither."""
-    if len(data) > LARGEST_BYTES:
-        raise DocumentError(
-            f"{len(data)} bytes, {LARGEST_BYTES} are the limit", advice="Send the events in several documents."
-        )
+def read(data: bytes, limit: int | None = LARGEST_BYTES) -> Mapping[str, Any]:
+    """Return a document's JSON object, from JSON or XML; raises `DocumentError` for bytes that are neither.
+
+    `limit` is in bytes; None where the reader trusts its own files.
+    """
+    if limit is not None and len(data) > limit:
+        raise DocumentError(f"{len(data)} bytes, {limit} are the limit", advice="Send the events in several documents.")
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         from trace_service.epcis.xml import read_xml  # noqa: PLC0415  nearly all documents are JSON
 
         return read_xml(data)
+    if _NUL in data:
+        raise DocumentError("a text holds the character U+0000", advice="Leave it out; nothing that is read needs it.")
     try:
         content = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -190,5 +190,8 @@ def utc_milliseconds(text: str) -> str:
         return text
     if moment.tzinfo is None:
         return text
-    rounded = moment.astimezone(UTC) + timedelta(microseconds=500)
+    try:
+        rounded = moment.astimezone(UTC) + timedelta(microseconds=500)
+    except OverflowError:
+        return text
     return f"{rounded:%Y-%m-%dT%H:%M:%S}.{rounded.microsecond // 1000:03d}Z"

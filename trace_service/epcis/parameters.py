@@ -110,8 +110,8 @@ def read_search(parameters: Mapping[str, Values], prefixes: Mapping[str, str]) -
     for name, values in parameters.items():
         if name in _CONTROLS:
             continue
-        if len(values) > _MOST_VALUES:
-            raise QueryParameterError(f"{name}: more than {_MOST_VALUES} values")
+        if not 0 < len(values) <= _MOST_VALUES or any("\0" in each for each in (name, *values)):
+            raise QueryParameterError(f"{name[:100]!r}: 1 to {_MOST_VALUES} values are expected, none with U+0000")
         if not any(handler(builder, name, values) for handler in _HANDLERS):
             raise QueryParameterError(f"{name[:100]!r} is no parameter of this query")
     order, descending = _order(parameters)
@@ -144,6 +144,8 @@ def from_query(query: Mapping[str, Any]) -> dict[str, list[str]]:
             continue
         values = value if isinstance(value, list) else [value]
         if any(isinstance(each, dict | list) for each in values):
+            raise QueryParameterError(f"{name[:100]}: a value, or a list of values, is expected")
+        if not values:
             raise QueryParameterError(f"{name[:100]}: a value, or a list of values, is expected")
         found[name] = [each if isinstance(each, str) else msgspec.json.encode(each).decode() for each in values]
     return found

@@ -225,3 +225,23 @@ UPDATE trace.epcis_subscription SET attempts = attempts + 1, error = %(error)s, 
 -- name: subscription_rests
 UPDATE trace.epcis_subscription SET due_at = coalesce(%(due_at)s::timestamptz, now() + interval '1 second')
 WHERE id = %(id)s
+
+-- name: brand_sites
+-- The brand's own places and its dealers'; a logistics provider's where the brand's goods were.
+SELECT site.id, site.gln, site.name_zh, site.lon, site.lat FROM trace.site
+LEFT JOIN trace.dealer ON dealer.id = site.dealer
+WHERE dealer.brand = %(brand)s OR (site.dealer IS NULL AND EXISTS (
+    SELECT FROM trace.custody_event WHERE custody_event.brand = %(brand)s AND custody_event.site = site.id))
+ORDER BY site.id
+
+-- name: brand_dealers
+SELECT dealer.id, dealer.name_zh,
+    coalesce(array_agg(below.id ORDER BY below.id) FILTER (WHERE below.id IS NOT NULL), '{}') AS children
+FROM trace.dealer LEFT JOIN trace.dealer AS below ON below.parent = dealer.id
+WHERE dealer.brand = %(brand)s GROUP BY dealer.id ORDER BY dealer.id
+
+-- name: brand_products
+SELECT gtin, name_zh, name_en FROM trace.product WHERE brand = %(brand)s ORDER BY gtin
+
+-- name: brand_exists
+SELECT FROM trace.brand WHERE id = %(brand)s

@@ -13,7 +13,7 @@ import jsonschema_rs
 import msgspec
 
 from trace_service.epcis import namespaces
-from trace_service.epcis.documents import DOCUMENT_TYPES, Document, locate, read
+from trace_service.epcis.documents import DOCUMENT_TYPES, LARGEST_BYTES, Document, locate, read
 from trace_service.epcis.errors import DocumentError
 from trace_service.epcis.events import event_problems, extension_problems
 from trace_service.epcis.problems import Problem, child
@@ -55,10 +55,10 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(dict(schema()), validate_formats=True)
 
 
-def check_bytes(data: bytes, *, strict: bool = False) -> Verdict:
-    """Read and check a document in JSON or XML; `strict` as for `check`."""
+def check_bytes(data: bytes, *, strict: bool = False, limit: int | None = LARGEST_BYTES) -> Verdict:
+    """Read and check a document in JSON or XML; `strict` as for `check`, `limit` as for `read`."""
     try:
-        content = read(data)
+        content = read(data, limit)
     except DocumentError as error:
         return Verdict(None, [Problem("", error.code, error.message)])
     return check(content, strict=strict)
