@@ -1,0 +1,82 @@
+"""Outbound orders: the queue, one order with its countdown, and the document that travels with it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from trace_service.keys import KeyWrapper
+from trace_service.orders import document, service
+from trace_service.orders.api import ConnectionOf
+from trace_service.orders.model import ORDER_ID, State
+from trace_service.orders.queries import SQL
+from trace_service.orders.reconcile import reconcile
+from trace_service.web.auth.guards import SessionOf
+from trace_service.web.context import ConsoleOf
+from trace_service.web.render import Page
+
+router = APIRouter()
+STATES: tuple[State, ...] = (State.OPEN, State.LOADING, State.DIFFERENCE, State.CLOSED, State.CANCELLED)
+_EVENTS = 200
+OrderPath = Annotated[str, Path(pattern=ORDER_ID)]
+
+
+def _shown(
+    state: Annotated[State, Query()] = State.OPEN, before: Annotated[str | None, Query(pattern=ORDER_ID)] = None
+) -> tuple[State, str | None]:
+    return state, before
+
+
+@router.get("/orders")
+def orders(
+    request: Request,
+    console: ConsoleOf,
+    session: SessionOf,
+    connection: ConnectionOf,
+    shown: Annotated[tuple[State, str | None], Depends(_shown)],
+) -> Response:
+    """Show the orders in one state, newest first."""
+    state, before = shown
+    found = service.orders(connection, session.brand, [state], before)
+    values = {
+        "state": state.value,
+        "states": [each.value for each in STATES],
+        "counts": service.counts(connection, session.brand),
+        "orders": found,
+        "before": found[-1].id if len(found) == service.PAGE else None,
+    }
+    return console.renderer.page(request, Page("orders.html", values), session)
+
+
+@router.get("/orders/{number}")
+def order(
+    request: Request, console: ConsoleOf, session: SessionOf, connection: ConnectionOf, number: OrderPath
+) -> Response:
+    """Show an order: what was asked for, what was scanned, who loaded it and what they reported."""
+    found = service.find(connection, session.brand, number)
+    query = {"brand": session.brand, "id": number, "limit": _EVENTS}
+    values = {
+        "order": found,
+        "counted": reconcile(connection, session.brand, number),
+        "history": service.history(connection, session.brand, number),
+        "events": connection.execute(SQL["station_events"], query).fetchall(),
+    }
+    return console.renderer.page(request, Page("order.html", values), session)
+
+
+@router.get("/orders/{number}/document.pdf")
+async def order_document(
+    console: ConsoleOf, session: SessionOf, connection: ConnectionOf, number: OrderPath
+) -> Response:
+    """Return the accompanying document as it is now."""
+    from trace_service.orders.pdf import render  # noqa: PLC0415  a console without documents needs no typesetter
+
+    keys = KeyWrapper(console.settings.key_encryption_key)
+
+    def made() -> bytes:
+        return render(document.issue(connection, keys, session.brand, number))
+
+    page = await run_in_threadpool(made)
+    headers = {"Content-Disposition": f'inline; filename="{number}.pdf"'}
+    return Response(page, media_type="application/pdf", headers=headers)
