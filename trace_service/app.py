@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from trace_service.api import alerts as api_alerts
 from trace_service.api import check as api_check
+from trace_service.api import codes as api_codes
 from trace_service.api import documentation
 from trace_service.api import scans as api_scans
 from trace_service.api import session as api_session
@@ -72,7 +73,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     for page in (alerts, channel, devices, events, health, login, maps, orders, proposals, scans, stock):
         app.include_router(page.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
-    for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations, api_check):
+    for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations, api_check, api_codes):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/epcis", create_epcis_app(console))
     app.mount("/static", ImmutableFiles(BUILD))
