@@ -188,7 +188,10 @@ class Proposal(Message, Reasoned):
 
 
 class Device(Model):
-    """A device that works for the brand; `skew_ms` is its clock minus the server's."""
+    """A device that works for the brand; `skew_ms` is its clock minus the server's.
+
+    `missing` events were captured and asked for, and have not come; `alerted_at` is since when in vain.
+    """
 
     id: str
     kind: str
@@ -201,6 +204,8 @@ class Device(Model):
     firmware: str
     outbox_depth: int
     dead_letters: int
+    missing: int | None
+    alerted_at: datetime | None
 
 
 class Scan(Message):
