@@ -51,6 +51,7 @@ SAMPLES = [
     (Kind.QR, f"HTTPS://ID.EXAMPLE.COM/00/{SSCC}", (f"HTTPS://ID.EXAMPLE.COM/00/{SSCC}", "]Q1", "QRCode")),
     (Kind.GS1_128, f"(00){SSCC}", (f"00{SSCC}", "]C1", "Code128")),
     (Kind.GS1_128, "(01)19506000134359(10)L-7", ("011950600013435910L-7", "]C1", "Code128")),
+    (Kind.GS1_128, "(01)19506000134359(10)A>7(21)9", (f"011950600013435910A>7{SEPARATOR}219", "]C1", "Code128")),
     (Kind.ITF14, "19506000134359", ("19506000134359", "]I0", "ITF")),
 ]
 SIZES = "width_mm = 50\nheight_mm = 20\nsymbol = {x_mm=1, y_mm=1, module_mm=0.4}\n"
@@ -60,7 +61,7 @@ IDS = [f"{kind}-{data[:4]}" for kind, data, _ in SAMPLES]
 def look(kind: Kind, dpi: int = 300) -> Template:
     # As shipped; wider only for the longest of the bar codes.
     plain = default_template(kind, dpi)
-    return msgspec.structs.replace(plain, width_mm=140) if kind is Kind.GS1_128 else plain
+    return msgspec.structs.replace(plain, width_mm=190) if kind is Kind.GS1_128 else plain
 
 
 def label(data: str) -> Label:
@@ -184,11 +185,12 @@ def printed_by(commands: str) -> np.ndarray:
         assert re.search(r"\^BY\d+,3\.0,\d+\^B2N", commands)
         assert commands.count("^GB") == 2
         return on_paper(Kind.ITF14, data, 3)
-    if parameters.endswith(",N,N,N"):
-        assert data.startswith(">;>8")
-        return on_paper(Kind.GS1_128, bracketed(parse(data[4:], "]C1").elements), 3)
-    assert parameters.endswith(",N,N,N,D")
-    return on_paper(Kind.GS1_128, data.replace("><", ">"), 3)
+    assert parameters.startswith("^BCN,")
+    assert parameters.endswith(",N,N,N")
+    start, _, rest = data.partition(">6")
+    assert re.fullmatch(r">;>8(\d\d)+", start)
+    unescaped = start[4:] + re.sub(">(.)", lambda match: {"<": ">", "8": SEPARATOR}[match[1]], rest)
+    return on_paper(Kind.GS1_128, bracketed(parse(unescaped, "]C1").elements), 3)
 
 
 def on_paper(kind: Kind, data: str, size: int) -> np.ndarray:

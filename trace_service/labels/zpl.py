@@ -15,6 +15,7 @@ from trace_service.labels.symbols import modules
 from trace_service.labels.template import Template, Text, expand
 
 _STORED: Final = "R:CFLABEL.GRF"
+_PAIRS: Final = re.compile(r"(?:[0-9]{2})+")
 _SPECIAL: Final = re.compile(r"[\^~_\\]")
 
 
@@ -80,12 +81,15 @@ def _escaped(elements: str) -> str:
 
 
 def _code128(data: str, height: int) -> str:
+    """Return ^BC for an element string: start in subset C, then FNC1, digits in pairs, and the rest in subset B.
+
+    The subsets are chosen here: the printer's own mode for GS1 would compute check digits of its own.
+    """
     elements = element_string(data)
-    if elements.isdigit() and len(elements) % 2 == 0:
-        # Start in subset C, then FNC1: two digits a character.
-        return f"^BCN,{height},N,N,N^FD>;>8{elements}"
-    # Mode D sets FNC1 and subsets by itself, from the brackets.
-    return f"^BCN,{height},N,N,N,D^FD{data.replace('>', '><')}"
+    pairs = _PAIRS.match(elements)
+    digits = pairs[0] if pairs else ""
+    rest = elements[len(digits) :].replace(">", "><").replace(SEPARATOR, ">8")
+    return f"^BCN,{height},N,N,N^FD>;>8{digits}{'>6' if rest else ''}{rest}"
 
 
 def _graphic(dots: Dots) -> str:
