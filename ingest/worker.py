@@ -25,8 +25,11 @@ from ingest.writer import Writer
 _IDLE_SECONDS: Final = 0.25
 # How long other work may go unnoticed while the database is away.
 _GLANCE_SECONDS: Final = 0.05
-# Messages read in one go while the database works: no more than it would do without.
+# Messages decoded in one go: a draining outbox sends 50 events in each.
 _SLICE: Final = 100
+# While the database works: about so long, and in steps that long messages do not make much longer.
+_MEANWHILE_SECONDS: Final = 0.0005
+_STEP: Final = 10
 # Waking up for every few messages costs more than the messages; so much of the flush time lets more of them come.
 _FEW: Final = 50
 _PAUSE_SECONDS: Final = 0.001
@@ -125,8 +128,9 @@ class Worker:
             patience = _IDLE_SECONDS if deadline is None else deadline - time.monotonic()
             if patience <= 0:
                 return
-            count = self._receive(self._settings.batch_size, patience)
-            if 0 < count < _FEW:
+            limit = min(_SLICE, self._settings.batch_size - self._waiting_events)
+            count = self._receive(limit, patience)
+            if 0 < count < min(limit, _FEW):
                 time.sleep(_PAUSE_SECONDS)
             if not count:
                 return
@@ -145,13 +149,16 @@ class Worker:
 
     def _receive_meanwhile(self) -> bool:
         """Read a little while the database works; a broker that goes away is noticed, and told of after the commit."""
-        if self._broken or self._stop.is_set() or self._waiting_events >= self._settings.batch_size:
-            return False
+        deadline = time.monotonic() + _MEANWHILE_SECONDS
         try:
-            return self._receive(_SLICE, 0) >= _FEW
+            while self._waiting_events < self._settings.batch_size and not (self._broken or self._stop.is_set()):
+                if self._receive(_STEP, 0) < _STEP:
+                    return False
+                if time.monotonic() >= deadline:
+                    return True
         except BrokerError as error:
             self._broken = error
-            return False
+        return False
 
     def _take(self) -> list[_Waiting]:
         """Return the next batch: whole messages, and no more of them than fit."""
