@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from contracts import gs1
 from contracts.messages import Scan, Status, encode_event, pack
 from contracts.topics import Kind, event_topic
 from ingest.decode import Decoded, decode
@@ -52,6 +53,19 @@ def parser(data: bytes) -> None:
         raise BrokenPromiseError("whether a stream is valid depends on where it is cut")
 
 
+def identifier(data: bytes) -> None:
+    """Read `data` as a GS1 identifier: nothing but the coded error, and a canonical form that is its own."""
+    text = data.decode(errors="replace")
+    try:
+        canonical = gs1.read(text).canonical
+    except gs1.Gs1Error as error:
+        if not 0 <= error.position <= len(text):
+            raise BrokenPromiseError("an error lies outside the text") from error
+        return
+    if canonical is not None and gs1.read(canonical).canonical != canonical:
+        raise BrokenPromiseError("the canonical form has another canonical form")
+
+
 def _parsed(pieces: list[bytes]) -> list[object] | None:
     reader = Parser(1)
     messages: list[object] = []
@@ -87,10 +101,20 @@ def _seeds() -> Mapping[str, list[bytes]]:
             *(bytes([kind]) + message for kind, message in enumerate(messages)),
             *(bytes([0x80 + kind * 3]) + body for kind, body in enumerate(bodies)),
         ],
+        "identifier": [
+            b"(01)09506000134352(21)A\\(B(17)271231(10)LOT",
+            b"^0109506000134352310300050017271231^91X",
+            b"]d2010950600013435221A\x1d3922100",
+            b"]E09506000134352|]e010L\x1d91X",
+            b"https://a.example/x/01/09506000134352/10/L/21/A%2FB?17=271231&k=v#f",
+            b"urn:epc:id:sgtin:950600.0013435.A%2F1",
+            b"(8110)0123456123456111101231011012301234563260228426010151234567",
+            b"(8013)1987654Ad4X4bL5ttr2310c2K(8007)DE91100000000123456789",
+        ],
         "parser": [b"\x06" + b"".join(packets), *(b"\x02" + packet for packet in packets)],
     }
 
 
-TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {"decoder": decoder, "parser": parser}
+TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {"decoder": decoder, "identifier": identifier, "parser": parser}
 SEEDS: Final = _seeds()
 """Valid inputs of each target, from which a fuzzer begins."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.soaking.fuzzing import guided, is_guided, mutated
-from cli.soaking.targets import SEEDS, TARGETS, decoder, parser
+from cli.soaking.targets import SEEDS, TARGETS, decoder, identifier, parser
 
 INPUTS = 50_000
 
@@ -48,3 +48,5 @@ def test_every_seed_is_valid() -> None:
         decoder(data)
     for data in SEEDS["parser"]:
         parser(data)
+    for data in SEEDS["identifier"]:
+        identifier(data)
