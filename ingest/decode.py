@@ -75,7 +75,7 @@ class Decoded(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def size(self) -> int:
         """How many events of a batch this message counts for."""
-        return max(1, len(self.items) + len(self.faults))
+        return len(self.items) + len(self.faults) or 1
 
     def reject(self, error: MessageError) -> Self:
         """Return the message refused as a whole."""

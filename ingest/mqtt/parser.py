@@ -56,7 +56,10 @@ class Parser:
         while start + 2 <= size:
             length, body = data[start + 1], start + 2
             if length >= 0x80:  # noqa: PLR2004  the bit that says that another byte of the length follows
-                length, body = _long_length(data, start + 1)
+                if body < size and data[body] < 0x80:  # noqa: PLR2004  as above: two bytes, which most messages have
+                    length, body = length & 0x7F | data[body] << 7, body + 1
+                else:
+                    length, body = _long_length(data, start + 1)
                 if body == 0:
                     self._needed = size - start + 1
                     break
