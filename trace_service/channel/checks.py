@@ -1,5 +1,6 @@
 """Rules between rows: what one table says must exist in another, at the moment it says so."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -19,6 +20,7 @@ from trace_service.channel.versions import Channel
 
 _LEVELS: Final = {"each": 0, "inner": 1, "case": 2, "pallet": 3}
 _DEEPEST_PACK: Final = 8
+_CITY: Final = re.compile(r"\d{4}00")
 _MOST_LATITUDE: Final = 90.0
 
 
@@ -118,7 +120,10 @@ class Checks:
         elif found is None:
             yield entry.warning("OFF_MAP", "lon", lon=str(position[0]), lat=str(position[1]))
         elif adcode is not None and found not in atoms.counties_of(adcode):
-            yield entry.problem("OUTSIDE_DIVISION", "adcode", value=adcode, found=found)
+            # Public maps disagree about borders by some hundred metres: a neighbouring county is no certain mistake.
+            near = _CITY.fullmatch(adcode) is None and found[:4] == adcode[:4]
+            tell = entry.warning if near else entry.problem
+            yield tell("OUTSIDE_DIVISION", "adcode", value=adcode, found=found)
 
     def _staff(self, entry: Entry, moment: datetime) -> Iterator[Problem]:
         yield from self._missing(entry, "dealer", "dealer", moment)
