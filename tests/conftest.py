@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import structlog
+from hypothesis import settings
 from psycopg import sql
 
 from cli.embedded.binaries import service_account
@@ -23,6 +24,10 @@ from trace_service.schema.migrate import Roles, migrate
 
 _ROLES = Roles(ingest="ingest-of-tests", trace="trace-of-tests")
 _TEMPLATE = "codefence_template"
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The book of batches against a plain set of counters, and lines of any content against the checker."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,7 +53,7 @@ def test_merged_ranges_hold_the_same_counters_apart_and_in_order(ranges: list[tu
     assert {n for low, high in apart for n in range(low, high + 1)} == {
         n for low, high in ranges for n in range(low, high + 1)
     }
-    assert all(one[1] + 1 < other[0] for one, other in zip(apart, apart[1:], strict=False))
+    assert all(one[1] + 1 < other[0] for one, other in itertools.pairwise(apart))
 
 
 def test_batches_that_overlap_are_refused_with_both_names() -> None:
