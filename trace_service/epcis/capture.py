@@ -184,7 +184,7 @@ def _store(connection: Connection, work: _Work) -> None:
 
 def _match_known(connection: Connection, work: _Work) -> None:
     ids = [event["eventID"] for event in work.events.values()]
-    connection.execute(SQL["lock_brand"], {"ids": ids})
+    connection.execute(SQL["lock_ids"], {"brand": work.brand, "ids": ids})
     stored = connection.execute(SQL["known_events"], {"brand": work.brand, "ids": ids}).fetchall()
     before: dict[tuple[str, bool], Any] = {
         (row.event_id, row.declared): msgspec.json.decode(row.event) for row in stored

@@ -59,11 +59,17 @@ def declared(context: object) -> dict[str, str]:
 
 def scope(outer: Mapping[str, str], holder: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the prefixes that hold inside an object: its own `@context` and `@xmlns:…` add to the outer ones."""
+    # Nearly no object has one of its own.
+    for name in holder:
+        if name[:1] == "@":
+            break
+    else:
+        return outer
     own = declared(holder.get("@context"))
     own |= {
-        key.removeprefix(_XMLNS).lstrip(":"): value
-        for key, value in holder.items()
-        if key.startswith(_XMLNS) and isinstance(value, str)
+        name.removeprefix(_XMLNS).lstrip(":"): value
+        for name, value in holder.items()
+        if name.startswith(_XMLNS) and isinstance(value, str)
     }
     return {**outer, **own} if own else outer
 

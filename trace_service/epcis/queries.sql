@@ -12,10 +12,11 @@ FROM trace.epcis_capture
 WHERE brand = %(brand)s AND (%(before)s::timestamptz IS NULL OR (created_at, id) < (%(before)s, %(before_id)s::uuid))
 ORDER BY created_at DESC, id DESC LIMIT %(limit)s
 
--- name: lock_brand
--- Captures of one brand under one eventID wait for one another.
-SELECT pg_advisory_xact_lock(hashtextextended('epcis event ' || each, 0))
-FROM (SELECT DISTINCT each FROM unnest(%(ids)s::text[]) AS each ORDER BY each) AS ordered
+-- name: lock_ids
+-- Captures of one brand that share an eventID wait for one another; a fixed number of locks serves any number of ids.
+SELECT pg_advisory_xact_lock(0x45504349, bucket)
+FROM (SELECT DISTINCT (hashtext(%(brand)s || ' ' || id) & 63) AS bucket FROM unnest(%(ids)s::text[]) AS id
+    ORDER BY bucket) AS ordered
 
 -- name: known_events
 SELECT event_id, declared, event::text AS event, device, boot, first_seq, last_seq FROM trace.epcis_event

@@ -50,7 +50,6 @@ CREATE INDEX epcis_event_recorded ON trace.epcis_event (brand, record_time, id);
 CREATE INDEX epcis_event_order ON trace.epcis_event (brand, transaction, id);
 CREATE INDEX epcis_event_step ON trace.epcis_event (brand, biz_step, event_time);
 CREATE INDEX epcis_event_terms ON trace.epcis_event USING gin (terms);
-CREATE INDEX epcis_event_source ON trace.epcis_event (device, boot, first_seq);
 
 -- Custody events that are still to be written as EPCIS, queued in the transaction that writes them.
 CREATE TABLE trace.epcis_pending (
