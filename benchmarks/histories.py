@@ -22,7 +22,7 @@ def run(progress: Progress) -> Outcome:
         for number, found in enumerate(pool.map(check, chunks), 1):
             report = merged(report, found)
             if number % 10 == 0:
-                progress(f"{report.histories:,} histories, {len(report.differing)} differ")
+                progress(f"{report.histories:,} histories, {len(report.differing)} differ {report.differing[:5]}")
     for line in report.coverage():
         progress(line)
     figures = {

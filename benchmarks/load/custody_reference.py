@@ -30,7 +30,6 @@ class Thing:
     sold: datetime | None = None
     parent: str | None = None
     spot: Spot | None = None
-    sent: datetime | None = None
     before: Spot | None = None
     transfer: tuple[str, str] | None = None
     block: tuple[str, str] | None = None
@@ -40,6 +39,11 @@ class Thing:
     def moving(self) -> bool:
         """Whether it is under way."""
         return self.spot is not None and self.spot[2]
+
+    @property
+    def number(self) -> int:
+        """The number of the event that put it where it is; 0 without one."""
+        return self.spot[0] if self.spot else 0
 
 
 class Reference:
@@ -52,6 +56,7 @@ class Reference:
         self.lots: dict[str, set[str]] = {}
         self.refused: dict[Source, str] = {}
         self.outcomes: dict[Source, str] = {}
+        self.sent: dict[int, datetime] = {}
         self.count = 0
         self.home = False
 
@@ -195,7 +200,7 @@ class Reference:
             (self.life(name) == "unknown", "parent_invalid"),
             (self.life(name) != "active", "parent_ended"),
             (
-                parent.moving and (self._sent(name) or event.occurred_at) + _MINUTES < event.occurred_at,
+                parent.moving and self.sent[parent.number] + _MINUTES < event.occurred_at,
                 "parent_shipped",
             ),
             (not parent.moving and not self._here(name, event.site), "held_elsewhere"),
@@ -212,11 +217,6 @@ class Reference:
                 self.thing(each).spot = parent.spot
         return None
 
-    def _sent(self, name: str) -> datetime | None:
-        spot = self.thing(name).spot
-        senders = [self.thing(each) for each in [name, *self.above(name)]]
-        return next((each.sent for each in senders if each.sent and each.spot == spot), None)
-
     def _unpack(self, event: Event, thing: Thing) -> str | None:
         problem = self._dead(event.unit) or first(
             (thing.parent is None, "not_packed"),
@@ -230,7 +230,7 @@ class Reference:
         return problem
 
     def _send(self, event: Event, thing: Thing, site: str, to: tuple[str | None, str]) -> None:
-        thing.before, thing.sent = thing.spot, event.occurred_at
+        thing.before, self.sent[self.count] = thing.spot, event.occurred_at
         self._say(event.unit, (self.count, site, True, *to))
 
     def _ship(self, event: Event, thing: Thing) -> str | None:

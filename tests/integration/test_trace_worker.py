@@ -156,7 +156,8 @@ def clear(market: Market) -> None:
     with psycopg.connect(market.database.owner_dsn) as owner:
         owner.execute(
             "TRUNCATE trace.alert_evidence, trace.alert, trace.verdict, trace.verdict_superseded, trace.custody_event,"
-            " trace.containment, trace.binding, trace.shipment, trace.quarantine, landing.scan, landing.work"
+            " trace.containment, trace.binding, trace.shipment, trace.quarantine, landing.scan, landing.work,"
+            " trace.custody_reliance, trace.custody_content, trace.reevaluation CASCADE"
         )
         owner.execute("UPDATE trace.stock SET ledger = 0")
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from trace_service.domain.custody import HOLDS, Custody
 from trace_service.domain.events import LOGISTIC_PREFIX, SIGHTINGS, Event, Refusal, Site, Source, Step
 from trace_service.domain.states import is_single
-from trace_service.processing.loading import Loaded, brands_of, load, load_sites
+from trace_service.processing.loading import Loaded, brands_of, load
 from trace_service.processing.members import EVER, remember, remember_held
 from trace_service.processing.outcome import Outcome, write
 from trace_service.store.connection import Connection
@@ -76,7 +76,8 @@ def record(
         situation = _replay(connection, events, affected, seen, sites)
     loaded, custody = situation.loaded, situation.custody
     # 3. Write what differs.
-    write(connection, Outcome(custody, loaded, affected.keys(), situation.brands))
+    strange = {event.unit for event in events if event.step in SIGHTINGS and event.source in custody.refused}
+    write(connection, Outcome(custody, loaded, affected.keys() | strange, situation.brands))
     touched = {unit for event in events for unit in (event.unit, event.parent) if unit}
     moved = frozenset(
         (event.site, unit) for unit in touched for event in loaded.events.get(unit, ()) if event.step in _MOVES
@@ -88,16 +89,16 @@ def _replay(
     connection: Connection, fresh: Collection[Event], affected: Since, seen: Collection[str], sites: dict[str, Site]
 ) -> Situation:
     loaded = load(connection, affected.keys() | set(seen))
-    missing = {event.site for events in loaded.events.values() for event in events} - sites.keys()
-    if missing:
-        sites |= load_sites(connection, missing, ())
+    # Sightings move nothing, so that nobody loads them; new ones may still be at a place that nobody knows.
+    for event in fresh:
+        if event.step in SIGHTINGS:
+            loaded.events.setdefault(event.unit, []).append(event)
+            loaded.brands[event.source] = None
+    loaded.sites.update({name: site for name, site in sites.items() if name not in loaded.sites})
+    sites |= loaded.sites
     logistic = sorted(unit for unit in loaded.events.keys() | set(seen) if unit.startswith(LOGISTIC_PREFIX))
     filled = {parent for (parent,) in connection.execute(SQL["filled"], {"units": logistic})} if logistic else set()
-    custody = loaded.custody(sites, filled | {event.parent for event in fresh if event.parent})
-    for event in fresh:
-        if event.step in SIGHTINGS and event.site not in sites:
-            custody.refused[event.source] = Refusal.UNKNOWN_SITE
-            custody.standing[event.source] = custody.state_at(event.unit, event.occurred_at)
+    custody = loaded.custody(filled | {event.parent for event in fresh if event.parent})
     return Situation(loaded, custody, brands_of(connection, logistic))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from trace_service.domain.custody import Custody
 from trace_service.domain.events import Event, Refusal, Source
 from trace_service.domain.states import Life, State
-from trace_service.processing.loading import Loaded, load, load_sites, read_event
+from trace_service.processing.loading import Loaded, load, read_event
 from trace_service.store.connection import Connection, one
 from trace_service.store.queries import SQL
 
@@ -118,9 +118,8 @@ def _known(connection: Connection, brand: str, unit: str, known_at: datetime | N
     loaded = load(connection, [unit], _until(known_at))
     brands = {found for event in loaded.events.get(unit, ()) if (found := loaded.brands[event.source])}
     if brands and brand not in brands:
-        loaded = Loaded({}, {}, {}, {})
-    sites = load_sites(connection, {event.site for events in loaded.events.values() for event in events}, ())
-    return loaded, loaded.custody(sites, ())
+        loaded = Loaded({}, {}, {}, {}, {})
+    return loaded, loaded.custody()
 
 
 def _until(known_at: datetime | None) -> datetime | str:

@@ -17,16 +17,17 @@ Row = Any
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Events by unit, the brand and the time of record of each, and what is held inside containers."""
+    """Events by unit, the brand and the time of record of each, what is held inside containers, and the sites."""
 
     events: dict[str, list[Event]]
     brands: dict[Source, str | None]
     recorded: dict[Source, datetime]
     contents: dict[str, set[str]]
+    sites: dict[str, Site]
 
-    def custody(self, sites: dict[str, Site], filled: Collection[str]) -> Custody:
+    def custody(self, filled: Collection[str] = ()) -> Custody:
         """Return what follows from the events."""
-        custody = Custody(sites, self.contents, filled)
+        custody = Custody(self.sites, self.contents, filled)
         custody.take(event for events in self.events.values() for event in events)
         return custody
 
@@ -34,15 +35,12 @@ class Loaded:
 def load_sites(connection: Connection, names: Collection[str], recipients: Collection[str]) -> dict[str, Site]:
     """Return sites by id; recipients are compared without regard to case."""
     query = {"names": sorted(names), "recipients": sorted({name.upper() for name in recipients if name})}
-    return {
-        row.id: Site(
-            row.id,
-            row.dealer,
-            home=row.dealer is None and row.kind in {"factory", "warehouse"},
-            position=None if row.lon is None else (row.lon, row.lat),
-        )
-        for row in connection.execute(SQL["sites"], query)
-    }
+    return {row.id: _site(row.id, row.dealer, row.kind, row) for row in connection.execute(SQL["sites"], query)}
+
+
+def _site(name: str, dealer: str | None, kind: str, row: Row) -> Site:
+    home = dealer is None and kind in {"factory", "warehouse"}
+    return Site(name, dealer, home=home, position=None if row.lon is None else (row.lon, row.lat))
 
 
 def brands_of(connection: Connection, units: Collection[str]) -> dict[str, str]:
@@ -54,7 +52,7 @@ def brands_of(connection: Connection, units: Collection[str]) -> dict[str, str]:
 
 def load(connection: Connection, units: Collection[str], known_at: datetime | str = "infinity") -> Loaded:
     """Return what the given units depend on, as recorded until `known_at`."""
-    loaded = Loaded({}, {}, {}, defaultdict(set))
+    loaded = Loaded({}, {}, {}, defaultdict(set), {})
     _add(connection, loaded, units, known_at)
     containers = [
         unit
@@ -77,6 +75,8 @@ def load(connection: Connection, units: Collection[str], known_at: datetime | st
 def _add(connection: Connection, loaded: Loaded, units: Collection[str], known_at: datetime | str) -> None:
     for row in connection.execute(SQL["events"], {"units": sorted(units), "known_at": known_at}):
         event = read_event(row)
+        if row.site_kind and row.site not in loaded.sites:
+            loaded.sites[row.site] = _site(row.site, row.site_dealer, row.site_kind, row)
         if event.source not in loaded.brands:
             loaded.events.setdefault(row.unit, []).append(event)
             loaded.brands[event.source] = row.brand

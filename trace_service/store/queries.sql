@@ -327,13 +327,15 @@ WITH RECURSIVE up AS (
 ), wanted AS (
     SELECT unit FROM up UNION SELECT left(unit, 18) FROM up WHERE unit LIKE '/01/%%/21/%%'
 )
-SELECT event.* FROM wanted CROSS JOIN LATERAL (
+SELECT event.*, site.kind AS site_kind, site.dealer AS site_dealer, site.lon, site.lat
+FROM wanted CROSS JOIN LATERAL (
     SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
         verified, corrects_device, corrects_boot, corrects_seq, recorded_at
     FROM trace.custody_event AS event
     WHERE event.unit = wanted.unit AND event.biz_step NOT IN ('consumer_scanning', 'inspecting')
         AND event.recorded_at <= %(known_at)s OFFSET 0
 ) AS event
+LEFT JOIN trace.site ON site.id = event.site
 
 -- name: insert_shipments
 -- A shipment is what stations say of it, also where custody refuses a unit: the earliest statement heads it.
