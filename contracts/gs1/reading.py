@@ -9,7 +9,7 @@ from contracts.gs1.errors import Gs1Error
 from contracts.gs1.keys import CANONICAL_HOST, has_check_digit, item_key
 from contracts.gs1.link import SCHEMES, link_elements, uri
 from contracts.gs1.strings import SEPARATOR, bracketed, retail, separated
-from contracts.gs1.together import Element, find_discord
+from contracts.gs1.together import Discord, Element, find_contradiction, find_discord
 from contracts.gs1.urn import SCHEME as URN
 from contracts.gs1.urn import urn_elements
 
@@ -82,7 +82,7 @@ def read(text: str) -> Reading:
     if form is None:
         raise Gs1Error("NOT_GS1", "neither a Digital Link nor a GS1 element string")
     elements = _READERS[form](text)
-    _require_accord(elements)
+    _refuse(find_discord(elements), elements)
     return Reading(form, elements)
 
 
@@ -129,8 +129,7 @@ _READERS: Final[Mapping[str, Callable[[str], list[Element]]]] = {
 }
 
 
-def _require_accord(elements: Sequence[Element]) -> None:
-    discord = find_discord(elements)
+def _refuse(discord: Discord | None, elements: Sequence[Element]) -> None:
     if discord is not None:
         raise Gs1Error(discord.reason, discord.message, position=elements[discord.at].ai_position)
 
@@ -140,7 +139,8 @@ def parse(text: str, aim: str = "") -> Identifier:
 
     `aim` is the scanner's AIM identifier. A text without it, without brackets and without a scheme is no GS1 code.
     Unlike `read`, this forgives what real labels and scanners do without being misunderstood: brackets within a value,
-    the lot as an attribute of a link, and a separator in front of the first element.
+    the lot as an attribute of a link, a separator in front of the first element, and elements beside the key that lack
+    or exclude one another.
     """
     match = _ITEM_LINK.fullmatch(text)
     if match is not None and has_check_digit(match[1]):
@@ -156,7 +156,7 @@ def parse(text: str, aim: str = "") -> Identifier:
         elements = urn_elements(text)
     else:
         raise Gs1Error("NOT_GS1", "neither a Digital Link nor a GS1 element string")
-    _require_accord(elements)
+    _refuse(find_contradiction(elements), elements)
     pairs = tuple([(element.ai, element.value) for element in elements])
     return Identifier(key_of(pairs), pairs)
 

@@ -34,7 +34,7 @@ def bracketed(text: str, *, strict: bool = True) -> list[Element]:
         fault = find_fault(entry, value)
         if fault is not None:
             raise error_of(fault, _escaped(text, close + 1, fault.offset))
-        _append(elements, Element(ai, value, position, close + 1))
+        _append(elements, Element(ai, value, position + 1, close + 1))
         position = end + (text[end : end + 1] == "|" and end + 1 < len(text))
     return elements
 

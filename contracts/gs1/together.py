@@ -35,7 +35,7 @@ def find_discord(elements: Sequence[Element]) -> Discord | None:
     ais = tuple([element.ai for element in elements])
     found = _find_discord(ais)
     if found is None and len(set(ais)) < len(ais):
-        found = _find_contradiction(elements)
+        found = find_contradiction(elements)
     if found is None and _SIGNATURE in ais:
         found = _find_unsigned(elements)
     return found
@@ -77,8 +77,8 @@ def _present(pattern: str, own: str, ais: tuple[str, ...]) -> str | None:
     return None
 
 
-def _find_contradiction(elements: Sequence[Element]) -> Discord | None:
-    """Several symbols on one label may repeat an element, but not with another value."""
+def find_contradiction(elements: Sequence[Element]) -> Discord | None:
+    """Return a repeated element with another value, or None; several symbols on one label may repeat the same."""
     values: dict[str, str] = {}
     for index, element in enumerate(elements):
         if values.setdefault(element.ai, element.value) != element.value:

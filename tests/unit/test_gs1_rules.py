@@ -106,7 +106,7 @@ def test_each_rule_of_a_value(text: str, reason: str | None, position: int | Non
     found = outcome(text)
     if reason is None:
         # The value is right, though alone it may lack its key.
-        assert found in {None, ("AI_REQUIRED", 0)}
+        assert found in {None, ("AI_REQUIRED", 1)}
     else:
         assert found == (reason, position)
 
@@ -114,26 +114,26 @@ def test_each_rule_of_a_value(text: str, reason: str | None, position: int | Non
 @pytest.mark.parametrize(
     ("text", "reason", "position"),
     [
-        (f"(01){GTIN}(02){GTIN}", "AI_EXCLUDED", 18),
-        (f"(01){GTIN}(37)4", "AI_EXCLUDED", 0),
-        (f"(01){GTIN}(3100)000100(3101)000100", "AI_EXCLUDED", 18),
-        (f"{ITEM}(235)TPX", "AI_EXCLUDED", 18),
-        (f"(02){GTIN}", "AI_REQUIRED", 0),
-        (f"(02){GTIN}(37)4", "AI_REQUIRED", 18),
+        (f"(01){GTIN}(02){GTIN}", "AI_EXCLUDED", 19),
+        (f"(01){GTIN}(37)4", "AI_EXCLUDED", 1),
+        (f"(01){GTIN}(3100)000100(3101)000100", "AI_EXCLUDED", 19),
+        (f"{ITEM}(235)TPX", "AI_EXCLUDED", 19),
+        (f"(02){GTIN}", "AI_REQUIRED", 1),
+        (f"(02){GTIN}(37)4", "AI_REQUIRED", 19),
         (f"(00)095060000000000015(02){GTIN}(37)4", None, None),
-        ("(21)S1", "AI_REQUIRED", 0),
-        (f"(01){GTIN}(250)X", "AI_REQUIRED", 18),
+        ("(21)S1", "AI_REQUIRED", 1),
+        (f"(01){GTIN}(250)X", "AI_REQUIRED", 19),
         (f"{ITEM}(250)X", None, None),
-        (f"(01){GTIN}(3920)100", "AI_REQUIRED", 18),
+        (f"(01){GTIN}(3920)100", "AI_REQUIRED", 19),
         (f"(01){GTIN}(3920)100(3101)000100", None, None),
-        ("(8030)AB", "AI_REQUIRED", 0),
-        (f"(01){GTIN}(8030)AB", "AI_REQUIRED", 18),
+        ("(8030)AB", "AI_REQUIRED", 1),
+        (f"(01){GTIN}(8030)AB", "AI_REQUIRED", 19),
         (f"{ITEM}(8030)AB", None, None),
-        ("(253)9506000134352(8030)AB", "SERIAL_REQUIRED", 0),
+        ("(253)9506000134352(8030)AB", "SERIAL_REQUIRED", 1),
         ("(253)9506000134352S(8030)AB", None, None),
-        ("(8018)123456789012345675(7258)1/2", "AI_REQUIRED", 24),
+        ("(8018)123456789012345675(7258)1/2", "AI_REQUIRED", 25),
         ("(8018)123456789012345675(7258)1/2(7259)LI", None, None),
-        (f"(10)A(01){GTIN}(10)B", "AI_REPEATED", 23),
+        (f"(10)A(01){GTIN}(10)B", "AI_REPEATED", 24),
         (f"(10)A(01){GTIN}(10)A", None, None),
         # Half a label: the other symbol may hold the key.
         ("(10)LOT(17)271231", None, None),
@@ -251,4 +251,7 @@ def test_a_station_forgives_what_cannot_be_misunderstood() -> None:
     assert gs1.parse(f"https://a/01/{GTIN}/21/S?10=L").key == f"/01/{GTIN}/21/S"
     assert gs1.parse(f"(01){GTIN}(21)A(b)").serial == "A(b)"
     assert gs1.parse(f"\x1d01{GTIN}21S", "]d2").serial == "S"
+    assert gs1.parse(f"(01){GTIN}(21)S(37)1(3920)100").serial == "S"
+    with pytest.raises(gs1.Gs1Error):
+        gs1.parse(f"(01){GTIN}(21)S(21)T")
     assert gs1.parse("urn:epc:id:sscc:950600.00000000001").key == "/00/095060000000000015"

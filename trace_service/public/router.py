@@ -30,7 +30,7 @@ _PREFLIGHT: Final = {
     **_OPEN,
 }
 _KEPT: Final = {"Cache-Control": "public, max-age=300", "Vary": "Accept, Accept-Language, Cookie"}
-_SEEN_ONCE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+_SEEN_ONCE: Final = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
 
 
 LinkType = Annotated[str | None, Query(alias="linkType", max_length=100)]
