@@ -23,7 +23,7 @@ class TraceSettings(BaseSettings):
 
     database_url: SecretStr = Field(description="PostgreSQL of the least-privileged role codefence_trace, as a URL.")
     owner_url: SecretStr | None = Field(
-        None, description="PostgreSQL of the schema's owner; only `trace migrate` uses it."
+        None, description="PostgreSQL of the schema's owner, for `trace migrate` and for changing keys."
     )
     ingest_password: SecretStr | None = Field(
         None, description="Given to the role codefence_ingest by `trace migrate`."

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -211,6 +212,28 @@ def test_issue_commission_scrap_and_verify_work_together(
         (True, 3, "1"),
         (False, None, None),
     ]
+
+
+def test_batches_go_along_to_where_there_is_no_database(
+    database: TestDatabase, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, codec = allot(connection, KEYS, order(5))
+    scrap(connection, KEYS, first, ((1, 2),), "torn")
+    commission(connection, BRAND, first.id)
+    allot(connection, KEYS, order(5))
+    shown = run(database, monkeypatch, "batches").stdout
+    assert "counters 0 to 4, 2 out  lot L1  commissioned" in shown
+    assert "counters 5 to 9, 0 out  lot L1  printed" in shown
+    (listed, master) = tmp_path / "batches.jsonl", tmp_path / "master"
+    listed.write_text(run(database, monkeypatch, "batches", "--json").stdout)
+    ((wrapped,),) = connection.execute("SELECT wrapped FROM trace.master_key").fetchall()
+    master.write_bytes(KEYS.unwrap(wrapped))
+    monkeypatch.delenv("TRACE_DATABASE_URL")
+    serials = "\n".join(each.decode() for each in codec.issue(GTIN, 0, 10).tolist())
+    arguments = ["codes", "verify", "--tenant", BRAND, "--master-file", str(master), "--batches", str(listed)]
+    answers = CliRunner().invoke(main, arguments, input=serials)
+    found = [json.loads(line)["batch"] for line in answers.stdout.splitlines()]
+    assert found == ["1", None, None, "1", "1", None, None, None, None, None]
 
 
 def test_scrapping_is_all_or_nothing(

@@ -69,7 +69,7 @@ def test_a_batch_is_printed_without_its_scrapped_labels_and_every_label_verifies
     (batch,) = [
         json.loads(line) for line in codefence("codes", "batches", "--tenant", "acme", "--json").stdout.splitlines()
     ]
-    assert (batch["first"], batch["last"], batch["excluded"], batch["lot"]) == (0, 11, 2, "L-7")
+    assert (batch["start"], batch["count"], batch["excluded"], batch["lot"]) == (0, 12, [[3, 4]], "L-7")
 
 
 def test_counters_outside_the_batch_and_batches_of_others_are_refused(tmp_path: Path) -> None:

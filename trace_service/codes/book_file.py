@@ -18,14 +18,18 @@ _COLUMNS: Final = ("batch", "gtin", "epoch", "start", "count")
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """A batch as the file says it: `excluded` holds counters and ranges of them, as in `5 10-19`."""
+    """A batch as the file says it: `excluded` holds counters and ranges, as in `5 10-19` or `[[5, 5], [10, 19]]`.
 
-    batch: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    A batch whose `commissioned_at` is said to be null has no goods yet.
+    """
+
+    batch: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | int
     gtin: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{8,14}$")]
     epoch: Annotated[int, msgspec.Meta(ge=0, lt=EPOCHS)]
     start: Annotated[int, msgspec.Meta(ge=0, lt=COUNTERS)]
     count: Annotated[int, msgspec.Meta(ge=1, le=COUNTERS)]
-    excluded: str = ""
+    excluded: str | list[tuple[int, int]] = ""
+    commissioned_at: str | None = ""
 
 
 def load_book(path: Path) -> Book:
@@ -38,20 +42,28 @@ def load_book(path: Path) -> Book:
         raise BookError(f"{path} cannot be read: {error.strerror}", advice="Check its name and permissions.") from error
     except UnicodeDecodeError as error:
         raise BookError(f"{path} is not UTF-8", advice="Save it as CSV in UTF-8.") from error
-    rows = _json(text) if text.lstrip().startswith("[") else _csv(text)
-    return Book(_entry(f"{path}, row {number}", row) for number, row in rows)
+    rows = _json(text) if text.lstrip()[:1] in {"[", "{"} else _csv(text)
+    entries = (_entry(f"{path}, row {number}", row) for number, row in rows)
+    return Book(entry for entry in entries if entry is not None)
 
 
 def _json(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of an array, or one a line."""
     try:
-        rows = msgspec.json.decode(text, type=list[dict[str, Any]])
+        if text.lstrip().startswith("["):
+            yield from enumerate(msgspec.json.decode(text, type=list[dict[str, Any]]), start=1)
+            return
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip():
+                yield number, msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise BookError(f"no JSON array of objects: {error}", advice="Check the file.") from error
-    yield from enumerate(rows, start=1)
+        raise BookError(
+            f"no JSON array of objects, nor one object a line: {error}", advice="See docs/codes.md for the format."
+        ) from error
 
 
 def _csv(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+    reader = csv.DictReader(io.StringIO(text), strict=True, skipinitialspace=True)
     lacking = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
     if lacking:
         raise BookError(
@@ -65,7 +77,7 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise BookError(f"row {reader.line_num}: {error}", advice="Check the quotes in that row.") from error
 
 
-def _entry(place: str, row: dict[str, Any]) -> Entry:
+def _entry(place: str, row: dict[str, Any]) -> Entry | None:
     try:
         values = msgspec.convert(row, _Row, strict=False)
     except msgspec.ValidationError as error:
@@ -75,8 +87,10 @@ def _entry(place: str, row: dict[str, Any]) -> Entry:
         raise BookError(f"{place}: {values.gtin} has a wrong check digit", advice="Correct the row.")
     if last >= COUNTERS:
         raise BookError(f"{place}: counters end at {COUNTERS - 1}, not {last}", advice="Correct the row.")
-    excluded = tuple(_spans(place, values.excluded))
-    return Entry(values.batch, gtin, values.epoch, values.start, last, excluded)
+    excluded = tuple(_spans(place, values.excluded)) if isinstance(values.excluded, str) else tuple(values.excluded)
+    if values.commissioned_at is None:
+        return None
+    return Entry(str(values.batch), gtin, values.epoch, values.start, last, excluded)
 
 
 def _spans(place: str, text: str) -> Iterator[tuple[int, int]]:

@@ -2,12 +2,13 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import click
 import msgspec
 
-from trace_service.codes.batches import BatchError, Spans, find
+from trace_service.codes.batches import BatchError, Spans, find, spans
 from trace_service.codes.batches import commission as commission_batch
 from trace_service.codes.batches import scrap as scrap_labels
 from trace_service.codes.lookup import counters_of
@@ -28,10 +29,6 @@ Examples:
   codefence codes commission --tenant acme --batch 17
   codefence codes commission --tenant acme --batch 17 --unprinted 4000-4999 --unprinted 7
 """
-_BATCH = (
-    "batch {id}  {gtin}  epoch {epoch}  counters {first} to {last}, {excluded} out  lot {lot}"
-    "  {produced_on} to {expires_on}  commissioned {commissioned_at}"
-)
 _SCRAP = """\b
 Examples:
   codefence codes scrap --tenant acme --reason "torn on the roll" < labels.txt
@@ -46,12 +43,16 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @reported
 def batches(*, tenant: str, gtin: str | None, lot: str | None, as_json: bool) -> None:
-    """List batches: counters, lot, dates, how many labels are out of them, and when they were commissioned."""
+    """List batches: counters, lot, dates, labels that are out of them, and when they were commissioned.
+
+    With --json the output is a file for `codes verify --batches`.
+    """
     wanted = {"brand": tenant, "gtin": gtin, "lot": lot}
     with opened("codes batches") as (connection, _):
-        rows = [row._asdict() for row in connection.execute(SQL["list_batches"], wanted)]
+        rows = connection.execute(SQL["list_batches"], wanted).fetchall()
     for row in rows:
-        click.echo(msgspec.json.encode(row).decode() if as_json else _BATCH.format_map(row))
+        shown = {**row._asdict(), "excluded": spans(row.excluded)}
+        click.echo(msgspec.json.encode(shown).decode() if as_json else _line(shown))
 
 
 @click.command(cls=OneLineCommand, epilog=_COMMISSION + _CODES)
@@ -103,6 +104,16 @@ def _read(found: Iterable[tuple[str, tuple[int, int] | None]]) -> dict[int, Span
     if not ranges:
         raise BatchError("no label was given", advice="Pipe one code a line into the command.")
     return {batch: tuple(each) for batch, each in ranges.items()}
+
+
+def _line(batch: Mapping[str, Any]) -> str:
+    last = batch["start"] + batch["count"] - 1
+    out = sum(high - low + 1 for low, high in batch["excluded"])
+    state = f"commissioned {batch['commissioned_at']:%Y-%m-%d %H:%M} UTC" if batch["commissioned_at"] else "printed"
+    return (
+        f"batch {batch['batch']}  {batch['gtin']}  epoch {batch['epoch']}  counters {batch['start']} to {last}, "
+        f"{out} out  lot {batch['lot']}  {state}"
+    )
 
 
 def _say(answer: dict[str, object], *, as_json: bool) -> None:

@@ -35,9 +35,8 @@ SELECT id, brand, gtin, epoch, lower(counters) AS first, upper(counters) - lower
 FROM trace.batch WHERE id = %(batch)s AND brand = %(brand)s
 
 -- name: list_batches
-SELECT id, gtin, epoch, lower(counters) AS first, upper(counters) - 1 AS last, lot, produced_on, expires_on, issued_at,
-    commissioned_at, (SELECT coalesce(sum(upper(piece) - lower(piece)), 0)::bigint FROM unnest(excluded) AS piece)
-        AS excluded
+SELECT id AS batch, gtin, epoch, lower(counters) AS start, upper(counters) - lower(counters) AS count, excluded, lot,
+    produced_on, expires_on, issued_at, commissioned_at
 FROM trace.batch
 WHERE brand = %(brand)s AND (%(gtin)s::text IS NULL OR gtin = %(gtin)s) AND (%(lot)s::text IS NULL OR lot = %(lot)s)
 ORDER BY id
