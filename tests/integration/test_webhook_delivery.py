@@ -172,6 +172,24 @@ def test_what_is_given_up_can_be_replayed_and_holds_nobody_up(
     assert states(connection)[0] == ("order.a", "delivered", 1)
 
 
+def test_alerts_are_told_when_raised_and_when_decided(database: TestDatabase, connection: psycopg.Connection) -> None:
+    add(connection, "https://erp.example.com/", "alert.*")
+    with psycopg.connect(database.owner_dsn) as owner:
+        owner.execute(
+            "INSERT INTO trace.dealer (id, brand, name_zh, name_en, kind, level, lft, rgt)"
+            " VALUES ('D', 'b', '商', 'Dealer', 'city', 0, 1, 2)"
+        )
+    (number,) = connection.execute(
+        "INSERT INTO trace.alert (brand, kind, dealer, city, raised_at, updated_at, cases, scans, reason)"
+        " VALUES ('b', 'diversion', 'D', '330100', now(), now(), 3, 4, '{}') RETURNING id"
+    ).fetchone() or (0,)
+    connection.execute("UPDATE trace.alert SET cases = 5")
+    connection.execute("UPDATE trace.alert SET state = 'closed', outcome = 'confirmed'")
+    rows = connection.execute("SELECT topic, payload -> 'alert' ->> 'outcome' FROM trace.webhook_delivery ORDER BY id")
+    assert [tuple(row) for row in rows] == [("alert.raised", None), ("alert.closed", "confirmed")]
+    assert number > 0
+
+
 def test_one_partner_that_is_away_does_not_delay_another(
     database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
 ) -> None:

@@ -159,3 +159,23 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trace.dealer_path IS 'root first; a dealer without any version has the parent of the present table';
+
+-- Whoever raises, decides or retracts an alert, worker or console: the brand's subscribers are told in that transaction.
+CREATE FUNCTION trace.tell_alert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    topic text := CASE WHEN TG_OP = 'INSERT' THEN 'alert.raised' ELSE 'alert.' || NEW.state END;
+BEGIN
+    INSERT INTO trace.webhook_delivery (webhook, message, topic, payload)
+    SELECT webhook.id, gen_random_uuid(), topic, json_build_object('alert', json_build_object(
+        'id', NEW.id, 'kind', NEW.kind, 'dealer', NEW.dealer, 'city', NEW.city, 'state', NEW.state,
+        'outcome', NEW.outcome, 'raised_at', NEW.raised_at, 'decided_by', NEW.decided_by,
+        'decided_at', NEW.decided_at, 'cases', NEW.cases, 'scans', NEW.scans, 'reason', NEW.reason))
+    FROM trace.webhook
+    WHERE webhook.brand = NEW.brand AND webhook.removed_at IS NULL
+        AND webhook.topics && ARRAY['*', 'alert.*', topic];
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER alert_told AFTER INSERT ON trace.alert FOR EACH ROW EXECUTE FUNCTION trace.tell_alert();
+CREATE TRIGGER alert_state_told AFTER UPDATE ON trace.alert
+    FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION trace.tell_alert();
