@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contracts.errors import ConfigurationError
 from contracts.gs1 import Gs1Error
 from trace_service.public.address import Address, read_address
-from trace_service.public.limits import PER_MINUTE, Allowance, Visitors, network_of
+from trace_service.public.limits import PER_MINUTE, PER_MINUTE_INSIDE, Allowance, Visitors, network_of
 from trace_service.public.links import Link, check_target, choose
 from trace_service.public.negotiation import Wish, languages, wish
 
@@ -136,13 +136,15 @@ def test_languages_in_the_order_of_their_weights() -> None:
 def test_an_address_gets_its_share_and_no_more_and_others_get_theirs() -> None:
     clock = Clock()
     allowance = Allowance(clock)
-    assert [allowance.wait("a") for _ in range(PER_MINUTE)] == [0.0] * PER_MINUTE
-    wait = allowance.wait("a")
+    asker, other, proxy = "203.0.113.9", "2001:db8::/64", "172.18.0.1"
+    assert [allowance.wait(asker) for _ in range(PER_MINUTE)] == [0.0] * PER_MINUTE
+    wait = allowance.wait(asker)
     assert 0 < wait <= 60 / PER_MINUTE
-    assert allowance.wait("b") == 0
+    assert allowance.wait(other) == 0
     clock.now += wait
-    assert allowance.wait("a") == 0
-    assert allowance.wait("a") > 0
+    assert allowance.wait(asker) == 0
+    assert allowance.wait(asker) > 0
+    assert sum(allowance.wait(proxy) == 0 for _ in range(5000)) == PER_MINUTE_INSIDE
 
 
 @pytest.mark.parametrize(
