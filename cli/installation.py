@@ -105,11 +105,16 @@ class Installation:
             Child("console", codefence("trace", "web"), trace, ready=self.console_answers),
         ]
 
-    def station(self, device: str, site: str) -> Child:
-        """Return a scanning station that reads the photos dropped into its folder."""
+    def station(self, device: str, site: str, desk: Mapping[str, str] | None = None) -> Child:
+        """Return a scanning station that reads the photos dropped into its folder; `desk` tells of its manifest.
+
+        It only advises: here goods are packed and loaded within seconds, faster than manifests come.
+        """
         home = self.var / "stations" / device
         (home / "in").mkdir(parents=True, exist_ok=True)
         environment = {**self._device_environment(device, site, home), "EDGE_SOURCE": f"folder:{home / 'in'}"}
+        if desk:
+            environment |= {**desk, "EDGE_TRACE_URL": f"http://127.0.0.1:{self.console_port}", "EDGE_ENFORCE": "false"}
         if site == "factory":
             environment |= {"EDGE_ACTIVITY": "pack", "EDGE_EXPECTED": str(_CODES_IN_A_PACK_PHOTO)}
         else:

@@ -1,9 +1,11 @@
 """`codefence up`: the whole system on embedded parts, until Ctrl-C."""
 
+import base64
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +13,21 @@ from typing import Final
 
 import click
 import psycopg
+from pydantic import SecretStr
 
 from cli.embedded.binaries import service_account
 from cli.embedded.broker import Broker
-from cli.embedded.files import prepare_folder, require_port
+from cli.embedded.files import kept_port, prepare_folder, require_port
 from cli.embedded.postgres import EmbeddedPostgres, create_database
 from cli.embedded.process import Running
 from cli.embedded.supervisor import Supervisor
 from cli.installation import DATABASE, DEMO_LOGIN, STATIONS, Installation, codefence
 from contracts.errors import CodefenceError, StartError
+from trace_service.keys import KeyWrapper
+from trace_service.orders.access import issue_token
+from trace_service.orders.signing import signing_key
 from trace_service.schema.migrate import Roles, migrate
+from trace_service.store.connection import connect
 from trace_service.web.build_assets import ensure_assets
 
 _REGISTRY_SECONDS = 2.0
@@ -98,10 +105,12 @@ def _start(supervisor: Supervisor, var: Path, port: int, *, sim: bool, attack: b
     _say("starting ingest, trace worker and console …")
     for child in installation.server_children():
         supervisor.start(child)
+    desks: dict[str, dict[str, str]] = {}
     if sim:
         _say("starting two stations, four shelves and a market …")
-        _start_devices(supervisor, installation, attack=attack)
-    _tell(installation, sim=sim, attack=attack)
+        desks = _desks(installation)
+        _start_devices(supervisor, installation, desks, attack=attack)
+    _tell(installation, desks, sim=sim, attack=attack)
     return registry
 
 
@@ -113,7 +122,27 @@ def _seed(installation: Installation) -> None:
         raise StartError(f"the demo data could not be made:\n{made.stderr.strip()}")
 
 
-def _start_devices(supervisor: Supervisor, installation: Installation, *, attack: bool) -> None:
+def _desks(installation: Installation) -> dict[str, dict[str, str]]:
+    """Return for each station its token, the key of its manifests, and a free port for its screen."""
+    environment = installation.trace_environment()
+    keys = KeyWrapper(SecretStr(environment["TRACE_KEY_ENCRYPTION_KEY"]))
+    ports = installation.var / "stations"
+    ports.mkdir(parents=True, exist_ok=True)
+    with connect(environment["TRACE_DATABASE_URL"], "up") as connection:
+        key = base64.b64encode(signing_key(connection, keys).public).decode()
+        return {
+            device: {
+                "EDGE_MANIFEST_KEY": key,
+                "EDGE_TRACE_TOKEN": issue_token(connection, device),
+                "EDGE_KIOSK_PORT": str(kept_port(ports / f"{device}.port")),
+            }
+            for device in STATIONS
+        }
+
+
+def _start_devices(
+    supervisor: Supervisor, installation: Installation, desks: Mapping[str, Mapping[str, str]], *, attack: bool
+) -> None:
     controllers, market = installation.simulators(attack=attack)
     shelves = json.loads(installation.market.read_text("utf-8"))["shelves"]
     supervisor.start(controllers)
@@ -123,11 +152,11 @@ def _start_devices(supervisor: Supervisor, installation: Installation, *, attack
         (installation.var / "shelves" / f"{shelf['device']}.json").write_text(json.dumps(planogram), encoding="utf-8")
         supervisor.start(child)
     for device, site in STATIONS.items():
-        supervisor.start(installation.station(device, site))
+        supervisor.start(installation.station(device, site, desks[device]))
     supervisor.start(market)
 
 
-def _tell(installation: Installation, *, sim: bool, attack: bool) -> None:
+def _tell(installation: Installation, desks: Mapping[str, Mapping[str, str]], *, sim: bool, attack: bool) -> None:
     lines = [
         "",
         "Codefence is up.",
@@ -140,6 +169,9 @@ def _tell(installation: Installation, *, sim: bool, attack: bool) -> None:
         lines += ["  look at   Alerts: stays empty, the market is honest"]
     if sim:
         lines += ["            Proposals: a shelf falls below its reorder line, within about a minute"]
+        screens = ", ".join(f"http://127.0.0.1:{desk['EDGE_KIOSK_PORT']}" for desk in desks.values())
+        lines += ["            Orders: each order's countdown, its scans and its delivery document"]
+        lines += [f"  screens   {screens}  (packing, shipping)"]
     lines += [
         f"  broker    mqtt://127.0.0.1:{installation.broker_port}  (codefence device add … lets your own devices in)",
         f"  logs      {installation.var / 'log'}",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import msgspec
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.errors import CodeError, ConfigurationError
@@ -25,6 +26,7 @@ from edge.station.kiosk import Kiosk, Screen
 from edge.station.station import Station
 from edge.station.sync import Line, Sync
 
+_log = structlog.get_logger(__name__)
 _BUTTONS: Final = {"undo": "CF/UNDO", "end": "CF/END", "pause": "CF/PAUSE"}
 
 
@@ -90,13 +92,14 @@ class Buttons:
         return verdicts[0].value if verdicts else ""
 
 
-def _kiosk(settings: StationSettings, screen: Screen, buttons: Buttons) -> Kiosk:
+def _kiosk(settings: StationSettings, screen: Screen, buttons: Buttons) -> Kiosk | None:
+    """Return the screen's server, running; without its port the station works on without a screen."""
     try:
         kiosk = Kiosk(settings.kiosk_port, screen, buttons.act)
     except OSError as error:
-        raise ConfigurationError(
-            f"port {settings.kiosk_port} cannot be used: {error.strerror}", advice="Set another EDGE_KIOSK_PORT."
-        ) from error
+        _log.critical("no screen: its port cannot be used", action="kiosk.failed", port=settings.kiosk_port,
+                      reason=str(error), advice="Set another EDGE_KIOSK_PORT.")  # fmt: skip
+        return None
     kiosk.start()
     return kiosk
 
