@@ -45,7 +45,7 @@ def account_of(settings: IngestSettings) -> Account:
         settings.broker_host,
         settings.broker_port,
         settings.broker_user,
-        settings.broker_password.get_secret_value(),
+        settings.broker_password.get_secret_value() if settings.broker_password else "",
         settings.client_id,
         settings.partitions,
         _tls(settings),

@@ -38,7 +38,9 @@ class IngestSettings(BaseSettings):
     broker_host: str = Field("127.0.0.1", description="Host of the MQTT broker.")
     broker_port: Annotated[int, Field(ge=1, le=65535)] = Field(1883, description="Port of the MQTT broker.")
     broker_user: str = Field("ingest", description="MQTT user; the only one that may write acknowledgements.")
-    broker_password: SecretStr = Field(description="Password of the MQTT user.")
+    broker_password: SecretStr | None = Field(
+        None, description="Password of the MQTT user; none where a certificate says who this is."
+    )
     orders_user: str = Field(
         "", description="MQTT user of commands like pause, so that none ends a worker's session; broker_user without."
     )
@@ -84,4 +86,10 @@ class IngestSettings(BaseSettings):
     def _orders_account_is_whole(self) -> Self:
         if bool(self.orders_user) != (self.orders_password is not None):
             raise ValueError("INGEST_ORDERS_USER and INGEST_ORDERS_PASSWORD belong together")
+        return self
+
+    @model_validator(mode="after")
+    def _broker_knows_the_worker(self) -> Self:
+        if self.broker_password is None and self.tls_cert is None:
+            raise ValueError("INGEST_BROKER_PASSWORD: Field required, or INGEST_TLS_CERT")
         return self

@@ -68,6 +68,7 @@ class Mosquitto:
             "/mosquitto/config/acl": str(_DEPLOY / "mosquitto.acl"),
             "/mosquitto/data/": f"{folder / 'data'}/",
             "listener 8883": f"listener {kept_port(folder / 'tls-port')} 127.0.0.1",
+            "listener 8884": f"listener {kept_port(folder / 'mutual-port')} 127.0.0.1",
             "listener 1883": f"listener {self.port} 127.0.0.1",
         }.items():
             text = text.replace(deployed, here)

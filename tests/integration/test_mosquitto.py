@@ -47,6 +47,7 @@ class Mosquitto:
         for command in (["make-secrets", "localhost"], ["broker-user", OURS, OTHER]):
             subprocess.run([str(DEPLOY / command[0]), *command[1:]], env=environment, check=True, capture_output=True)
         self.port, self.tls_port = kept_port(folder / "plain"), kept_port(folder / "tls")
+        self.mutual_port = kept_port(folder / "mutual")
         (folder / "data").mkdir()
         self._configuration = folder / "mosquitto.conf"
         self._configuration.write_text(self._adapted(folder), "utf-8")
@@ -61,6 +62,7 @@ class Mosquitto:
             "/mosquitto/config/acl": str(DEPLOY / "mosquitto.acl"),
             "/mosquitto/data/": f"{folder / 'data'}/",
             "listener 8883": f"listener {self.tls_port} 127.0.0.1",
+            "listener 8884": f"listener {self.mutual_port} 127.0.0.1",
             "listener 1883": f"listener {self.port} 127.0.0.1",
         }.items():
             assert deployed in text

@@ -168,11 +168,14 @@ def test_foreign_images_are_pinned_by_tag_and_digest() -> None:
 
 def test_the_outside_reaches_the_broker_by_tls_and_the_console_through_a_proxy_only() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert ports == {"broker": ["8883:8883"], "console": ["127.0.0.1:8080:8080"]}
+    assert ports == {"broker": ["8883:8883", "8884:8884"], "console": ["127.0.0.1:8080:8080"]}
     configuration = (ROOT / "deploy" / "mosquitto.conf").read_text("utf-8")
-    tls, plain = configuration.split("\nlistener ")[1:]
+    tls, mutual, plain = configuration.split("\nlistener ")[1:]
     assert tls.startswith("8883")
     assert "certfile" in tls
+    assert mutual.startswith("8884")
+    assert {"require_certificate true", "use_identity_as_username true"} <= set(mutual.splitlines())
+    assert "crlfile" in mutual
     assert plain.startswith("1883")
     assert SERVICES["console"]["environment"]["TRACE_HTTPS"] == "true"
 
