@@ -2,9 +2,10 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -14,6 +15,7 @@ from trace_service.channel.files import DANGEROUS
 from trace_service.channel.tables import TABLES, Column, Table
 from trace_service.channel.versions import ALWAYS, Channel, Version
 
+_NEGATIVE: Final = re.compile(r"-\d+(\.\d+)?")
 Language: TypeAlias = Literal["zh", "en"]
 
 
@@ -52,13 +54,7 @@ def as_csv(head: list[str], rows: Iterator[list[str]]) -> bytes:
 
 
 def _harmless(cell: str) -> str:
-    if not cell.startswith(DANGEROUS):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}"
-    return cell  # a negative number is none of a text's dangers
+    return cell if not cell.startswith(DANGEROUS) or _NEGATIVE.fullmatch(cell) else f"'{cell}"
 
 
 def as_excel(tables: Mapping[str, tuple[list[str], Iterator[list[str]]]]) -> bytes:

@@ -23,8 +23,8 @@ _LONGEST_CELL: Final = 10_000
 _LEGACY_EXCEL: Final = b"\xd0\xcf\x11\xe0"
 _ZIP: Final = b"PK\x03\x04"
 _DOCTYPE_WITHIN: Final = 4096
-# What a spreadsheet may run when it opens a text that begins so.
-DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet may run when it opens a text that begins so; the export puts an apostrophe before it.
+DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "'")
 _FORMULA_LETTERS: Final = ("=", "+", "@")
 
 
