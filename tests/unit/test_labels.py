@@ -389,6 +389,34 @@ def test_labels_of_two_jobs_are_never_mixed_in_one_folder(master: Path, tmp_path
     assert Tc20(MASTER, "acme", 1).issue(GTIN, 0) not in note
 
 
+def test_labels_with_another_logo_are_another_job(master: Path, tmp_path: Path) -> None:
+    template, logo = tmp_path / "label.toml", tmp_path / "logo.png"
+    template.write_text(SIZES.replace("x_mm=1, y_mm=1", "x_mm=3, y_mm=2") + '[logo]\nfile = "logo.png"\n'
+                        "x_mm = 30\ny_mm = 2\nwidth_mm = 5\n")  # fmt: skip
+    Image.new("L", (40, 20), 0).save(logo)
+    assert command(master, tmp_path / "out", "--template", str(template)).exit_code == 0
+    Image.new("L", (20, 20), 0).save(logo)
+    refused = command(master, tmp_path / "out", "--template", str(template), count=35)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    logo.unlink()
+    refused = command(master, tmp_path / "fresh", "--template", str(template))
+    assert "the logo" in refused.stderr
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_a_line_that_stands_twice_is_printed_twice(tmp_path: Path) -> None:
+    arguments = ["labels", "lines", "--symbol", "gs1-128", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments, input=f"{SSCC}\n\n{SSCC}\n")
+    assert (result.exit_code, result.stderr) == (0, "2 labels, 1 parts\n")
+    assert len(list((tmp_path / "out").glob("0*/*.png"))) == 2
+    small = CliRunner().invoke(
+        main, [*arguments[:-1], str(tmp_path / "small"), "--part", "1"], input=f"{SSCC}\n\n{SSCC}\n"
+    )
+    assert small.stderr == "2 labels, 2 parts\n"
+    again = CliRunner().invoke(main, [*arguments[:-1], str(tmp_path / "small"), "--part", "1"], input=f"{SSCC}\n" * 3)
+    assert again.stderr == "1 labels, 1 parts, 2 parts were there\n"
+
+
 def test_a_stream_holds_every_label_once(master: Path) -> None:
     result = command(master, "-", "--format", "csv", "--lot", "L42")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,11 @@ def test_lines_are_texts_each_ended() -> None:
     assert as_lines(serials) == b"10K5WY8QKYKFQCD09VWD\n1A60SGFJS4SVJVTFXRQH\n"
 
 
+def test_codes_one_by_one_need_no_numpy() -> None:
+    script = "import sys, contracts.tc20, contracts.gs1; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 @pytest.fixture
 def master(tmp_path: Path) -> Path:
     path = tmp_path / "master"
@@ -194,6 +201,7 @@ def test_verify_reads_every_form_and_gives_every_failure_the_same_answer(master:
         f"]d201{GTIN}21{serial}",
         f"01{GTIN}21{serial}",
         f"{GTIN} {serial}",
+        f"/01/{GTIN}/21/{serial}",
         serial,
     ]
     bad = [

@@ -12,7 +12,7 @@ from contracts.tc20_bulk import BulkTc20, as_serials
 from trace_service.codes.book import Book
 
 _SERIAL: Final = re.compile(f"[{ALPHABET}]{{{LENGTH}}}")
-_OUR_LABEL: Final = re.compile(rf"(?:HTTPS|https)://[^/?#\s]+/01/(\d{{14}})/21/([{ALPHABET}]{{{LENGTH}}})")
+_OUR_LABEL: Final = re.compile(rf"(?:(?:HTTPS|https)://[^/?#\s]+)?/01/(\d{{14}})/21/([{ALPHABET}]{{{LENGTH}}})")
 _TWO_WORDS: Final = re.compile(r"(\d{8}|\d{12,14})[\s,;]+(\S+)")
 _EPOCHS: Final = {letter: value for value, letter in enumerate(ALPHABET)}
 _AIM: Final = re.compile(r"\][A-Za-z]\d")
@@ -89,7 +89,7 @@ class Checker:
 
 
 def read_item(text: str, gtin: str = "") -> Item | None:
-    """Return what a line names: a Digital Link, an element string, `GTIN serial`, or a serial of product `gtin`."""
+    """Return what a line names: a Digital Link or its key, an element string, `GTIN serial`, a serial of `gtin`."""
     label = _OUR_LABEL.fullmatch(text)
     if label is not None:
         return Item(label[1], label[2])

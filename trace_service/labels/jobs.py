@@ -49,8 +49,8 @@ def run(  # noqa: PLR0913  what, of what, which, where, and how
 
     Raises `LabelError` where another job's labels lie there.
     """
-    _claim(out, design, source)
     write = writer_of(design)
+    _claim(out, design, source)
     labels = made = kept = 0
     for part in _parts(numbers, size, design.format):
         target = out / part.name
@@ -105,6 +105,8 @@ def _counted(labels: Iterable[Label], progress: Callable[[int], None]) -> Iterat
 def _claim(out: Path, design: Design, source: Source) -> None:
     """Note in the folder whose labels it holds; raises where the note says otherwise."""
     look = hashlib.sha256(msgspec.json.encode((design.template, dict(design.constants), design.sheet), order="sorted"))
+    if design.template.logo is not None:
+        look.update(Path(design.template.logo.file).read_bytes())
     note = {"kind": design.kind, "format": design.format, "look": look.hexdigest(), **source.identity}
     content = msgspec.json.format(msgspec.json.encode(note), indent=1)
     with _disk_errors(out):

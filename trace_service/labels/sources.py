@@ -131,10 +131,11 @@ class Copies:
 
 
 class Lines:
-    """Identifiers in any of GS1's forms, one a line; numbers are those of the lines, from 0."""
+    """Identifiers in any of GS1's forms, one a line; blank lines are passed over, the others are numbered from 0."""
 
     def __init__(self, lines: Iterable[str], kind: Kind, host: str) -> None:
-        self._lines, self._kind, self._host = iter(lines), kind, host
+        self._lines = ((at, line.strip()) for at, line in enumerate(lines, start=1) if line.strip())
+        self._kind, self._host = kind, host
         self._read = 0
 
     @property
@@ -146,23 +147,21 @@ class Lines:
         """Yield the labels of lines; those before `first` that nobody asked for are skipped."""
         for _ in islice(self._lines, first - self._read):
             self._read += 1
-        for line in islice(self._lines, count):
-            number = self._read
+        for at, line in islice(self._lines, count):
             self._read += 1
-            if line.strip():
-                yield self._label(number, line.strip())
+            yield self._label(self._read - 1, at, line)
 
-    def _label(self, number: int, line: str) -> Label:
+    def _label(self, number: int, at: int, line: str) -> Label:
         text = f"(00){line}" if line.isdigit() and len(line) == _SSCC_BODY + 1 else line
         text = f"(01){line}" if line.isdigit() and len(line) == 14 else text  # noqa: PLR2004  a GTIN-14
         try:
             found = parse(text)
         except CodeError as error:
-            raise LabelError(f"line {number + 1}: {line[:80]!r}: {error}", advice="Correct the line.") from error
+            raise LabelError(f"line {at}: {line[:80]!r}: {error}", advice="Correct the line.") from error
         data = _data(self._kind, self._host, found.key, found.elements)
         values = dict(found.elements)
         shown = {"sscc": values.get("00", ""), "gtin": values.get("01", ""), "serial": values.get("21", "")}
-        return Label(_file_name(found.key), data, {**shown, "counter": str(number), "data": data})
+        return Label(f"{number:09}-{_file_name(found.key)}", data, {**shown, "counter": str(number), "data": data})
 
 
 def _data(kind: Kind, host: str, key: str, elements: Iterable[tuple[str, str]]) -> str:
