@@ -86,6 +86,17 @@ def test_a_genuine_item_is_told_from_one_that_was_looked_at_before(market: Marke
         assert secret not in without_path(again).replace("/static/", ""), secret
 
 
+def test_old_look_ups_go(market: Market) -> None:
+    path = market.item(market.end - 1)
+    for days, visitor in ((401, b"old-eyes"), (399, b"new-eyes")):
+        market.database.execute(
+            "INSERT INTO trace.lookup VALUES (%s, %s, %s, date_trunc('hour', now() - %s * interval '1 day', 'UTC'))",
+            (path, visitor, BRAND, days),
+        )
+    market.get(path)
+    assert market.row("SELECT count(*), min(visitor) FROM trace.lookup WHERE visitor LIKE '%%eyes'") == (1, b"new-eyes")
+
+
 def test_what_many_people_look_up_is_not_confirmed(market: Market) -> None:
     path = market.item(market.end - 1)
     for number in range(20):
@@ -144,6 +155,13 @@ def test_training_labels_recalled_items_products_boxes_and_places(market: Market
     product = market.get(f"/01/{market.gtin}/10/LOT")
     assert heading(product) == "Product code"
     assert "LOT" not in without_path(product)
+    market.database.execute(
+        "INSERT INTO trace.custody_event (brand, unit, biz_step, site, occurred_at, device, boot, seq, reason,"
+        " verified) VALUES (%(brand)s, %(lot)s, 'recalling', 'factory', %(at)s, 'test', %(boot)s, 9, 'taste', true)",
+        event | {"lot": f"/01/{market.gtin}/10/L%2B2"},
+    )
+    assert heading(market.get(f"/01/{market.gtin}/10/L%2B2")) == "This product is being recalled"
+    assert heading(market.get(f"/01/{market.gtin}/10/LOT")) == "Product code"
     assert heading(market.get("/00/095060000000000015")) == "Shipping label"
     assert heading(market.get("/414/9506000134352/254/1")) == "Code of a place"
 

@@ -18,6 +18,9 @@ INSERT INTO trace.lookup (unit, visitor, brand, looked_up_at)
 VALUES (%(unit)s, %(visitor)s, %(brand)s, date_trunc('hour', now(), 'UTC'))
 ON CONFLICT DO NOTHING;
 
+-- name: expire_lookups
+DELETE FROM trace.lookup WHERE looked_up_at < now() - interval '400 days';
+
 -- name: seen
 -- Others' look-ups, and consumers' scans: how many, in how many cities, and where and when first.
 SELECT lookups.visitors, scans.cities, scans.city, least(lookups.first, scans.first) AS first,

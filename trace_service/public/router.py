@@ -118,6 +118,7 @@ def _answer(visit: _Visit, address: Address, connection: Connection) -> Response
     if visit.wish is Wish.PAGE:
         # A program that asks for the head alone has not looked.
         visitor = visit.service.visitors.name(visit.asker) if visit.request.method == "GET" else None
+        visit.service.tidy(connection)
         finding = examine(connection, visit.service.keys, address, visitor)
         return visit.page(finding, _shown(links, address, visit, finding))
     if gtin is not None and find_product(connection, gtin) is None:

@@ -11,11 +11,13 @@ from psycopg_pool import ConnectionPool
 
 from trace_service.keys import KeyWrapper
 from trace_service.public.limits import Allowance, Visitors, network_of
+from trace_service.public.queries import SQL
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection
 
 _CONNECTIONS: Final = 4
 _WAIT_SECONDS: Final = 2.0
+_DAY_SECONDS: Final = 86_400.0
 
 
 class PublicService:
@@ -29,6 +31,7 @@ class PublicService:
         self.answers = Counter(
             "codefence_public_answers", "Answers to strangers who looked a code up.", ["answer"], registry=registry
         )
+        self._tidy_at = 0.0
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             settings.database_url.get_secret_value(),
             min_size=0,
@@ -51,6 +54,13 @@ class PublicService:
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
+
+    def tidy(self, connection: Connection) -> None:
+        """Delete look-ups of more than 400 days ago, once a day."""
+        now = time.monotonic()
+        if now >= self._tidy_at:
+            self._tidy_at = now + _DAY_SECONDS
+            connection.execute(SQL["expire_lookups"])
 
     def connection(self) -> AbstractContextManager[Connection]:
         """Lend a connection; raises PoolTimeout when all have been busy for two seconds."""

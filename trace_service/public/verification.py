@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from contracts.gs1 import CANONICAL_HOST, item_key
+from contracts.gs1 import CANONICAL_HOST, item_key, key_of
 from contracts.tc20 import Profile, Tc20
 from trace_service.codes.verify import Text, verify
 from trace_service.domain.verification import CodeState
@@ -76,7 +76,10 @@ def examine(connection: Connection, keys: KeyWrapper, address: Address, visitor:
     # 2. A product's code alone is on every item of it.
     serial = address.value("21")
     if serial is None:
-        return Finding(Answer.PRODUCT, product)
+        lot = address.value("10")
+        whole = key_of([("01", address.value("01") or ""), *([("10", lot)] if lot else [])])
+        answer = Answer.RECALLED if _is_recalled(connection, product, whole) else Answer.PRODUCT
+        return Finding(answer, product)
     # 3. Is the serial one that was issued for it, and put to use?
     text = Text(CANONICAL_HOST + item_key(address.value("01") or "", serial), "")
     code = verify(connection, keys, [text])[text]
@@ -95,12 +98,16 @@ def _is_training(connection: Connection, keys: KeyWrapper, product: Product, lab
     return Tc20(keys.unwrap(key.wrapped), product.brand, 0, Profile(key.profile)).verify(*label) is not None
 
 
+def _is_recalled(connection: Connection, product: Product, unit: str) -> bool:
+    return state_at(connection, product.brand, unit, datetime.now(UTC)).recalled is not None
+
+
 def _examine_item(connection: Connection, product: Product, unit: str, visitor: bytes | None) -> Finding:
     parameters = {"unit": unit, "visitor": visitor or b"", "brand": product.brand}
     seen = one(connection, SQL["seen"], parameters)
     if visitor is not None:
         connection.execute(SQL["look_up"], parameters)
-    if state_at(connection, product.brand, unit, datetime.now(UTC)).recalled is not None:
+    if _is_recalled(connection, product, unit):
         return Finding(Answer.RECALLED, product)
     if seen.visitors >= _MANY_VISITORS or seen.cities >= _MANY_CITIES:
         return Finding(Answer.UNUSUAL, product)

@@ -45,3 +45,4 @@ GRANT UPDATE (transaction, last_event, due_at, attempts, state, delivered_at, de
     ON trace.epcis_subscription TO codefence_trace;
 REVOKE INSERT ON trace.epcis_pending FROM codefence_trace;
 GRANT UPDATE (removed_at) ON trace.public_link TO codefence_trace;
+GRANT DELETE ON trace.lookup TO codefence_trace;

@@ -28,5 +28,6 @@ CREATE TABLE trace.lookup (
     looked_up_at timestamptz NOT NULL CHECK (looked_up_at = date_trunc('hour', looked_up_at, 'UTC')),
     PRIMARY KEY (unit, visitor)
 );
+CREATE INDEX lookup_age ON trace.lookup USING brin (looked_up_at);
 COMMENT ON COLUMN trace.lookup.visitor IS
     'of the address under a key that lives a day and in memory only: tells two visitors of a day apart, and no more';
