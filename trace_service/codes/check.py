@@ -58,15 +58,17 @@ class Checker:
         groups: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
         for index, item in enumerate(items):
             epoch = _EPOCHS.get(item.serial[:1]) if item is not None else None
-            if item is None or epoch is None:
-                continue
-            candidates = (item.gtin,) if item.gtin else self._book.gtins if self._book else ()
-            for gtin in candidates:
-                groups[gtin, epoch].append((index, item.serial))
+            if item is not None and epoch is not None:
+                groups[item.gtin, epoch].append((index, item.serial))
         for (gtin, epoch), members in groups.items():
-            found = self._answers(gtin, epoch, [serial for _, serial in members])
-            for (place, _), answer in zip(members, found, strict=True):
-                answers[place] = answers[place] or answer
+            # A serial alone is tried with one product after the other.
+            for candidate in (gtin,) if gtin else self._book.gtins if self._book else ():
+                found = self._answers(candidate, epoch, [serial for _, serial in members])
+                for (place, _), answer in zip(members, found, strict=True):
+                    answers[place] = answer
+                members = [member for member in members if answers[member[0]] is None]  # noqa: PLW2901  what is left
+                if not members:
+                    break
         return answers
 
     def _answers(self, gtin: str, epoch: int, serials: Sequence[str]) -> list[Answer | None]:

@@ -25,7 +25,6 @@ from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection
 
 _LONGEST_LINE: Final = 4096
-_NOTHING: Final = {"valid": False, "epoch": None, "counter": None, "batch": None}
 _NO_BOOK: Final = "warning: no --batches and no TRACE_DATABASE_URL: that a code was issued is not checked"
 _EPILOG = """\b
 Examples:
@@ -97,23 +96,33 @@ def _from_database(
     return Checker(codec or unwrapped, book, killed=frozenset(killed), seen=seen)
 
 
+class _Line(msgspec.Struct, gc=False):
+    """One line of output; all but the input are null where the code is not valid."""
+
+    input: str
+    valid: bool = False
+    epoch: int | None = None
+    counter: int | None = None
+    batch: str | None = None
+    assurance: str | msgspec.UnsetType = msgspec.UNSET
+
+
 def _answer_lines(checker: Checker, gtin: str) -> None:
     progress = Progress("codes")
     encoder = msgspec.json.Encoder()
     for texts in _pieces(sys.stdin.buffer):
         answers = checker.check([read_item(text, gtin) for text in texts])
-        lines = [{"input": text, **_shown(answer)} for text, answer in zip(texts, answers, strict=True)]
-        sys.stdout.buffer.write(encoder.encode_lines(lines))
+        sys.stdout.buffer.write(encoder.encode_lines([*map(_line, texts, answers)]))
         progress.add(len(texts))
     sys.stdout.buffer.flush()
     progress.finish()
 
 
-def _shown(answer: Answer | None) -> Mapping[str, object]:
+def _line(text: str, answer: Answer | None) -> _Line:
     if answer is None:
-        return _NOTHING
-    shown = {"valid": True, "epoch": answer.epoch, "counter": answer.counter, "batch": answer.batch}
-    return {**shown, "assurance": "reduced"} if answer.reduced else shown
+        return _Line(text)
+    assurance = "reduced" if answer.reduced else msgspec.UNSET
+    return _Line(text, True, answer.epoch, answer.counter, answer.batch, assurance)  # noqa: FBT003  a field
 
 
 def _pieces(stream: BinaryIO) -> Iterator[Sequence[str]]:
