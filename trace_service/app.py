@@ -35,6 +35,7 @@ from trace_service.web.static import ImmutableFiles
 from trace_service.web.views import (
     alerts,
     channel,
+    codes,
     devices,
     events,
     health,
@@ -70,7 +71,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     app.state.public = public
     app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
     answers.install(app)
-    for page in (alerts, channel, devices, events, health, login, maps, orders, proposals, scans, stock):
+    for page in (alerts, channel, codes, devices, events, health, login, maps, orders, proposals, scans, stock):
         app.include_router(page.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
     for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations, api_check, api_codes):

@@ -13,6 +13,7 @@ from contracts.errors import ConfigurationError
 from geofence.maps import Level, load_installed_map
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
+from trace_service.cli_history import history
 from trace_service.cli_parts import reported
 from trace_service.cli_tokens import token
 from trace_service.demo import run_demo
@@ -115,6 +116,7 @@ def web() -> None:
     )
 
 
+trace.add_command(history)
 trace.add_command(links)
 trace.add_command(token)
 trace.add_command(webhook)

@@ -11,8 +11,8 @@ from typing import Any
 
 from trace_service.domain.custody import Custody
 from trace_service.domain.events import Event, Refusal, Source
-from trace_service.domain.states import Life, State
-from trace_service.processing.loading import Loaded, load, read_event
+from trace_service.domain.states import Life, State, is_single
+from trace_service.processing.loading import Loaded, brands_of, load, read_event
 from trace_service.store.connection import Connection, one
 from trace_service.store.queries import SQL
 
@@ -98,6 +98,11 @@ def state_at(
     )
 
 
+def brand_of(connection: Connection, unit: str) -> str | None:
+    """Return whose a unit is, by its events or those of what lies in it; None where nobody said anything about it."""
+    return brands_of(connection, [unit]).get(unit)
+
+
 def timeline(connection: Connection, brand: str, unit: str, known_at: datetime | None = None) -> list[Entry]:
     """Return all that happened to a unit, by itself or inside something, oldest first, as known at `known_at`."""
     loaded, custody = _known(connection, brand, unit, known_at)
@@ -105,7 +110,7 @@ def timeline(connection: Connection, brand: str, unit: str, known_at: datetime |
         event.source
         for holder, events in loaded.events.items()
         for event in events
-        if holder == unit or holder in custody.state_at(unit, event.occurred_at).path
+        if holder == unit or not is_single(holder) or holder in custody.state_at(unit, event.occurred_at).path
     ]
     entries = list(_entries(loaded, custody, wanted))
     if loaded.events.get(unit):

@@ -249,6 +249,9 @@ WHERE brand IS NOT NULL
 -- name: product_brands
 SELECT gtin, brand FROM trace.product WHERE gtin = ANY(%(gtins)s)
 
+-- name: dealer_names
+SELECT id, name_zh, name_en FROM trace.dealer WHERE id = ANY(%(dealers)s) AND brand = %(brand)s
+
 -- name: sightings
 SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
     verified, corrects_device, corrects_boot, corrects_seq, recorded_at
