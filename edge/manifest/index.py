@@ -5,10 +5,10 @@ a fraction of a second. A dictionary would answer no faster for the station and 
 """
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from itertools import accumulate
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from contracts import manifest as wire
@@ -41,9 +41,9 @@ class Manifest:
         self._rows, self._counts, items = wire.tables(data, head)
         self._containers = array("Q", (row.container for row in self._rows))
         order = array("I", sorted(range(len(items)), key=items.__getitem__))
-        ends = list(accumulate(self._counts))
+        owners = array("I", chain.from_iterable(map(repeat, range(len(self._rows)), self._counts)))
         self._items = array("Q", map(items.__getitem__, order))
-        self._owners = array("I", (bisect_right(ends, place) for place in order))
+        self._owners = array("I", map(owners.__getitem__, order))
         self._children: dict[int, set[int]] = defaultdict(set)
         for row in self._rows:
             if row.parent:
