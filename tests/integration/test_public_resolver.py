@@ -324,6 +324,16 @@ def test_head_and_options(market: Market) -> None:
     assert httpx.post(market.site.url + path).status_code == 405
 
 
+def test_a_database_that_does_not_answer_is_a_page_and_not_a_hang(market: Market) -> None:
+    with psycopg.connect(market.site.world.owner_dsn) as other:
+        other.execute("LOCK TABLE trace.public_link IN ACCESS EXCLUSIVE MODE")
+        page = httpx.get(f"{market.site.url}/01/{market.gtin}", headers=BROWSER, timeout=15)
+    assert page.status_code == 503
+    assert heading(page) == "Please try again shortly"
+    assert int(page.headers["retry-after"]) == 5
+    assert heading(market.get(f"/01/{market.gtin}")) == "Product code"
+
+
 def test_one_address_is_slowed_down(market: Market) -> None:
     with httpx.Client(base_url=market.site.url, headers=BROWSER) as client:
         # The proxy on this machine is trusted to say who asks.

@@ -6,6 +6,8 @@ Source: GS1-Conformant Resolver Standard 1.1.
 import math
 from typing import Annotated, Final
 
+import psycopg
+import structlog
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -20,6 +22,8 @@ from trace_service.web.context import ConsoleOf
 from trace_service.web.render import Page, words_of
 
 router = APIRouter()
+log = structlog.get_logger(__name__)
+_PATIENCE_SECONDS: Final = 5
 _METHODS: Final = "GET, HEAD, OPTIONS"
 _OPEN: Final = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Link"}
 _PREFLIGHT: Final = {
@@ -72,7 +76,7 @@ def resolve(visit: VisitOf, rest: str) -> Response:
     del rest  # its escapes are lost; the visit has the path as it came
     wait = visit.service.allowance.wait(visit.asker)
     if wait:
-        return _slow_down(visit, wait)
+        return _slow_down(visit, 429, wait)
     try:
         address = read_address(visit.path)
     except Gs1Error as error:
@@ -81,8 +85,12 @@ def resolve(visit: VisitOf, rest: str) -> Response:
         return visit.problem(400, error.reason, error.message, position=error.position)
     if address.path != visit.path:
         return _to_canonical(visit, address)
-    with visit.service.connection() as connection:
-        response = _answer(visit, address, connection)
+    try:
+        with visit.service.connection() as connection:
+            response = _answer(visit, address, connection)
+    except psycopg.OperationalError as error:  # a full pool's timeout is one as well
+        log.warning("a stranger could not be answered", action="public.busy", error=str(error))
+        return _slow_down(visit, 503, _PATIENCE_SECONDS)
     origin = visit.service.origin
     response.headers["Link"] = f'<{origin}{address.path}?linkType=linkset>; rel="linkset"; type="{LINK_SET_TYPE}"'
     return response
@@ -156,10 +164,10 @@ def _languages(visit: _Visit) -> list[str]:
     return languages(visit.request.headers.get("accept-language", ""), words_of(visit.request, None).language)
 
 
-def _slow_down(visit: _Visit, seconds: float) -> Response:
+def _slow_down(visit: _Visit, status: int, seconds: float) -> Response:
     if visit.wish is Wish.PAGE:
-        response = visit.page(Finding(Answer.BUSY), [], 429)
+        response = visit.page(Finding(Answer.BUSY), [], status)
     else:
-        response = visit.problem(429, "TOO_MANY_REQUESTS", "too many requests from one address")
+        response = visit.problem(status, "TOO_MANY_REQUESTS", "too many requests at this moment")
     response.headers["Retry-After"] = str(math.ceil(seconds))
     return response
