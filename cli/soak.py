@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from cli.embedded import timescale
+from cli.soaking.faults import FAULTS, Fault, single_fault
 from cli.soaking.fuzzing import Fuzzed, fuzz
 from cli.soaking.mosquitto import is_installed
 from cli.soaking.outages import Outage, Storm, allow_storm, database_down, storm
@@ -23,10 +24,10 @@ from ingest.cli_parts import log_json
 
 _EPILOG: Final = """\b
 Examples:
-  codefence soak                                  50 rounds a broker, five minutes without a database, a storm, fuzzing
-  codefence soak --rounds 8 --outage 0 --storm 0 --fuzz 0
-  codefence soak --rounds 0 --outage 0 --storm 0 --fuzz 1000000
-  codefence soak --database timescale --rounds 8 --outage 0 --storm 0 --fuzz 0
+  codefence soak                                  50 rounds a broker, single faults, five minutes without a database, …
+  codefence soak --rounds 8 --outage 0 --no-single-faults --storm 0 --fuzz 0
+  codefence soak --rounds 0 --outage 0 --no-single-faults --storm 0 --fuzz 1000000
+  codefence soak --database timescale --rounds 8 --outage 0 --no-single-faults --storm 0 --fuzz 0
   codefence soak --seed 7 --json | jq .clean
 
 \b
@@ -43,6 +44,7 @@ class _Wanted(TypedDict):
     rounds: int
     seed: int
     outage: float
+    singles: bool
     devices: int
     inputs: int
 
@@ -54,13 +56,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rounds: list[Round]
     outages: list[Outage]
     storms: list[Storm]
+    faults: list[Fault]
     fuzzed: list[Fuzzed]
 
     @property
     def is_clean(self) -> bool:
         """Whether every audit is, and every promise was kept."""
         audits = [one.audit for one in self.rounds] + [one.audit for one in self.outages]
-        audits += [one.audit for one in self.storms]
+        audits += [one.audit for one in self.storms] + [one.audit for one in self.faults]
         broken = any(one.broken_promises for one in self.rounds)
         return all(audit.is_clean for audit in audits) and not broken and all(one.is_clean for one in self.fuzzed)
 
@@ -73,6 +76,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--database", type=click.Choice([kind.value for kind in DatabaseKind]),
               help="One of them; otherwise the wheel's, and rounds on TimescaleDB too where it runs.")  # fmt: skip
 @click.option("--outage", default=300.0, show_default=True, help="Seconds without a database; 0 for none.")
+@click.option("--single-faults/--no-single-faults", "singles", default=True, show_default=True,
+              help="Cut connections, doubles, poison, wrong clocks, a broker away: each once.")  # fmt: skip
 @click.option("--storm", "devices", default=10_000, show_default=True, type=click.IntRange(0),
               help="Devices that come back at the same moment; 0 for none.")  # fmt: skip
 @click.option("--fuzz", "inputs", default=1_000_000, show_default=True, type=click.IntRange(0),
@@ -108,7 +113,7 @@ def _databases() -> list[DatabaseKind]:
 
 def _soak(folder: Path, kinds: Sequence[BrokerKind], databases: Sequence[DatabaseKind], wanted: _Wanted) -> Report:
     rounds, seed, outage, devices = wanted["rounds"], wanted["seed"], wanted["outage"], wanted["devices"]
-    report = Report(seed=seed, rounds=[], outages=[], storms=[], fuzzed=[])
+    report = Report(seed=seed, rounds=[], outages=[], storms=[], faults=[], fuzzed=[])
     if devices:
         allow_storm(devices)  # before an hour is spent on the rest
     for kind in kinds:
@@ -119,6 +124,9 @@ def _soak(folder: Path, kinds: Sequence[BrokerKind], databases: Sequence[Databas
         if outage:
             _say(f"{kind}: {outage:g} s without a database …")
             report.outages.append(database_down(folder / f"outage-{kind}", Parts(kind, databases[0]), outage))
+        for name in FAULTS if wanted["singles"] else ():
+            report.faults.append(single_fault(folder / f"{name.replace(' ', '-')}-{kind}", Parts(kind), name))
+            _say(_fault_line(report.faults[-1]))
         if devices:
             _say(f"{kind}: {devices:,} devices …")
             report.storms.append(storm(folder / f"storm-{kind}", Parts(kind, databases[0]), devices))
@@ -160,12 +168,18 @@ def _table(report: Report) -> str:
         f"{one.back_seconds} s, all stored in {one.stored_seconds} s, {_findings(one)}"
         for one in report.storms
     ]
+    lines += [_fault_line(one) for one in report.faults]
     lines += [f"fuzz      {one.target}: {one.inputs:,} inputs, {one.engine}, {one.outcome}" for one in report.fuzzed]
     lines += ["", "clean" if report.is_clean else "NOT CLEAN"]
     return "\n".join(lines)
 
 
-def _findings(one: Outage | Storm) -> str:
+def _fault_line(one: Fault) -> str:
+    audit = one.audit
+    return f"{one.broker:<9} {one.name}: {audit.captured:,} captured, {audit.committed:,} stored, {_findings(one)}"
+
+
+def _findings(one: Outage | Storm | Fault) -> str:
     return f"{one.audit.lost} lost, {one.audit.doubled} doubled, {one.audit.stuck} stuck"
 
 

@@ -16,9 +16,9 @@ import pytest
 from cli.embedded import timescale
 from cli.embedded.binaries import service_account
 from cli.soaking.audit import Audit, audit_fleet, audit_station, outbox_scans
+from cli.soaking.faults import single_fault
 from cli.soaking.mosquitto import is_installed
 from cli.soaking.outages import Outage, database_down, storm
-from cli.soaking.proxy import CuttingProxy
 from cli.soaking.rounds import PARTS, RATES, Round, campaign, plan
 from cli.soaking.system import SITE, BrokerKind, DatabaseKind, Parts, System, wait_for
 
@@ -128,27 +128,17 @@ def test_edges_fill_while_the_broker_is_away_and_drain_when_it_is_back(home: Pat
 
 
 def test_connections_cut_in_the_middle_of_a_packet(home: Path) -> None:
-    with System(home, ON_NATS, FLEET) as system, CuttingProxy(system.broker.port, 8000, 3) as proxy:
-        options = ("--rate", 40, "--seconds", 5, "--resend", 2, "--longest-reconnect", 1)
-        running = system.fleet("cut", FLEET, *options, port=proxy.port)
-        time.sleep(6)
-        proxy.heal()
-        summary = running.finish(60)
-        clean(audit_fleet(system.owner_dsn, running.journal, summary.open), 900)
-    assert proxy.cuts >= 20
-    assert summary.connections > len(FLEET)
+    cut = single_fault(home, ON_NATS, "connections cut")
+    clean(cut.audit, 900)
+    assert cut.cuts >= 20
+    assert cut.summary.connections > len(FLEET)
 
 
-def test_messages_that_come_twice_and_in_any_order_are_stored_once(home: Path) -> None:
-    with System(home, ON_NATS, FLEET) as system:
-        options = ("--rate", 100, "--seconds", 3, "--resend", 2, "--duplicates", 1, "--shuffle")
-        running = system.fleet("twice", FLEET, *options)
-        system.kill("ingest")
-        time.sleep(0.5)
-        system.revive("ingest")
-        summary = running.finish(60)
-        clean(audit_fleet(system.owner_dsn, running.journal, summary.open), 1400)
-    assert summary.duplicated > 500
+@pytest.mark.parametrize("kind", KINDS)
+def test_messages_that_come_twice_and_in_any_order_are_stored_once(home: Path, kind: BrokerKind) -> None:
+    twice = single_fault(home, Parts(kind), "twice and shuffled")
+    clean(twice.audit, 1400)
+    assert twice.summary.duplicated > 500
 
 
 def test_a_clock_a_day_ahead_is_quarantined_and_one_a_day_behind_is_believed_and_flagged(home: Path) -> None:
