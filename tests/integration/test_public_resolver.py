@@ -212,6 +212,7 @@ def test_machines_are_sent_on_by_type_and_language(market: Market) -> None:
         return answer.headers["location"]
 
     assert target(path) == f"https://brand.example/p/{market.gtin}"
+    assert target(f"{path}?linkType=gs1:defaultLink") == f"https://brand.example/p/{market.gtin}"
     assert target(f"{path}?linkType=gs1:pip", **{"Accept-Language": "zh-CN,zh"}).endswith(f"/zh/{market.gtin}")
     assert target(f"{path}?linkType=gs1:pip", **{"Accept-Language": "en"}) == "https://brand.example/own"
     serial = path.rpartition("/")[2]

@@ -138,8 +138,9 @@ def _answer(visit: _Visit, address: Address, connection: Connection) -> Response
 
 
 def _on(visit: _Visit, address: Address, links: list[Link]) -> Response:
-    found = choose(links, address, _languages(visit), visit.link_type)
-    if found is None and visit.link_type not in {None, "gs1:defaultLink"}:
+    link_type = None if visit.link_type == "gs1:defaultLink" else visit.link_type
+    found = choose(links, address, _languages(visit), link_type)
+    if found is None and link_type is not None:
         return visit.problem(404, "LINK_NOT_FOUND", f"there is no {visit.link_type} for this code")
     target = found.address_for(address) if found else f"{address.path}?linkType={VERIFICATION}"
     return RedirectResponse(target, 307, _OPEN | _KEPT)
