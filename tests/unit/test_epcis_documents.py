@@ -253,3 +253,29 @@ def test_a_hash_ignores_what_belongs_to_the_record_and_nothing_else(event: dict[
 )  # fmt: skip
 def test_identifiers_are_hashed_as_constrained_canonical_links(written: str, hashed: str) -> None:
     assert f"epcListepc={hashed}action=" in prehash(_event(epcList=[written]))
+
+
+def test_named_queries_are_checked_like_documents() -> None:
+    good = {
+        "name": "q",
+        "query": {"EQ_bizStep": ["shipping"], "GE_eventTime": "2026-03-01T00:00:00Z", "GE_quantity": 5},
+    }
+    assert check_bytes(json.dumps(good).encode()).problems == []
+    bad = {"name": "q", "query": {"EQ_colour": ["red"]}}
+    assert [tuple(each[:2]) for each in check_bytes(json.dumps(bad).encode()).problems] == [("/query", "INVALID_QUERY")]
+
+
+def test_prefixes_hold_where_they_are_defined_and_below() -> None:
+    own = {"@context": {"here": "urn:here:"}}
+    inside = _event(**own, **{"here:a": {"@context": {"deep": "urn:deep:"}, "deep:b": "1"}})
+    assert _codes(_document(inside)) == []
+    outside = _event(**{"here:a": {"@context": {"deep": "urn:deep:"}, "deep:b": "1"}, "deep:c": "2"})
+    where = "/epcisBody/eventList/0"
+    assert _codes(_document(outside)) == [
+        (f"{where}/here:a", "NAMESPACE_UNDEFINED"),
+        (f"{where}/deep:c", "NAMESPACE_UNDEFINED"),
+    ]
+    body = _document(_event(**{"here:a": "1"}))
+    body["epcisBody"] |= own
+    assert _codes(body) == []
+    assert "{urn:here:}a{urn:deep:}b=1" in prehash(inside)

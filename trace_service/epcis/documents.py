@@ -70,10 +70,22 @@ def locate(content: Mapping[str, Any], extensions: Mapping[str, str] = namespace
         found = _at(content, path)
         if isinstance(found, list):
             events = [event if isinstance(event, dict) else {} for event in found]
-            return Document(content, events, "/" + "/".join(path), single=False, prefixes=prefixes)
+            inside = prefixes | _on_the_way(content, path)
+            return Document(content, events, "/" + "/".join(path), single=False, prefixes=inside)
     single = _at(content, _SINGLE_PATH)
     events = [single] if isinstance(single, dict) else []
-    return Document(content, events, "/" + "/".join(_SINGLE_PATH), single=True, prefixes=prefixes)
+    inside = prefixes | _on_the_way(content, _SINGLE_PATH)
+    return Document(content, events, "/" + "/".join(_SINGLE_PATH), single=True, prefixes=inside)
+
+
+def _on_the_way(content: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, str]:
+    """Return the prefixes that the objects between the document and its events define."""
+    found: dict[str, str] = {}
+    for depth in range(1, len(path)):
+        holder = _at(content, path[:depth])
+        if isinstance(holder, Mapping):
+            found |= namespaces.declared(holder.get("@context"))
+    return found
 
 
 def _at(content: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401  JSON

@@ -6,7 +6,7 @@ from typing import Any, Final
 from trace_service.epcis import identifiers, namespaces
 from trace_service.epcis.problems import Problem, child
 from trace_service.epcis.rules import COMMON, ELEMENTS, EPC_LISTS, EVENTS, QUANTITY_LISTS, EventRule
-from trace_service.epcis.vocabulary import WORDS, Kind, is_foreign, shorten
+from trace_service.epcis.vocabulary import CBV, WORDS, Kind, shorten
 
 _DEEPEST: Final = 32
 _TYPED: Final[Mapping[str, tuple[str, Kind]]] = {
@@ -53,7 +53,7 @@ def extension_problems(
 ) -> Iterator[Problem]:
     """Yield fields that are neither known here nor extensions under a prefix that is defined."""
     for name, value in holder.items():
-        if name in known or name.startswith("@xmlns"):
+        if name in known or name.startswith("@"):
             continue
         where = child(pointer, name)
         if ":" not in name and name not in prefixes:
@@ -144,7 +144,7 @@ def _word(kind: Kind, text: str, pointer: str, prefixes: Prefixes) -> Iterator[P
     if full.startswith("urn:epcglobal:cbv:"):
         message = f"EPCIS 2.0 writes the bare word: {shorten(full)!r}"
         yield Problem(pointer, "VOCABULARY_FORM", message)
-    elif not is_foreign(full):
+    elif full.startswith(CBV):
         if shorten(full) not in WORDS[kind]:
             yield Problem(pointer, "NOT_IN_VOCABULARY", f"{text!r} is no word of the Core Business Vocabulary here")
     elif "://" not in text:
@@ -157,7 +157,7 @@ def _element(name: str, value: Any, pointer: str, prefixes: Prefixes) -> Iterato
     for index, each in elements:
         where = pointer if index is None else child(pointer, index)
         inside = namespaces.scope(prefixes, each)
-        yield from extension_problems(each, known | _PLAIN | {"@context"}, where, inside)
+        yield from extension_problems(each, known | _PLAIN, where, inside)
         if name == "sensorElementList":
             yield from _sensor(each, where, inside)
 
@@ -167,10 +167,11 @@ def _sensor(element: Mapping[str, Any], pointer: str, prefixes: Prefixes) -> Ite
         yield from _element("sensorMetadata", element["sensorMetadata"], child(pointer, "sensorMetadata"), prefixes)
     for index, report in enumerate(element["sensorReport"]):
         where = f"{pointer}/sensorReport/{index}"
-        yield from extension_problems(report, ELEMENTS["sensorReport"] | _PLAIN, where, prefixes)
+        inside = namespaces.scope(prefixes, report)
+        yield from extension_problems(report, ELEMENTS["sensorReport"] | _PLAIN, where, inside)
         for name, kind in _REPORT_WORDS.items():
             if name in report:
-                yield from _word(kind, report[name], child(where, name), prefixes)
+                yield from _word(kind, report[name], child(where, name), inside)
 
 
 def named(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -23,8 +23,7 @@ _TYPE: Final = "urn:epcglobal:epcis:vtype:"
 
 def export(connection: Connection, brand: str, since: datetime | None, until: datetime | None) -> Iterator[bytes]:
     """Yield an EPCISDocument of all events from `since` until before `until`, ordered by time, in parts."""
-    while project(connection, brand):
-        pass
+    project(connection, brand)
     head = {
         "@context": [namespaces.CONTEXT],
         "type": "EPCISDocument",

@@ -13,11 +13,25 @@ from trace_service.store.rows import recordset
 BATCH: Final = 2000
 
 
-def project(connection: Connection, brand: str) -> int:
-    """Write up to a batch of what is still pending for a brand; return how many events that were.
+def project(connection: Connection, brand: str) -> None:
+    """Write all that is still pending for a brand, a batch a transaction.
 
     What custody refuses waits until it is mended, and a logistic unit until it is known whose it is.
     """
+    connection.execute(SQL["adopt_pending"])
+    while _batch(connection, brand) == BATCH:
+        pass
+
+
+def project_all(connection: Connection) -> None:
+    """Write all that is still pending for every brand."""
+    connection.execute(SQL["adopt_pending"])
+    for row in connection.execute(SQL["pending_brands"]).fetchall():
+        while _batch(connection, row.brand) == BATCH:
+            pass
+
+
+def _batch(connection: Connection, brand: str) -> int:
     with connection.transaction():
         rows = connection.execute(SQL["claim_pending"], {"brand": brand, "limit": BATCH}).fetchall()
         if rows:

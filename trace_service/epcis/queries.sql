@@ -152,13 +152,21 @@ LEFT JOIN trace.site ON site.id = fact.site
 LEFT JOIN trace.custody_event AS wrong ON wrong.device = fact.corrects_device AND wrong.boot = fact.corrects_boot
     AND wrong.seq = fact.corrects_seq
 LEFT JOIN trace.site AS wrong_site ON wrong_site.id = wrong.site
-WHERE coalesce(fact.brand,
-        (SELECT brand FROM trace.containment WHERE parent = fact.unit LIMIT 1),
-        (SELECT brand FROM trace.containment WHERE child = fact.unit LIMIT 1)) = %(brand)s
+WHERE pending.brand = %(brand)s
     AND NOT EXISTS (SELECT FROM trace.quarantine WHERE quarantine.device = fact.device
         AND quarantine.boot = fact.boot AND quarantine.seq = fact.seq AND resolved_at IS NULL)
 ORDER BY pending.id LIMIT %(limit)s
 FOR UPDATE OF pending SKIP LOCKED
+
+-- name: adopt_pending
+-- Whose a logistic unit is may be told by what was packed into it since.
+UPDATE trace.epcis_pending AS pending SET brand = found.brand
+FROM trace.custody_event AS fact CROSS JOIN LATERAL (
+    SELECT brand FROM trace.containment WHERE parent = fact.unit OR child = fact.unit LIMIT 1) AS found
+WHERE pending.brand IS NULL AND fact.id = pending.id
+
+-- name: pending_brands
+SELECT DISTINCT brand FROM trace.epcis_pending WHERE brand IS NOT NULL
 
 -- name: done_pending
 DELETE FROM trace.epcis_pending WHERE id = ANY (%(ids)s)
@@ -194,7 +202,7 @@ UPDATE trace.epcis_subscription SET state = 'active', attempts = 0, due_at = now
 DELETE FROM trace.epcis_subscription WHERE id = %(id)s
 
 -- name: due_subscriptions
-SELECT id, brand FROM trace.epcis_subscription WHERE state = 'active' AND due_at <= now() ORDER BY due_at LIMIT 500
+SELECT id FROM trace.epcis_subscription WHERE state = 'active' AND due_at <= now() ORDER BY due_at LIMIT 500
 
 -- name: own_subscription
 -- Held by this session while it serves one subscription; it ends with the session, however that ends.

@@ -16,7 +16,9 @@ from trace_service.epcis import namespaces
 from trace_service.epcis.documents import DOCUMENT_TYPES, LARGEST_BYTES, Document, locate, read
 from trace_service.epcis.errors import DocumentError
 from trace_service.epcis.events import event_problems, extension_problems
+from trace_service.epcis.parameters import from_query, read_search
 from trace_service.epcis.problems import Problem, child
+from trace_service.epcis.refusals import QueryParameterError
 from trace_service.epcis.rules import DOCUMENT
 
 MOST_PROBLEMS: Final = 1000
@@ -36,7 +38,7 @@ _LONGEST_MESSAGE: Final = 300
 
 
 class Verdict(NamedTuple):
-    """A document with everything that is wrong with it; `document` is None where it could not be read at all."""
+    """A document with everything that is wrong with it; `document` is None where it holds no events to be read."""
 
     document: Document | None
     problems: list[Problem]
@@ -56,11 +58,13 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
 
 
 def check_bytes(data: bytes, *, strict: bool = False, limit: int | None = LARGEST_BYTES) -> Verdict:
-    """Read and check a document in JSON or XML; `strict` as for `check`, `limit` as for `read`."""
+    """Read and check a document in JSON or XML, or a named query; `strict` as for `check`, `limit` as for `read`."""
     try:
         content = read(data, limit)
     except DocumentError as error:
         return Verdict(None, [Problem("", error.code, error.message)])
+    if "query" in content and "type" not in content:
+        return Verdict(None, list(_query_problems(content["query"])))
     return check(content, strict=strict)
 
 
@@ -79,6 +83,17 @@ def check(
         if len(found) == MOST_PROBLEMS:
             break
     return Verdict(document, found)
+
+
+def _query_problems(query: object) -> Iterator[Problem]:
+    """Yield what is wrong with the parameters of a named query."""
+    if not isinstance(query, Mapping):
+        yield Problem("/query", "WRONG_TYPE", "the query is no object")
+        return
+    try:
+        read_search(from_query(query), namespaces.STANDARD)
+    except QueryParameterError as error:
+        yield Problem("/query", error.code, error.message)
 
 
 def _problems(document: Document, *, strict: bool) -> Iterator[Problem]:

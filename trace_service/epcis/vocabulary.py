@@ -98,8 +98,3 @@ def shorten(text: str) -> str:
         if text.startswith(moved):
             text = WEB_VOCABULARY + text.removeprefix(moved)
     return _BARE.get(text, text)
-
-
-def is_foreign(text: str) -> bool:
-    """Tell whether a URI lies outside GS1's vocabularies, so that nobody here can say whether it exists."""
-    return not text.startswith((CBV, WEB_VOCABULARY, _URN, *_MOVED))

@@ -53,19 +53,22 @@ CREATE INDEX epcis_event_terms ON trace.epcis_event USING gin (terms);
 
 -- Custody events that are still to be written as EPCIS, queued in the transaction that writes them.
 CREATE TABLE trace.epcis_pending (
-    id bigint PRIMARY KEY REFERENCES trace.custody_event
+    id    bigint PRIMARY KEY REFERENCES trace.custody_event,
+    brand text
 );
+COMMENT ON COLUMN trace.epcis_pending.brand IS 'empty while nobody knows whose logistic unit it is';
+CREATE INDEX epcis_pending_brand ON trace.epcis_pending (brand, id);
 CREATE FUNCTION trace.queue_epcis() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
     -- What came in as EPCIS is stored as it came; who looks at a label at home is nobody's business partner.
     INSERT INTO trace.epcis_pending
-    SELECT id FROM fresh WHERE device <> 'epcis' AND biz_step <> 'consumer_scanning';
+    SELECT id, brand FROM fresh WHERE device <> 'epcis' AND biz_step <> 'consumer_scanning';
     RETURN NULL;
 END $$;
 CREATE TRIGGER queue_epcis AFTER INSERT ON trace.custody_event
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION trace.queue_epcis();
 INSERT INTO trace.epcis_pending
-SELECT id FROM trace.custody_event WHERE device <> 'epcis' AND biz_step <> 'consumer_scanning';
+SELECT id, brand FROM trace.custody_event WHERE device <> 'epcis' AND biz_step <> 'consumer_scanning';
 
 CREATE TABLE trace.epcis_page (
     token      text PRIMARY KEY,
