@@ -72,6 +72,31 @@ def test_a_batch_is_printed_without_its_scrapped_labels_and_every_label_verifies
     assert (batch["start"], batch["count"], batch["excluded"], batch["lot"]) == (0, 12, [[3, 4]], "L-7")
 
 
+def test_no_sscc_is_given_out_twice_however_it_is_asked_for(tmp_path: Path) -> None:
+    def ask(out: str, *arguments: str) -> list[str]:
+        wanted = ["labels", "units", "--tenant", "acme", "--format", "csv", "--out", str(tmp_path / out), *arguments]
+        result = CliRunner().invoke(main, wanted)
+        if result.exit_code != 0:
+            assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+            assert not (tmp_path / out).exists()
+            return [result.stderr]
+        (table,) = (tmp_path / out).glob("*.csv")
+        return [row["sscc"] for row in csv.DictReader(io.StringIO(table.read_text("utf-8")))]
+
+    first = ask("a", "--prefix", "06901234", "--count", "3")
+    assert first == ["069012340000000009", "069012340000000016", "069012340000000023"]
+    assert ask("b", "--prefix", "06901234", "--count", "2") == ["069012340000000030", "069012340000000047"]
+    assert "next free number is 5" in ask("c", "--prefix", "06901234", "--start", "4", "--count", "2")[0]
+    # A longer company prefix that begins alike names the same units.
+    assert "given out before" in ask("d", "--prefix", "0690123400000", "--start", "0", "--count", "1")[0]
+    assert ask("e", "--prefix", "16901234", "--count", "1") == ["169012340000000006"]
+    assert "room for" in ask("f", "--prefix", "06901234", "--start", "999999999", "--count", "2")[0]
+    again = codefence(
+        "labels", "units", "--prefix", "06901234", "--start", "0", "--count", "3", "--format", "csv", "--out", "-"
+    )
+    assert [row["sscc"] for row in csv.DictReader(io.StringIO(again.stdout))] == first
+
+
 def test_counters_outside_the_batch_and_batches_of_others_are_refused(tmp_path: Path) -> None:
     codefence("codes", "issue", "--tenant", "acme", "--gtin", GTIN, "--count", "5", "--lot", "L")
     for arguments, reason in (

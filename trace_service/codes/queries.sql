@@ -115,3 +115,13 @@ FROM trace.master_key WHERE brand = %(brand)s ORDER BY epoch
 UPDATE trace.master_key SET state = 'killed', killed_because = %(reason)s
 WHERE brand = %(brand)s AND epoch = %(epoch)s AND state <> 'killed'
 RETURNING epoch
+
+-- name: lock_ssccs
+SELECT pg_advisory_xact_lock(hashtextextended('sscc', 0))
+
+-- name: next_sscc_body
+SELECT coalesce(max(upper(bodies)), %(first)s) FROM trace.sscc_range
+WHERE bodies && int8range(%(first)s, %(stop)s)
+
+-- name: insert_sscc_range
+INSERT INTO trace.sscc_range (brand, bodies) VALUES (%(brand)s, int8range(%(first)s, %(first)s + %(count)s))

@@ -15,6 +15,7 @@ from trace_service.codes.batches import Batch, codec_of, find, product_name
 from trace_service.codes.master import read_master
 from trace_service.codes.opened import opened
 from trace_service.codes.reporting import OneLineCommand, RefusedError, reported
+from trace_service.codes.ssccs import allot_ssccs
 from trace_service.codes.values import COUNT, COUNTER, EPOCH, GTIN, PROFILE, SPAN, TENANT
 from trace_service.labels.jobs import Numbers
 from trace_service.labels.model import Kind
@@ -119,17 +120,31 @@ def items(  # noqa: PLR0913  click passes each option by itself
 
 @labels.command(
     cls=OneLineCommand,
-    epilog=_epilog("units --prefix 09506000 --start 0 --count 200 --format zpl --out - | nc printer 9100"),
+    epilog=_epilog(
+        "units --tenant acme --prefix 06901234 --count 200 --format pdf --out pallets",
+        "units --prefix 06901234 --start 0 --count 200 --format zpl --out - | nc printer 9100",
+    ),
 )
+@click.option("--tenant", type=TENANT, help="The brand for which the database notes what is given out.")
 @click.option("--prefix", required=True, help="Extension digit and company prefix, 5 to 13 digits.")
-@click.option("--start", type=COUNTER, required=True, help="The first serial number.")
+@click.option("--start", type=COUNTER, help="The first serial number; with --tenant by default the next free one.")
 @click.option("--count", type=COUNT, required=True, help="How many labels.")
 @label_options(Kind.GS1_128)
 @reported
-def units(*, prefix: str, start: int, count: int, output: Output) -> None:
-    """Print SSCCs of cases and pallets, which number them for good: never print a range twice."""
+def units(*, tenant: str | None, prefix: str, start: int | None, count: int, output: Output) -> None:
+    """Print SSCCs of cases and pallets, which must never be given twice.
+
+    With --tenant the database gives out numbers, each once. Without it nothing is noted: use it to print again what was
+    given out, and to resume.
+    """
     if _PREFIX.fullmatch(prefix) is None or output.kind is Kind.ITF14:
         raise RefusedError("--prefix has 5 to 13 digits, and no ITF-14 holds an SSCC.")
+    if tenant is not None:
+        with opened("labels units") as (connection, _):
+            start = allot_ssccs(connection, tenant, prefix, count, start)
+        click.echo(f"numbers {start} to {start + count - 1}; to resume: --start {start} without --tenant", err=True)
+    if start is None:
+        raise RefusedError("--start says the first number; or let the database give numbers out with --tenant.")
     output.produce(Units(prefix, output.kind, output.host), Numbers(start, count), {})
 
 

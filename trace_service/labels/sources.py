@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from itertools import islice
-from typing import Final, Protocol
+from typing import Protocol
 
 from contracts.errors import CodeError
 from contracts.gs1 import check_digit, label_uri, parse
 from contracts.tc20_bulk import BulkTc20
 from trace_service.codes.book import is_within
+from trace_service.codes.ssccs import BODY_DIGITS
 from trace_service.labels.elements import bracketed, six_digits
 from trace_service.labels.model import Kind, Label, LabelError
-
-_SSCC_BODY: Final = 17
 
 
 class Source(Protocol):
@@ -98,7 +97,7 @@ class Units:
 
     def labels(self, first: int, count: int) -> Iterator[Label]:
         """Yield the labels of serial numbers."""
-        width = _SSCC_BODY - len(self.prefix)
+        width = BODY_DIGITS - len(self.prefix)
         if first + count > 10**width:
             raise LabelError(
                 f"after {self.prefix} an SSCC has room for {10**width} numbers", advice="Use another extension digit."
@@ -152,7 +151,7 @@ class Lines:
             yield self._label(self._read - 1, at, line)
 
     def _label(self, number: int, at: int, line: str) -> Label:
-        text = f"(00){line}" if line.isdigit() and len(line) == _SSCC_BODY + 1 else line
+        text = f"(00){line}" if line.isdigit() and len(line) == BODY_DIGITS + 1 else line
         text = f"(01){line}" if line.isdigit() and len(line) == 14 else text  # noqa: PLR2004  a GTIN-14
         try:
             found = parse(text)

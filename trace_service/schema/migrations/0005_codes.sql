@@ -51,3 +51,14 @@ CREATE TABLE trace.batch_exclusion (
     recorded_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX batch_exclusion_batch ON trace.batch_exclusion (batch);
+
+-- Which SSCCs were given out for printing. A body is the 17 digits before the check digit, as a number: prefixes of
+-- different lengths that overlap are noticed too.
+CREATE TABLE trace.sscc_range (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    brand       text NOT NULL REFERENCES trace.brand,
+    bodies      int8range NOT NULL CHECK (
+        NOT isempty(bodies) AND lower(bodies) >= 0 AND upper(bodies) <= 100000000000000000),
+    allotted_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT sscc_range_apart EXCLUDE USING gist (bodies WITH &&)
+);
