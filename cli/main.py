@@ -18,6 +18,7 @@ class Entry(NamedTuple):
 
 COMMANDS: Mapping[str, Entry] = {
     "up": Entry("cli.up:up", "embedded", "Start the whole system on embedded parts."),
+    "tour": Entry("cli.tour:tour", "embedded", "Follow one bottle from the factory to the consumer."),
     "device": Entry("cli.device:device", "embedded", "Let your own devices in."),
     "doctor": Entry("cli.doctor:doctor", "embedded", "Check this machine and print remedies."),
     "test": Entry("cli.test:test", "dev", "Run every test."),

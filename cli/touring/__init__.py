@@ -1,0 +1,1 @@
+"""The guided tour: one brand, one pallet, five levels of dealers, one bottle, from the factory to whoever scans it."""
