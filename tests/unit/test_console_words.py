@@ -19,6 +19,7 @@ TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 NAMES = {
     "dealer",
     "city",
+    "month",
     "product",
     "site",
     "name",
