@@ -235,7 +235,7 @@ def consumer_scans(stage: Stage, goods: Goods) -> None:
 
 
 def _readable(page: str) -> str:
-    body = re.sub(r"(?s)<(head|script|style|nav)\b.*?</\1>", "", page)
+    body = re.sub(r"(?s)<(head|header|script|style|nav)\b.*?</\1>", "", page)
     lines = (html.unescape(re.sub(r"<[^>]+>", " ", line)).strip() for line in body.splitlines())
     return "\n".join(line for line in lines if line)
 
