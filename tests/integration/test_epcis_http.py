@@ -225,6 +225,36 @@ def test_identifiers_come_in_the_form_that_is_asked_for(shared: Interface) -> No
     assert answer.headers["GS1-EPCIS-Version"] == "2.0.0"
 
 
+def test_xml_is_captured_too(interface: Interface) -> None:
+    xml = f"""<?xml version="1.0"?><e:EPCISDocument xmlns:e="urn:epcglobal:epcis:xsd:1" schemaVersion="1.2"
+        creationDate="2026-03-01T12:00:00Z"><EPCISBody><EventList><ObjectEvent>
+        <eventTime>2026-03-01T10:00:00Z</eventTime><eventTimeZoneOffset>+08:00</eventTimeZoneOffset>
+        <epcList><epc>urn:epc:id:sgtin:{GTIN[1:8]}.{GTIN[0]}{GTIN[8:13]}.X1</epc></epcList><action>ADD</action>
+        <bizStep>urn:epcglobal:cbv:bizstep:commissioning</bizStep>
+        <readPoint><id>urn:epc:id:sgln:{FACTORY_GLN[:7]}.{FACTORY_GLN[7:12]}.0</id></readPoint>
+        </ObjectEvent></EventList></EPCISBody></e:EPCISDocument>"""
+    answer = interface.client.post("/capture", content=xml, headers={"Content-Type": "application/xml"})
+    assert answer.status_code == 202, answer.text
+    (found,) = _events(interface.client.get("/events", headers={"GS1-EPC-Format": "Always_GS1_Digital_Link"}))
+    assert (found["epcList"], found["bizStep"]) == ([item("X1")], "commissioning")
+
+
+def test_what_custody_refused_appears_once_it_is_made_right(interface: Interface) -> None:
+    party = {"type": "possessing_party", "destination": "urn:codefence:dealer:D-EAST"}
+    shipped = event("Q1", "shipping", eventTime="2026-03-01T11:00:00Z", destinationList=[party])
+    job = send(interface.client, shipped, **{"GS1-Capture-Error-Behaviour": "proceed"})
+    assert [error["code"] for error in job["errors"]] == ["NOT_COMMISSIONED"]
+    assert _events(interface.client.get("/events")) == []
+    assert send(interface.client, event("Q1", "commissioning"))["success"] is True
+    assert [each["bizStep"] for each in _events(interface.client.get("/events"))] == ["shipping", "commissioning"]
+
+
+def test_clients_may_ask_what_there_is(interface: Interface) -> None:
+    answer = interface.client.options("/events")
+    assert (answer.status_code, answer.headers["GS1-EPCIS-Max"]) == (204, "2.0.0")
+    assert "GET" in answer.headers["Allow"]
+
+
 def test_named_queries_are_kept_run_and_dropped(interface: Interface) -> None:
     send(interface.client, _sighting("A1", 1), event("A2", "commissioning"))
     query = {"name": "made", "query": {"EQ_bizStep": ["commissioning"]}}

@@ -22,7 +22,7 @@ from trace_service.epcis.refusals import (
     NoSuchResourceError,
     ValidationError,
 )
-from trace_service.epcis.requests import VERSION_HEADERS
+from trace_service.epcis.requests import VERSION_HEADERS, PartnerOf
 from trace_service.web.context import Console
 from trace_service.web.errors import BusyError, WebError
 from trace_service.web.headers import SECURITY_HEADERS
@@ -88,7 +88,14 @@ def create_epcis_app(console: Console) -> FastAPI:
     app.exception_handler(Exception)(_on_fault)
     for part in (api_capture, api_queries, api_events):
         app.include_router(part.router)
+    app.add_api_route("/{address:path}", _discover, methods=["OPTIONS"], include_in_schema=False)
     return app
+
+
+def _discover(partner: PartnerOf) -> Response:
+    """Answer a client that asks which versions and methods there are."""
+    del partner
+    return Response(status_code=204, headers={"Allow": "GET, POST, DELETE, OPTIONS"})
 
 
 def refusal(error: WebError) -> Response:
