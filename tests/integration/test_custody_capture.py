@@ -9,6 +9,7 @@ from conftest import TestDatabase
 from custody_yard import CASE, OTHER_CASE, PALLET, PRODUCT, Yard, at, item
 
 from trace_service.domain.events import Refusal, Source, Step
+from trace_service.processing.custody import record
 from trace_service.store.connection import connect
 
 
@@ -226,3 +227,21 @@ def test_a_pallet_that_races_an_item_inside_it_never_leaves_both_bound(yard: Yar
 def _next(yard: Yard) -> Source:
     yard.numbers += 1
     return Source("epcis", yard.boot, yard.numbers)
+
+
+def test_who_and_where_that_are_registered_later_make_an_event_right(yard: Yard) -> None:
+    events = [
+        yard.event(Step.SHIP, 1, CASE, dealer="D-Late"),
+        yard.event(Step.RECEIVE, 2, OTHER_CASE, "W-Late"),
+        yard.event(Step.INSPECT, 3, OTHER_CASE, "W-Late"),
+    ]
+    assert yard.capture(*events) == [Refusal.UNKNOWN_DEALER, Refusal.UNKNOWN_SITE, Refusal.UNKNOWN_SITE]
+    with psycopg.connect(yard.database.owner_dsn) as owner:
+        owner.execute("INSERT INTO trace.dealer VALUES ('D-LATE', 'qingyuan', NULL, 'L', 'L', 'city', 0, 900, 901)")
+        owner.execute("INSERT INTO trace.site (id, kind, name_zh, name_en) VALUES ('W-Late', 'warehouse', 'L', 'L')")
+    queued = dict(yard.rows("DELETE FROM trace.reevaluation RETURNING unit, since"))
+    assert queued.keys() == {CASE, OTHER_CASE}
+    with yard.connection.transaction():
+        record(yard.connection, (), queued.keys(), {}, queued)
+    assert yard.rows("SELECT count(*) FROM trace.quarantine WHERE resolved_at IS NULL") == [(0,)]
+    assert yard.state(CASE, 4).dealer == "D-LATE"

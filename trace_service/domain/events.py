@@ -98,7 +98,8 @@ class Event:
     product `/01/{GTIN}` or a lot `/01/{GTIN}/10/{lot}`. `dealer` is who gets it (SHIP, TRANSFER_REQUEST), `shipment`
     the number of the shipment, transfer or return, `parent` what it is packed into or taken out of (PACK, UNPACK),
     `reason` why (BLOCK, RECALL, CORRECT, DECOMMISSION, DESTROY), `corrects` the event of the same unit that a CORRECT
-    takes back, `lot` the key of the item's lot where the event knows it. `verified` says that the code was found to be
+    takes back, `lot` the key of the item's lot where the event knows it, `recipient` whom a shipment names while nobody
+    knows that name. `verified` says that the code was found to be
     issued and commissioned with its batch, so that the item needs no COMMISSION of its own.
     """
 
@@ -114,6 +115,7 @@ class Event:
     corrects: Source | None = None
     lot: str | None = None
     verified: bool = False
+    recipient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,11 +73,10 @@ def _with_known_dealers(connection: Connection, brand: str, events: Sequence[Eve
         number = event.shipment
         if dealer and number is None and event.step is Step.SHIP:
             number = f"{event.site}-{event.occurred_at:%Y%m%d}-{dealer}"
-        yield (
-            event
-            if dealer == event.dealer and number == event.shipment
-            else replace(event, dealer=dealer, shipment=number)
-        )
+        if (dealer, number) == (event.dealer, event.shipment):
+            yield event
+        else:
+            yield replace(event, dealer=dealer, shipment=number, recipient=None if dealer else event.dealer)
 
 
 def _dealers(connection: Connection, brand: str, names: Collection[str]) -> dict[str, str]:

@@ -187,6 +187,7 @@ def _event_row(brand: str | None, event: Event) -> dict[str, Any]:
         "reason": event.reason,
         "lot": event.lot,
         "verified": event.verified,
+        "recipient": event.recipient,
         "corrects_device": corrects.device if corrects else None,
         "corrects_boot": corrects.boot if corrects else None,
         "corrects_seq": corrects.seq if corrects else None,

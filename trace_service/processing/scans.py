@@ -127,11 +127,15 @@ def _events(batch: _Batch) -> tuple[list[tuple[str | None, Event]], dict[Source,
             refused[source] = refusal
             continue
         dealer = batch.dealers.get(row.recipient.upper()) if step is Step.SHIP else None
+        stranger = row.recipient if step is Step.SHIP and dealer is None else None
         brand = batch.brand_of_dealer.get(dealer or "")
         if code.brand and brand and brand != code.brand:
             dealer = None
         shipment = (row.reference or f"{row.site}-{row.ts:%Y%m%d}-{dealer}") if step is Step.SHIP else None
-        event = Event(code.unit, step, row.site, row.ts, source, dealer, shipment, parent, verified=bool(code.brand))
+        said = (dealer, shipment, parent)
+        event = Event(
+            code.unit, step, row.site, row.ts, source, *said, verified=bool(code.brand), recipient=stranger or None
+        )
         events.append((code.brand or (brand if dealer else None), event))
     return events, refused
 
@@ -191,3 +195,6 @@ def _quarantine(connection: Connection, batch: _Batch, refused: Mapping[Source, 
         held.append({"brand": code.brand, **source._asdict(), **fields})
     if held:
         connection.execute(SQL["insert_quarantine"], {"rows": recordset(held)})
+    accepted = batch.scans.keys() - refused.keys()
+    if accepted:
+        connection.execute(SQL["resolve_accepted"], key_columns(accepted))

@@ -149,12 +149,12 @@ SELECT id, brand FROM trace.dealer WHERE upper(id) = ANY(%(recipients)s) OR id =
 
 -- name: insert_events
 INSERT INTO trace.custody_event (brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq,
-    reason, lot, verified, corrects_device, corrects_boot, corrects_seq)
+    reason, lot, verified, recipient, corrects_device, corrects_boot, corrects_seq)
 SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot, verified,
-    corrects_device, corrects_boot, corrects_seq
+    upper(recipient), corrects_device, corrects_boot, corrects_seq
 FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, unit text, biz_step text, site text, dealer text,
     shipment text, parent text, occurred_at timestamptz, device text, boot uuid, seq bigint, reason text, lot text,
-    verified boolean, corrects_device text, corrects_boot uuid, corrects_seq bigint)
+    verified boolean, recipient text, corrects_device text, corrects_boot uuid, corrects_seq bigint)
 ON CONFLICT (device, boot, seq) DO NOTHING
 RETURNING device, boot, seq
 
@@ -332,8 +332,15 @@ WITH RECURSIVE up AS (
 )
 SELECT event.*, site.kind AS site_kind, site.dealer AS site_dealer, site.lon, site.lat
 FROM wanted CROSS JOIN LATERAL (
-    SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
-        verified, corrects_device, corrects_boot, corrects_seq, recorded_at
+    SELECT brand, unit, biz_step, site, shipment, parent, occurred_at, device, boot, seq, reason, lot, verified,
+        corrects_device, corrects_boot, corrects_seq, recorded_at,
+        -- A recipient that was registered since is who was meant.
+        CASE WHEN event.dealer IS NOT NULL OR event.recipient IS NULL THEN event.dealer ELSE coalesce(
+            (SELECT dealer.id FROM trace.dealer WHERE upper(dealer.id) = event.recipient
+                AND dealer.brand = coalesce(event.brand, dealer.brand)),
+            (SELECT dealer.id FROM trace.site JOIN trace.dealer ON dealer.id = site.dealer
+             WHERE upper(site.id) = event.recipient AND dealer.brand = coalesce(event.brand, dealer.brand) LIMIT 1))
+        END AS dealer
     FROM trace.custody_event AS event
     WHERE event.unit = wanted.unit AND event.biz_step NOT IN ('consumer_scanning', 'inspecting')
         AND event.recorded_at <= %(known_at)s OFFSET 0
@@ -411,6 +418,14 @@ UPDATE trace.quarantine SET resolved_at = now()
 FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS mended (device, boot, seq)
 WHERE quarantine.device = mended.device AND quarantine.boot = mended.boot AND quarantine.seq = mended.seq
     AND quarantine.resolved_at IS NULL
+
+-- name: resolve_accepted
+-- A code that was commissioned since may take part.
+UPDATE trace.quarantine SET resolved_at = now()
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS mended (device, boot, seq)
+WHERE quarantine.device = mended.device AND quarantine.boot = mended.boot AND quarantine.seq = mended.seq
+    AND quarantine.resolved_at IS NULL AND quarantine.reason = 'code_not_accepted'
+    AND quarantine.code NOT LIKE '/01/%%'
 
 -- name: verdicts
 SELECT verdict.device, verdict.boot::text AS boot, verdict.seq, code, unit, gtin, case_unit, activity, occurred_at,

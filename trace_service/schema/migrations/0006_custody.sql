@@ -3,6 +3,7 @@ ALTER TABLE trace.custody_event
     ADD COLUMN reason text,
     ADD COLUMN lot text,
     ADD COLUMN verified boolean NOT NULL DEFAULT false,
+    ADD COLUMN recipient text,
     ADD COLUMN corrects_device text,
     ADD COLUMN corrects_boot uuid,
     ADD COLUMN corrects_seq bigint,
@@ -11,6 +12,7 @@ ALTER TABLE trace.custody_event
     DROP CONSTRAINT custody_event_site_fkey,
     ALTER COLUMN recorded_at SET DEFAULT clock_timestamp();
 COMMENT ON COLUMN trace.custody_event.verified IS 'the code was found to be issued and commissioned with its batch';
+COMMENT ON COLUMN trace.custody_event.recipient IS 'in upper case, whom a shipment named while nobody knew that name';
 COMMENT ON COLUMN trace.custody_event.corrects_device IS 'with boot and seq: the event of the same unit taken back';
 DROP INDEX trace.custody_event_parent;
 CREATE INDEX custody_event_parent ON trace.custody_event (parent, occurred_at) WHERE parent IS NOT NULL;
@@ -81,3 +83,53 @@ CREATE TRIGGER keep_superseded BEFORE UPDATE ON trace.binding
     FOR EACH ROW EXECUTE FUNCTION trace.keep_superseded();
 CREATE TRIGGER keep_superseded BEFORE UPDATE ON trace.quarantine
     FOR EACH ROW EXECUTE FUNCTION trace.keep_superseded();
+
+-- Repairs that are no events: what was refused for want of a registration is judged again once it is there.
+CREATE FUNCTION trace.site_registered() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog AS $$
+BEGIN
+    INSERT INTO trace.reevaluation (unit, since)
+    SELECT held.code, min(held.ts) FROM trace.quarantine AS held
+    WHERE held.resolved_at IS NULL AND (held.reason = 'unknown_site' AND held.detail = NEW.id
+        OR held.reason = 'unknown_dealer' AND EXISTS (
+            SELECT FROM trace.custody_event AS event WHERE event.device = held.device AND event.boot = held.boot
+                AND event.seq = held.seq AND event.recipient = upper(NEW.id)))
+    GROUP BY held.code
+    ON CONFLICT (unit) DO UPDATE SET since = least(reevaluation.since, excluded.since);
+    -- Who looks at a unit moves nothing, so that nothing is replayed for it.
+    UPDATE trace.quarantine AS held SET resolved_at = now() FROM trace.custody_event AS event
+    WHERE held.resolved_at IS NULL AND held.reason = 'unknown_site' AND held.detail = NEW.id
+        AND event.device = held.device AND event.boot = held.boot AND event.seq = held.seq
+        AND event.biz_step IN ('consumer_scanning', 'inspecting');
+    NOTIFY work;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER site_registered AFTER INSERT ON trace.site FOR EACH ROW EXECUTE FUNCTION trace.site_registered();
+
+CREATE FUNCTION trace.dealer_registered() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog AS $$
+BEGIN
+    INSERT INTO trace.reevaluation (unit, since)
+    SELECT held.code, min(held.ts) FROM trace.quarantine AS held
+    JOIN trace.custody_event AS event USING (device, boot, seq)
+    WHERE held.resolved_at IS NULL AND held.reason = 'unknown_dealer' AND event.recipient = upper(NEW.id)
+    GROUP BY held.code
+    ON CONFLICT (unit) DO UPDATE SET since = least(reevaluation.since, excluded.since);
+    NOTIFY work;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER dealer_registered AFTER INSERT ON trace.dealer FOR EACH ROW EXECUTE FUNCTION trace.dealer_registered();
+
+CREATE FUNCTION trace.batch_commissioned() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog AS $$
+BEGIN
+    INSERT INTO landing.work (kind, device, boot, seq, ts)
+    SELECT 'scan', held.device, held.boot, held.seq, held.ts FROM trace.quarantine AS held
+    WHERE held.resolved_at IS NULL AND held.reason = 'code_not_accepted' AND position(NEW.gtin IN held.code) > 0
+        AND EXISTS (SELECT FROM landing.scan WHERE scan.device = held.device AND scan.boot = held.boot
+            AND scan.seq = held.seq AND scan.ts = held.ts);
+    NOTIFY work;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER batch_commissioned AFTER INSERT OR UPDATE OF commissioned_at ON trace.batch
+    FOR EACH ROW WHEN (NEW.commissioned_at IS NOT NULL) EXECUTE FUNCTION trace.batch_commissioned();
