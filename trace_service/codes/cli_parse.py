@@ -1,17 +1,14 @@
 """`codefence codes parse`: identifiers in any of GS1's forms, a JSON object a line."""
 
 import sys
-from collections.abc import Iterator
 from io import BufferedReader
-from typing import Final, cast
+from typing import cast
 
 import click
 import msgspec
 
 from contracts import gs1
-
-_CHUNK_BYTES: Final = 65_536
-_LONGEST_LINE: Final = 65_536
+from trace_service.codes.lines import batches_of_lines
 
 
 class _Problem(msgspec.Struct, frozen=True, gc=False):
@@ -40,20 +37,9 @@ def parse() -> None:
     """
     encode = msgspec.json.Encoder().encode_lines
     # A whole chunk is answered at once, and at once what is not a whole chunk: fast for files, prompt for a scanner.
-    for lines in _batches(cast("BufferedReader", sys.stdin.buffer)):
+    for lines in batches_of_lines(cast("BufferedReader", sys.stdin.buffer)):
         sys.stdout.buffer.write(encode([_answer(line) for line in lines]))
         sys.stdout.buffer.flush()
-
-
-def _batches(stream: BufferedReader) -> Iterator[list[bytes]]:
-    """Yield the lines that each read completes; the excess of an endless line is dropped, not gathered."""
-    begun = b""
-    while chunk := stream.read1(_CHUNK_BYTES):
-        *whole, begun = (begun + chunk).split(b"\n")
-        begun = begun[:_LONGEST_LINE]
-        yield whole
-    if begun:
-        yield [begun]
 
 
 def _answer(line: bytes) -> _Answer:

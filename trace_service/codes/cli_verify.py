@@ -1,21 +1,23 @@
 """`codefence codes verify`: whether codes are genuine and issued, a JSON object a line."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final, cast
 
 import click
 import msgspec
 
 from contracts.tc20 import Profile
-from contracts.tc20_bulk import CHUNK, BulkTc20
+from contracts.tc20_bulk import BulkTc20
 from trace_service.codes.batches import spans
 from trace_service.codes.book import Book, Entry
 from trace_service.codes.book_file import load_book
 from trace_service.codes.check import Answer, Checker, read_item
+from trace_service.codes.lines import batches_of_lines
 from trace_service.codes.master import read_master
 from trace_service.codes.opened import database_is_set, opened
 from trace_service.codes.queries import SQL
@@ -24,7 +26,6 @@ from trace_service.codes.values import GTIN, PROFILE, TENANT
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection
 
-_LONGEST_LINE: Final = 4096
 _NO_BOOK: Final = "warning: no --batches and no TRACE_DATABASE_URL: that a code was issued is not checked"
 _EPILOG = """\b
 Examples:
@@ -110,11 +111,12 @@ class _Line(msgspec.Struct, gc=False):
 def _answer_lines(checker: Checker, gtin: str) -> None:
     progress = Progress("codes")
     encoder = msgspec.json.Encoder()
-    for texts in _pieces(sys.stdin.buffer):
+    for lines in batches_of_lines(cast("BufferedReader", sys.stdin.buffer)):
+        texts = [line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines]
         answers = checker.check([read_item(text, gtin) for text in texts])
         sys.stdout.buffer.write(encoder.encode_lines([*map(_line, texts, answers)]))
+        sys.stdout.buffer.flush()
         progress.add(len(texts))
-    sys.stdout.buffer.flush()
     progress.finish()
 
 
@@ -123,18 +125,3 @@ def _line(text: str, answer: Answer | None) -> _Line:
         return _Line(text)
     assurance = "reduced" if answer.reduced else msgspec.UNSET
     return _Line(text, True, answer.epoch, answer.counter, answer.batch, assurance)  # noqa: FBT003  a field
-
-
-def _pieces(stream: BinaryIO) -> Iterator[Sequence[str]]:
-    """Yield lines, as many at a time as one pass of the ciphers takes; of a line that is too long, its beginning."""
-    piece: list[str] = []
-    while line := stream.readline(_LONGEST_LINE):
-        text = line.rstrip(b"\r\n").decode("utf-8", "replace")
-        while line and not line.endswith(b"\n"):
-            line = stream.readline(_LONGEST_LINE)
-        piece.append(text)
-        if len(piece) >= CHUNK:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
