@@ -126,9 +126,9 @@ class Outbox:
         """Return the last settled event of each earlier start; see `Store.last_of_earlier_boots`."""
         return self._do(Store.last_of_earlier_boots)
 
-    def notes(self) -> dict[str, str]:
-        """Return what was noted with `add`, also before a restart."""
-        return self._do(Store.notes)
+    def notes(self, prefix: str = "") -> dict[str, str]:
+        """Return what was noted with `add` under names that begin so, also before a restart."""
+        return self._do(lambda store: store.notes(prefix))
 
     def close(self) -> None:
         """Commit what was handed in and close the file."""

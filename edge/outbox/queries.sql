@@ -29,7 +29,7 @@ INSERT INTO note (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDA
 DELETE FROM note WHERE name = :name
 
 -- name: notes
-SELECT name, value FROM note
+SELECT name, value FROM note WHERE name >= :prefix AND name < :end
 
 -- name: waiting
 SELECT event.id, boot.boot, event.seq, event.kind, event.body

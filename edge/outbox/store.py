@@ -20,6 +20,7 @@ KEPT_TOMBSTONES: Final = 10_000
 KEPT_CAPTURED: Final = 200_000
 _PRUNED_AT_ONCE: Final = 1000
 _MOST_RANGES: Final = 100
+_LAST: Final = "\U0010ffff"
 
 
 class Draft(NamedTuple):
@@ -209,9 +210,9 @@ class Store:
         """Forget acknowledged events before their time, a little at a time: the disk is too small for all of them."""
         self._run("prune_many", state=1, keep=0, most=_PRUNED_AT_ONCE)
 
-    def notes(self) -> dict[str, str]:
-        """Return what agents noted."""
-        return dict(self._run("notes").fetchall())
+    def notes(self, prefix: str) -> dict[str, str]:
+        """Return what agents noted under names that begin so."""
+        return dict(self._run("notes", prefix=prefix, end=prefix + _LAST).fetchall())
 
     def committed(self) -> None:
         """Learn that the transaction is on disk."""

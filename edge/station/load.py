@@ -51,6 +51,7 @@ class Load:
         self.order = order
         self._counted: dict[int, Counted] = {}
         self._inside: dict[int, set[int]] = defaultdict(set)
+        self._totals: Counter[str] = Counter()
 
     @property
     def units(self) -> list[Counted]:
@@ -67,6 +68,8 @@ class Load:
 
     def add(self, unit: Counted) -> None:
         """Put a unit on the load; one that is there already is replaced."""
+        self.remove(unit.hash)
+        self._totals.update(unit.contents)
         self._counted[unit.hash] = unit
         for each in unit.ancestors:
             self._inside[each].add(unit.hash)
@@ -76,6 +79,8 @@ class Load:
         unit = self._counted.pop(code, None)
         for each in unit.ancestors if unit else ():
             self._inside[each].discard(code)
+        if unit:
+            self._totals.subtract(unit.contents)
         return unit
 
     def last(self) -> Counted | None:
@@ -84,10 +89,7 @@ class Load:
 
     def totals(self) -> Counter[str]:
         """Return how many single items of each product are on the load."""
-        found: Counter[str] = Counter()
-        for unit in self._counted.values():
-            found.update(unit.contents)
-        return found
+        return +self._totals
 
     def unfit(self, order: StationOrder, contents: Mapping[str, int], *, is_container: bool) -> Unfit | None:
         """Return why the order has no room for these items, None where it has."""

@@ -123,8 +123,8 @@ class Sync:
             self._manifests.offer(whole)
 
     def _post(self) -> None:
-        waiting = {name: value for name, value in self._outbox.notes().items() if name.startswith(NOTE)}
-        notes = sorted((msgspec.json.decode(value, type=Note) for value in waiting.values()), key=lambda each: each.at)
+        waiting = self._outbox.notes(NOTE).values()
+        notes = sorted((msgspec.json.decode(value, type=Note) for value in waiting), key=lambda each: each.at)
         for start in range(0, len(notes), MAX_NOTES):
             taken = self._line.post(notes[start : start + MAX_NOTES])
             self._outbox.add([], {NOTE + name: "" for name in taken})
