@@ -186,6 +186,7 @@ BAD_ROWS = [
     ("packs", PACKS, "19506000134359,09506000134352,case,09506000134352,12", "PACK_QUANTITY"),
     ("packs", PACKS, "19506000134359,09506000134352,case,09506000134369,6", "PACK_CONTENT"),
     ("devices", "id,site,kind", "scanner-7,nowhere,station", "UNKNOWN_SITE"),
+    ("devices", "id,site,kind", "ingest-0,S-1,station", "RESERVED_ID"),
     ("dealers", "id,name_zh,kind", "D 1,店,sub", "BAD_ID"),
     ("dealers", "id,name_zh,kind", "D-1,店,sub\nD-1,铺,sub", "DUPLICATE"),
     ("dealers", "id,name_zh,kind,valid_from", "D-1,店,sub,2026-01-01T08:00:00", "NO_TIME_ZONE"),

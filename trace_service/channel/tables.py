@@ -8,6 +8,7 @@ from trace_service.channel.values import (
     choice,
     day,
     degrees,
+    device_name,
     gln,
     gtin,
     identifier,
@@ -132,7 +133,7 @@ TABLES: Final[tuple[Table, ...]] = (
         Column("site", "网点编号", identifier, "S-SAMPLE-01"),
     )),
     Table("device", "devices", "设备", (
-        _needed("id", "设备编号", identifier, "scanner-7"),
+        _needed("id", "设备编号", device_name, "scanner-7"),
         _needed("site", "网点编号", identifier, "S-SAMPLE-01"),
         _needed("kind", "类型", choice(DEVICE_KINDS), "station"),
     )),

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from openpyxl.utils.datetime import from_excel
 
 from contracts.gs1 import check_digit
+from contracts.topics import is_reserved
 from trace_service.channel.problems import FieldError
 
 Cell: TypeAlias = str | int | float | bool | datetime | date | time | None
@@ -56,6 +57,14 @@ def identifier(cell: Cell) -> str:
     found = plain(cell)
     if not _ID.fullmatch(found):
         raise FieldError("BAD_ID", value=found[:80])
+    return found
+
+
+def device_name(cell: Cell) -> str:
+    """Return the id of a device, which may be none of those that are kept for ingest on the broker."""
+    found = identifier(cell)
+    if is_reserved(found):
+        raise FieldError("RESERVED_ID", value=found)
     return found
 
 
