@@ -89,9 +89,8 @@ class Checks:
         yield from self._missing(entry, "dealer", "dealer", max(moment, times.starts))
         if times.ends is not None and times.ends <= times.starts:
             yield entry.problem("ENDS_BEFORE_START", "ends_on")
-        lines = {v.facts.get("product_line") for _, v in self._channel.in_force("product", max(moment, times.starts))}
         for line in entry.facts["product_lines"]:
-            if line not in lines:
+            if line not in self._product_lines:
                 yield entry.warning("UNKNOWN_PRODUCT_LINE", "product_lines", value=line)
         for adcode in entry.facts["adcodes"]:
             if self._atoms is not None and not self._knows(adcode):
@@ -192,6 +191,12 @@ class Checks:
                 shown = ", ".join(atoms.codes_of(mask))
                 yield entry.warning("BEYOND_PARENT", "adcodes", parent=dealer, count=len(own), counties=shown)
             return
+
+    @cached_property
+    def _product_lines(self) -> set[str | None]:
+        """The lines that any product has or had."""
+        lines = (self._channel.lines["product", key] for key in self._channel.keys("product"))
+        return {version.facts.get("product_line") for line in lines for version in line.versions}
 
     @cached_property
     def _grants(self) -> Mapping[tuple[str, str], set[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from contracts.errors import ConfigurationError
 from geofence.errors import MapUnavailableError
 from geofence.maps import AtomMap, load_installed_map
-from trace_service.channel.plan import File, Plan, make_plan, read_files
+from trace_service.channel.plan import File, Plan, make_plan, read_files, sort_problems
 from trace_service.channel.problems import Problem
 from trace_service.channel.project import Projector, version_row
 from trace_service.channel.queries import SQL
@@ -55,6 +55,7 @@ def import_entries(connection: Connection, brand: str, read: tuple[Sequence[Entr
         taken = {(row.kind, row.key) for row in connection.execute(SQL["taken"], {"brand": brand, "keys": keys})}
         plan = make_plan(channel, brand, entries, (now, job.atoms, taken))
         plan.problems[:0] = problems
+        sort_problems(plan.problems)
         if plan.sound and not job.dry_run:
             _write(connection, channel, plan, (now, job.by, baseline))
             touched = [(each.entry.kind, each.entry.key) for each in plan.changes]

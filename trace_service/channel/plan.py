@@ -108,6 +108,11 @@ def make_plan(
     return plan
 
 
+def sort_problems(problems: list[Problem]) -> None:
+    """Put problems in the order in which a reader mends them: errors first, by file, sheet and row."""
+    problems.sort(key=lambda each: (each.severity, each.spot.file, each.spot.sheet, each.spot.row or 0))
+
+
 def _tell_doubles(entries: Iterable[Entry], problems: list[Problem]) -> None:
     seen: dict[tuple[str, str, datetime | None], Entry] = {}
     for entry in entries:

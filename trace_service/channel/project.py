@@ -1,5 +1,6 @@
 """The present tables follow the versions: what is in force now, and the territories that contracts grant."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -70,15 +71,15 @@ class Projector:
             for version in self._channel.lines["contract", key].versions
         }
         lines = by_seller(self._channel)
-        for dealer, sales_channel in sorted(sellers):
-            yield from self._territory_rows(
-                dealer, sales_channel, spans(lines[dealer, sales_channel], dealer, sales_channel)
-            )
+        known: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        for row in self._connection.execute(SQL["territories_of"], {"dealers": sorted({d for d, _ in sellers})}):
+            known[row.dealer, row.channel].append(row)
+        for seller in sorted(sellers):
+            yield from self._territory_rows(seller, known[seller], spans(lines[seller], *seller))
 
-    def _territory_rows(self, dealer: str, sales_channel: str, wanted: list[Span]) -> Iterator[Row]:
+    def _territory_rows(self, seller: tuple[str, str], known: list[Any], wanted: list[Span]) -> Iterator[Row]:
         """Yield the versions that make a dealer's territory what its contracts say; none where it is so already."""
-        seller = {"dealer": dealer, "channel": sales_channel}
-        known = self._connection.execute(SQL["territories_of"], seller).fetchall()
+        dealer, sales_channel = seller
         moments = {row.valid_from for row in known} | {span.starts for span in wanted}
         moments |= {row.valid_to for row in known if row.valid_to} | {span.ends for span in wanted if span.ends}
         if all(_known_at(known, moment) == _wanted_at(wanted, moment) for moment in moments):
@@ -92,7 +93,8 @@ class Projector:
                 valid_from=span.starts, valid_to=span.ends, recorded_at=self._now,
             )  # fmt: skip
             yield {
-                **seller, "brand": self._brand, "adcodes": list(version.adcodes), "exclusive": version.exclusive,
+                "dealer": dealer, "channel": sales_channel, "brand": self._brand,
+                "adcodes": list(version.adcodes), "exclusive": version.exclusive,
                 "valid_from": version.valid_from, "valid_to": version.valid_to, "recorded_at": version.recorded_at,
                 "sha256": bytes.fromhex(version.sha256),
             }  # fmt: skip

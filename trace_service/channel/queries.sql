@@ -58,8 +58,8 @@ ON CONFLICT (id) DO UPDATE SET site = excluded.site, kind = excluded.kind,
         ELSE coalesce(device.retired_at, excluded.retired_at) END
 
 -- name: territories_of
-SELECT adcodes, exclusive, valid_from, valid_to, recorded_at FROM trace.territory
-WHERE dealer = %(dealer)s AND channel = %(channel)s ORDER BY recorded_at, id
+SELECT dealer, channel, adcodes, exclusive, valid_from, valid_to, recorded_at FROM trace.territory
+WHERE dealer = ANY(%(dealers)s) ORDER BY recorded_at, id
 
 -- name: insert_territory
 INSERT INTO trace.territory (brand, dealer, channel, adcodes, exclusive, valid_from, valid_to, recorded_at, sha256,

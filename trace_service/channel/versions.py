@@ -1,6 +1,7 @@
 """What is known of the channel: a line of versions for each thing, asked for any moment."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,10 +58,15 @@ class Channel:
 
     def __init__(self) -> None:
         self.lines: dict[Key, Line] = {}
+        self._keys: dict[str, list[str]] = defaultdict(list)
 
     def learn(self, kind: str, key: str, brand: str | None, version: Version) -> None:
         """Take in a version, in the order of recording."""
-        self.lines.setdefault((kind, key), Line(brand)).add(version)
+        line = self.lines.get((kind, key))
+        if line is None:
+            line = self.lines[kind, key] = Line(brand)
+            self._keys[kind].append(key)
+        line.add(version)
 
     def line(self, kind: str, key: str) -> Line | None:
         """Return the line of one thing, if anything was ever said of it."""
@@ -74,7 +80,7 @@ class Channel:
 
     def keys(self, kind: str) -> Iterator[str]:
         """Yield the keys of one kind."""
-        return (key for each, key in self.lines if each == kind)
+        return iter(self._keys.get(kind, ()))
 
     def in_force(self, kind: str, moment: datetime) -> Iterator[tuple[str, Version]]:
         """Yield everything of one kind that exists at a moment, by key."""
