@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 from contracts.gs1.table import ENTRIES
 
 _SIGNATURE: Final = "8030"
-# What is contained in a logistic unit names goods as a key does.
-_CONTENTS: Final = frozenset({"02", "8026"})
+# Contents of a logistic unit, a serial and a signature say of what they are; so do keys.
+_NAMING: Final = frozenset({"02", "8026", "21", _SIGNATURE})
 # Their serial part is optional, yet a signature needs one (General Specifications, 3.9.17).
 _SERIALISED: Final = ("253", "255", "8003")
 
@@ -62,10 +62,10 @@ def _find_discord(ais: tuple[str, ...]) -> Discord | None:
 def _is_judged(ais: tuple[str, ...]) -> bool:
     """Tell whether requirements can be judged on this text alone.
 
-    They hold for all symbols on a physical item together. A symbol with a lot and a date alone, no key, no qualifier
-    and no signature, is half of a label, and its other half may satisfy them.
+    They hold for all symbols on a physical item together. A symbol that names nothing, such as one with a lot and a
+    date alone, is half of a label, and the other half may satisfy them.
     """
-    return any(ENTRIES[ai].is_key or not ENTRIES[ai].attribute or ai in _CONTENTS or ai == _SIGNATURE for ai in ais)
+    return any(ENTRIES[ai].is_key or ai in _NAMING for ai in ais)
 
 
 def _present(pattern: str, own: str, ais: tuple[str, ...]) -> str | None:

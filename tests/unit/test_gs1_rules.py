@@ -137,6 +137,9 @@ def test_each_rule_of_a_value(text: str, reason: str | None, position: int | Non
         (f"(10)A(01){GTIN}(10)A", None, None),
         # Half a label: the other symbol may hold the key.
         ("(10)LOT(17)271231", None, None),
+        ("(7041)PX", None, None),
+        ("(400)PO(7041)PX(00)095060000000000015", None, None),
+        (f"(7041)PX(01){GTIN}", "AI_REQUIRED", 1),
     ],
 )
 def test_what_the_elements_of_a_label_require_of_one_another(
@@ -163,7 +166,7 @@ def test_what_the_elements_of_a_label_require_of_one_another(
         ("^0109506000134352A", "AI_UNKNOWN", 17),
         ("^010950600013435^10A", "VALUE_TOO_SHORT", 16),
         ("^2421234567", "VALUE_TOO_LONG", 10),
-        ("^23506X", "AI_REQUIRED", 1),
+        ("^2106X", "AI_REQUIRED", 1),
         ("]C1", "EMPTY", 3),
         ("]C110A^1727", "NOT_IN_SET_82", 6),
         ("]Xx(01)09506000134352", "AIM_UNKNOWN", 0),
