@@ -14,9 +14,10 @@ import zxingcpp
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from benchmarks.frame import Figure, Outcome, Progress, Target
+from benchmarks.frame import DataMissingError, Figure, Outcome, Progress, Target
 from contracts.tc20_bulk import BulkTc20
-from trace_service.labels.model import Kind, Label
+from trace_service.labels.faces import face_for
+from trace_service.labels.model import Kind, Label, LabelError
 from trace_service.labels.pdf import SHEETS
 from trace_service.labels.raster import Raster, png
 from trace_service.labels.sources import Items
@@ -34,7 +35,11 @@ _PLAIN: Final = Template(18, 18, Symbol(2, 2, 0.42))
 
 
 def run(progress: Progress) -> Outcome:
-    """Measure each way in turn, five rounds, and return the best of each."""
+    """Measure each way in turn, five rounds, and return the best of each; needs a font with Chinese."""
+    try:
+        face_for(_CONSTANTS["name"], 20, None)
+    except LabelError as error:
+        raise DataMissingError(error.message, advice=error.advice) from error
     texts, figures = _labels(), dict[str, Figure]()
     with tempfile.TemporaryDirectory(prefix="codefence-bench-") as folder:
         ways = {**_engines(), **_formats(Path(folder))}
