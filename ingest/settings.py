@@ -89,6 +89,12 @@ class IngestSettings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _sessions_are_lean(self) -> Self:
+        if self.session_per_partition and self.consumer != "lean":
+            raise ValueError("INGEST_SESSION_PER_PARTITION needs INGEST_CONSUMER=lean")
+        return self
+
+    @model_validator(mode="after")
     def _broker_knows_the_worker(self) -> Self:
         if self.broker_password is None and self.tls_cert is None:
             raise ValueError("INGEST_BROKER_PASSWORD: Field required, or INGEST_TLS_CERT")

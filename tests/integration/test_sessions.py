@@ -140,6 +140,15 @@ def test_no_device_is_registered_under_a_name_of_ingests(database: TestDatabase,
             connection.execute(statement, [name])
 
 
+def test_sessions_on_the_paho_client_are_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"CONSUMER": "paho", "SESSION_PER_PARTITION": "true", "BROKER_PASSWORD": "x"}.items():
+        monkeypatch.setenv(f"INGEST_{name}", value)
+    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    answer = CliRunner().invoke(main, ["ingest", "run"])
+    assert answer.exit_code == 2
+    assert "INGEST_SESSION_PER_PARTITION needs INGEST_CONSUMER=lean" in answer.output
+
+
 def test_an_orders_user_without_a_password_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setenv("INGEST_BROKER_PASSWORD", "x")
