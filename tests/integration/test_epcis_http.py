@@ -247,6 +247,11 @@ def test_what_custody_refused_appears_once_it_is_made_right(interface: Interface
     assert _events(interface.client.get("/events")) == []
     assert send(interface.client, event("Q1", "commissioning"))["success"] is True
     assert [each["bizStep"] for each in _events(interface.client.get("/events"))] == ["shipping", "commissioning"]
+    # A shipment that turns out to have happened before takes its place, and an observation beside it stays.
+    earlier = {**shipped, "eventTime": "2026-03-01T10:30:00Z", "bizTransactionList": [{"bizTransaction": "urn:x:1"}]}
+    assert send(interface.client, _sighting("Q1", 1), earlier)["success"] is True
+    times = [each["eventTime"] for each in _events(interface.client.get("/events?EQ_bizStep=shipping|arriving"))]
+    assert times == ["2026-03-01T10:30:00Z", "2026-03-01T01:00:00Z"]
 
 
 def test_clients_may_ask_what_there_is(interface: Interface) -> None:

@@ -170,14 +170,13 @@ def _store(connection: Connection, work: _Work) -> None:
     _refuse_foreign(connection, work)
     # 3. What the events mean for custody.
     _interpret(connection, work)
-    refused = _tell_custody(connection, work)
+    _tell_custody(connection, work)
     # 4. The events themselves.
     rows = []
     for index, event in work.events.items():
-        numbers = [each.source.seq for each in work.custody.get(index, ())] or [index]
-        origin = Origin(DEVICE, work.id, numbers[0], numbers[-1])
-        row = event_row(event, work.brand, work.document.prefixes, origin)
-        rows.append({**row, "quarantined": index in refused})
+        numbers = [each.source.seq for each in work.custody.get(index, ())]
+        origin = Origin(DEVICE, work.id, numbers[0], numbers[-1]) if numbers else Origin(DEVICE, work.id, 0, -1)
+        rows.append(event_row(event, work.brand, work.document.prefixes, origin))
     if rows:
         connection.execute(SQL["insert_events"], {"rows": recordset(rows)})
 
@@ -289,11 +288,9 @@ def _contents(connection: Connection, work: _Work) -> Mapping[str, Sequence[str]
     return found
 
 
-def _tell_custody(connection: Connection, work: _Work) -> set[int]:
-    """Hand the events to custody; return the numbers of those of which it refuses a unit."""
+def _tell_custody(connection: Connection, work: _Work) -> None:
+    """Hand the events to custody, and note what it refuses."""
     owners = {each.source: index for index, found in work.custody.items() for each in found}
-    if not owners:
-        return set()
     events = [each for found in work.custody.values() for each in found]
     refused: dict[int, list[tuple[str, Refusal]]] = defaultdict(list)
     outcome = capture_custody(connection, work.brand, events)
@@ -304,7 +301,6 @@ def _tell_custody(connection: Connection, work: _Work) -> set[int]:
     for index, found in refused.items():
         for unit, why in found:
             work.refuse(index, why.value.upper(), f"custody holds {unit}: {why.value.replace('_', ' ')}")
-    return set(refused)
 
 
 def _finish(connection: Connection, work: _Work, partner: str, behaviour: Behaviour) -> Job:

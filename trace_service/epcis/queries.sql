@@ -24,13 +24,13 @@ WHERE brand = %(brand)s AND event_id = ANY (%(ids)s)
 
 -- name: insert_events
 INSERT INTO trace.epcis_event (brand, event_id, declared, event_type, event_time, action, biz_step, disposition,
-    read_point, biz_location, transformation_id, terms, device, boot, first_seq, last_seq, quarantined, prefixes, event)
+    read_point, biz_location, transformation_id, terms, device, boot, first_seq, last_seq, prefixes, event)
 SELECT brand, event_id, declared, event_type, event_time, action, biz_step, disposition, read_point, biz_location,
-    transformation_id, terms, device, boot, first_seq, last_seq, coalesce(quarantined, false), prefixes, event
+    transformation_id, terms, device, boot, first_seq, last_seq, prefixes, event
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS (brand text, event_id text, declared boolean, event_type text,
     event_time timestamptz, action text, biz_step text, disposition text, read_point text, biz_location text,
     transformation_id text, terms text[], device text, boot uuid, first_seq bigint, last_seq bigint,
-    quarantined boolean, prefixes jsonb, event jsonb)
+    prefixes jsonb, event jsonb)
 ON CONFLICT (brand, event_id, declared) DO NOTHING
 RETURNING event_id
 
@@ -88,9 +88,9 @@ EXISTS (SELECT FROM unnest({paths}::text[]) AS place (path)
         AND (found.value #>> '{{}}')::timestamptz {comparison} {value})
 
 -- name: where_visible
--- What custody refused stays out of sight as long as it does.
-(NOT quarantined OR NOT EXISTS (SELECT FROM trace.quarantine WHERE quarantine.device = epcis_event.device
-    AND quarantine.boot = epcis_event.boot AND quarantine.seq BETWEEN first_seq AND last_seq AND resolved_at IS NULL))
+-- What custody refuses is out of sight as long as it does, whenever it began to.
+NOT EXISTS (SELECT FROM trace.quarantine WHERE quarantine.device = epcis_event.device
+    AND quarantine.boot = epcis_event.boot AND quarantine.seq BETWEEN first_seq AND last_seq AND resolved_at IS NULL)
 
 -- name: where_after
 ({column}, id) > ({value}, {id})

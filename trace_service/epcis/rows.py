@@ -23,7 +23,10 @@ _TYPED: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class Origin(NamedTuple):
-    """The custody events that an EPCIS event stands for: a device's boot and the first and last number in it."""
+    """The custody events that an EPCIS event stands for: a device's boot and the first and last number in it.
+
+    An event that stands for none has a last number before the first.
+    """
 
     device: str
     boot: UUID

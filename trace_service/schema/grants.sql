@@ -38,7 +38,6 @@ REVOKE INSERT ON trace.containment_superseded, trace.binding_superseded, trace.q
 GRANT UPDATE, DELETE ON trace.reevaluation TO codefence_trace;
 GRANT INSERT ON landing.work TO codefence_trace;
 GRANT UPDATE (finished_at, success, events, errors) ON trace.epcis_capture TO codefence_trace;
-GRANT UPDATE (quarantined) ON trace.epcis_event TO codefence_trace;
 GRANT UPDATE ON trace.epcis_pending TO codefence_trace;
 GRANT DELETE ON trace.epcis_pending, trace.epcis_page, trace.epcis_query, trace.epcis_subscription TO codefence_trace;
 GRANT UPDATE (transaction, last_event, due_at, attempts, state, delivered_at, delivered, error)

@@ -33,7 +33,6 @@ CREATE TABLE trace.epcis_event (
     boot              uuid NOT NULL,
     first_seq         bigint NOT NULL,
     last_seq          bigint NOT NULL,
-    quarantined       boolean NOT NULL DEFAULT false,
     prefixes          jsonb NOT NULL DEFAULT '{}',
     event             jsonb NOT NULL,
     transaction       xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -42,8 +41,7 @@ CREATE TABLE trace.epcis_event (
 COMMENT ON COLUMN trace.epcis_event.declared IS 'an error declaration repeats its event under the same id';
 COMMENT ON COLUMN trace.epcis_event.biz_step IS 'bare word where the vocabulary has one; places and terms as keys';
 COMMENT ON COLUMN trace.epcis_event.terms IS 'what MATCH_ and EQ_ ask for: a letter for the field, a colon, a key';
-COMMENT ON COLUMN trace.epcis_event.device IS 'with boot and first to last seq: the custody events it stands for';
-COMMENT ON COLUMN trace.epcis_event.quarantined IS 'custody refused a unit of it; hidden while it still does';
+COMMENT ON COLUMN trace.epcis_event.device IS 'with boot and first to last seq: the custody events it stands for, if any; hidden while one is refused';
 COMMENT ON COLUMN trace.epcis_event.transaction IS 'with id the order of subscriptions, in which nothing comes late';
 CREATE INDEX epcis_event_time ON trace.epcis_event (brand, event_time, id);
 CREATE INDEX epcis_event_recorded ON trace.epcis_event (brand, record_time, id);
