@@ -32,13 +32,15 @@ def item(number: int) -> str:
 @dataclass
 class Yard:
     database: TestDatabase
+    demo: bool = True
     connection: Connection = field(init=False)
     boot: uuid.UUID = field(default_factory=uuid.uuid4)
     numbers: int = 0
 
     def __post_init__(self) -> None:
         self.connection = connect(self.database.trace_dsn, "custody yard")
-        run_demo(self.connection, KEYS, HOST)
+        if self.demo:
+            run_demo(self.connection, KEYS, HOST)
 
     def event(self, step: Step, minutes: float, unit: str = CASE, site: str = "dc-east", **more: Any) -> Event:  # noqa: ANN401  passed on
         self.numbers += 1
