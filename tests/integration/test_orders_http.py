@@ -142,6 +142,30 @@ def test_a_station_fetches_its_manifest_and_its_reports_arrive_once(
     assert post.store.version >= version
 
 
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_an_orders_page_shows_what_stations_report_whatever_they_put_in_it(
+    site: Site, erp: httpx.Client, tmp_path: Path, outbox: Outbox, language: str
+) -> None:
+    post = Post(site, tmp_path / "station", outbox)
+    erp.put("/orders/ERP-1", json=BODY)
+    details: list[dict[str, Any]] = [{}, {"missing": "x", "extra": 5, "damaged": {}}, {"reason": ["<script>"]}]
+    found = [
+        Note(id=uuid.uuid4().hex, at=now_ms(), kind=kind, order="ERP-1", operator="<script>", detail=detail)
+        for kind in NoteKind
+        if kind is not NoteKind.LOAD_CLOSED
+        for detail in details
+    ]
+    headers = {"Authorization": f"Bearer {post.token}"}
+    assert httpx.post(f"{site.url}/api/v1/stations/notes", content=encode_notes(found), headers=headers).is_success
+    signed_in = token(site) | {"Accept-Language": language}
+    page = httpx.get(f"{site.url}/orders/ERP-1", headers=signed_in, timeout=20)
+    assert page.status_code == 200
+    assert "<script>" not in page.text
+    assert httpx.get(f"{site.url}/orders?state=loading", headers=signed_in, timeout=20).text.count("/orders/ERP-1") == 1
+    refused = httpx.get(f"{site.url}/orders/ERP-1/document.pdf", headers=signed_in, timeout=20)
+    assert refused.status_code == 409
+
+
 def test_a_stations_address_asks_for_its_token_and_bounds_what_it_reads(
     site: Site, tmp_path: Path, outbox: Outbox
 ) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from trace_service.orders import service
+from trace_service.keys import KeyWrapper
+from trace_service.orders import document, service
 from trace_service.orders.model import ORDER_ID, Order, OrderDraft, Placed, Reconciliation, State
 from trace_service.orders.reconcile import reconcile
 from trace_service.store.connection import Connection, connect
@@ -100,3 +101,13 @@ def acknowledge_order(partner: PartnerOf, connection: ConnectionOf, number: Orde
 def reconcile_order(partner: PartnerOf, connection: ConnectionOf, number: OrderPath) -> Reconciliation:
     """Hold the order against the scans that custody accepted for it: per line, with the codes."""
     return reconcile(connection, partner.brand, number)
+
+
+@router.get("/orders/{number}/document", response_class=Response)
+def order_document(console: ConsoleOf, partner: PartnerOf, connection: ConnectionOf, number: OrderPath) -> Response:
+    """Return the accompanying document as it is now, a PDF; its number, and what its code says, are in the headers."""
+    from trace_service.orders.pdf import render  # noqa: PLC0415  a service without documents needs no typesetter
+
+    issued = document.issue(connection, KeyWrapper(console.settings.key_encryption_key), partner.brand, number)
+    headers = {"Codefence-Document-Number": str(issued.number), "Codefence-Document-Code": issued.code}
+    return Response(render(issued), media_type="application/pdf", headers=headers)

@@ -130,3 +130,7 @@ CREATE TABLE trace.order_document (
     FOREIGN KEY (brand, order_id) REFERENCES trace.outbound_order
 );
 COMMENT ON COLUMN trace.order_document.sha256 IS 'of the canonical content; the code printed on the document carries it signed';
+
+-- The last word on what must not move is asked for with every manifest.
+CREATE INDEX custody_event_held ON trace.custody_event (unit, occurred_at)
+    WHERE biz_step IN ('holding', 'unblocking', 'recalling', 'decommissioning', 'destroying');

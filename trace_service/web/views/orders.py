@@ -1,6 +1,6 @@
 """Outbound orders: the queue, one order with its countdown, and the document that travels with it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -60,7 +60,7 @@ def order(
         "order": found,
         "counted": reconcile(connection, session.brand, number),
         "history": service.history(connection, session.brand, number),
-        "events": connection.execute(SQL["station_events"], query).fetchall(),
+        "events": [_report(row) for row in connection.execute(SQL["station_events"], query)],
     }
     return console.renderer.page(request, Page("order.html", values), session)
 
@@ -80,3 +80,19 @@ async def order_document(
     page = await run_in_threadpool(made)
     headers = {"Content-Disposition": f'inline; filename="{number}.pdf"'}
     return Response(page, media_type="application/pdf", headers=headers)
+
+
+def _report(row: Any) -> dict[str, Any]:  # noqa: ANN401  a row's columns are known to the query alone
+    """Return what a station reported as the page shows it; a detail of another type than expected is left out."""
+    detail = row.body.get("detail", {})
+
+    def text(*names: str) -> str:
+        return next((value for name in names if isinstance(value := detail.get(name), str)), "")
+
+    def count(name: str) -> int:
+        value = detail.get(name)
+        return len(value) if isinstance(value, list) else value if isinstance(value, int) else 0
+
+    counts = {name: count(name) for name in ("missing", "extra", "damaged")}
+    said = {"verdict": text("verdict"), "reason": text("reason"), "signed": text("by", "signed_by"), **counts}
+    return {**row._asdict(), **said}
