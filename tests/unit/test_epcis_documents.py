@@ -115,6 +115,8 @@ def test_the_sample_hashes_and_their_texts_are_reproduced() -> None:
         ),
         (_event(type="ScanEvent"), "/type", "NOT_ALLOWED"),
         (_event(type="AssociationEvent"), "", "MISSING_FIELD"),
+        (_event(type="TransactionEvent", bizTransactionList=[]), "", "MISSING_FIELD"),
+        (_event(type="AggregationEvent", parentID="urn:x:1", childEPCs=[]), "", "MISSING_FIELD"),
         (_event(**{"@context": "https://evil.example/context.jsonld"}), "/@context", "CONTEXT_UNKNOWN"),
     ],
 )
@@ -279,3 +281,10 @@ def test_prefixes_hold_where_they_are_defined_and_below() -> None:
     body["epcisBody"] |= own
     assert _codes(body) == []
     assert "{urn:here:}a{urn:deep:}b=1" in prehash(inside)
+
+
+def test_a_document_without_a_place_for_events_is_none() -> None:
+    empty = _document()
+    assert _codes(empty) == []
+    empty["epcisBody"] = {}
+    assert _codes(empty) == [("/epcisBody", "MISSING_FIELD")]

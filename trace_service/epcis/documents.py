@@ -17,6 +17,7 @@ _EVENT_PATHS: Final = (
     ("epcisBody", "eventList"),
     ("epcisBody", "queryResults", "resultsBody", "eventList"),
 )
+_VOCABULARY_PATH: Final = ("epcisBody", "queryResults", "resultsBody", "vocabularyList")
 _SINGLE_PATH: Final = ("epcisBody", "event")
 
 
@@ -76,6 +77,12 @@ def locate(content: Mapping[str, Any], extensions: Mapping[str, str] = namespace
     events = [single] if isinstance(single, dict) else []
     inside = prefixes | _on_the_way(content, _SINGLE_PATH)
     return Document(content, events, "/" + "/".join(_SINGLE_PATH), single=True, prefixes=inside)
+
+
+def holds_events(content: Mapping[str, Any]) -> bool:
+    """Tell whether a document has a place for events, or for the vocabularies that a master data query answers."""
+    paths = (*_EVENT_PATHS, _SINGLE_PATH, _VOCABULARY_PATH)
+    return any(_at(content, path) is not None for path in paths)
 
 
 def _on_the_way(content: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, str]:

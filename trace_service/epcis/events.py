@@ -99,7 +99,7 @@ def _extended_type(name: str, pointer: str, prefixes: Prefixes) -> Iterator[Prob
 def _required(event: Mapping[str, Any], rule: EventRule, pointer: str) -> Iterator[Problem]:
     kind, action = event["type"], event.get("action")
     for name in rule.required:
-        if name not in event:
+        if not event.get(name):
             yield Problem(pointer, "MISSING_FIELD", f"{kind} needs {name}")
     if kind == "AggregationEvent" and action in {"ADD", "DELETE"} and "parentID" not in event:
         yield Problem(pointer, "MISSING_FIELD", f"{kind} with action {action} needs parentID")

@@ -13,7 +13,7 @@ import jsonschema_rs
 import msgspec
 
 from trace_service.epcis import namespaces
-from trace_service.epcis.documents import DOCUMENT_TYPES, LARGEST_BYTES, Document, locate, read
+from trace_service.epcis.documents import DOCUMENT_TYPES, LARGEST_BYTES, Document, holds_events, locate, read
 from trace_service.epcis.errors import DocumentError
 from trace_service.epcis.events import event_problems, extension_problems
 from trace_service.epcis.parameters import from_query, read_search
@@ -102,8 +102,10 @@ def _problems(document: Document, *, strict: bool) -> Iterator[Problem]:
     yield from shape
     # 2. Contexts are known, and EPCIS's own is among them.
     yield from _context_problems(document)
-    # 3. Names at the document's own level.
+    # 3. A document is there for its events; names at its own level.
     if document.content.get("type") in DOCUMENT_TYPES:
+        if not (shape or holds_events(document.content)):
+            yield Problem("/epcisBody", "MISSING_FIELD", "the document needs an eventList")
         yield from extension_problems(document.content, DOCUMENT, "", document.prefixes)
     # 4. Each event that has the right shape.
     broken = {problem.pointer for problem in shape}
