@@ -266,7 +266,7 @@ def test_what_a_build_does_not_offer_is_said_and_everything_goes_on_without_it(m
     with psycopg.connect(migrated.owner, autocommit=True) as connection:
         failed = use_community(connection)
     tables = {f"compress landing.{name}" for name in _LANDING}
-    assert failed == dict.fromkeys([*tables, "continuous landing.outbox_hourly"], "0A000")
+    assert failed == dict.fromkeys([*tables, "continuous landing.outbox_hourly_kept"], "0A000")
     boot, now = secrets.token_hex(16), _now()
     status = [Status(ts=now, state="online", outbox_depth=depth) for depth in (3, 70, 5)]
     _write(migrated.ingest, _message(boot, 1, *status, kind=Kind.STATUS))

@@ -20,7 +20,7 @@ ALTER TABLE landing.status SET (timescaledb.enable_columnstore = true, timescale
     timescaledb.orderby = 'boot, seq, ts');
 CALL add_columnstore_policy('landing.status', after => interval '32 days', if_not_exists => true);
 
--- step: continuous landing.outbox_hourly
+-- step: continuous landing.outbox_hourly_kept
 CREATE MATERIALIZED VIEW IF NOT EXISTS landing.outbox_hourly_kept
 WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
 SELECT time_bucket(interval '1 hour', ts) AS hour, device, max(outbox_depth) AS most, count(*) AS messages

@@ -12,6 +12,12 @@ import structlog
 
 _COMMUNITY: Final = "timescale"
 _BLOCK: Final = "-- step: "
+_DONE: Final = """
+SELECT format('compress %s.%s', hypertable_schema, hypertable_name) FROM timescaledb_information.hypertables
+WHERE compression_enabled
+UNION ALL
+SELECT format('continuous %s.%s', view_schema, view_name) FROM timescaledb_information.continuous_aggregates
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +62,10 @@ def use(connection: psycopg.Connection) -> Build | None:
 def use_community(connection: psycopg.Connection) -> dict[str, str]:
     """Compress old chunks and keep an aggregate; return the steps that failed, each with its SQLSTATE."""
     failed: dict[str, str] = {}
+    done = {name for (name,) in connection.execute(_DONE)}
     for name, statements in _steps():
+        if name in done:
+            continue
         try:
             for statement in statements:
                 connection.execute(statement)
