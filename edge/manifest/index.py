@@ -37,13 +37,15 @@ class Manifest:
     def __init__(self, data: bytes, head: Head) -> None:
         self.head = head
         self._salt = bytes.fromhex(head.salt)
-        self._orders = {order.id: order for order in head.orders}
+        self._orders: dict[str, list[StationOrder]] = defaultdict(list)
+        for order in head.orders:
+            self._orders[order.id].append(order)
         self._rows, self._counts, items = wire.tables(data, head)
         self._containers = array("Q", (row.container for row in self._rows))
-        order = array("I", sorted(range(len(items)), key=items.__getitem__))
+        ranks = array("I", sorted(range(len(items)), key=items.__getitem__))
         owners = array("I", chain.from_iterable(map(repeat, range(len(self._rows)), self._counts)))
-        self._items = array("Q", map(items.__getitem__, order))
-        self._owners = array("I", map(owners.__getitem__, order))
+        self._items = array("Q", map(items.__getitem__, ranks))
+        self._owners = array("I", map(owners.__getitem__, ranks))
         self._children: dict[int, set[int]] = defaultdict(set)
         for row in self._rows:
             if row.parent:
@@ -60,9 +62,10 @@ class Manifest:
         """Whether its time is over."""
         return now_ms >= self.head.expires_at
 
-    def order(self, name: str) -> StationOrder | None:
-        """Return an open order."""
-        return self._orders.get(name)
+    def order(self, name: str, to: str = "") -> StationOrder | None:
+        """Return an open order; where two brands have one of that number, the one that is for the dealer `to`."""
+        found = self._orders.get(name, [])
+        return next((each for each in found if each.dealer.upper() == to.upper()), found[0] if found else None)
 
     def product(self, gtin: str) -> Product | None:
         """Return a product."""

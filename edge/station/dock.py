@@ -106,7 +106,7 @@ class Dock:
     def order_of(self, order: Order) -> StationOrder | None:
         """Return what the manifest says of the order that is worked on."""
         manifest = self.manifest
-        return manifest.order(order.reference) if manifest and order.activity is Activity.SHIP else None
+        return manifest.order(order.reference, order.to) if manifest and order.activity is Activity.SHIP else None
 
     def lines(self, order: Order) -> list[LineState]:
         """Return the countdown of the order that is worked on."""

@@ -67,7 +67,7 @@ def _shipping(case: Case) -> Iterator[Judgement]:
     if refused:
         yield refused
     # 4. Does the order ask for it?
-    order = manifest.order(case.order.reference)
+    order = manifest.order(case.order.reference, case.order.to)
     if order is None:
         yield Judgement(Verdict.PROVISIONAL, "order_unknown", unit)
         return
