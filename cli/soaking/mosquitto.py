@@ -65,7 +65,6 @@ class Mosquitto:
         for deployed, here in {
             "user mosquitto": "user root" if os.geteuid() == 0 else "user mosquitto",
             "/run/secrets/": f"{self._secrets}/",
-            "/mosquitto/config/acl": str(_DEPLOY / "mosquitto.acl"),
             "/mosquitto/data/": f"{folder / 'data'}/",
             "listener 8883": f"listener {kept_port(folder / 'tls-port')} 127.0.0.1",
             "listener 8884": f"listener {kept_port(folder / 'mutual-port')} 127.0.0.1",

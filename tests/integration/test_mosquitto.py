@@ -59,7 +59,6 @@ class Mosquitto:
         for deployed, here in {
             "user mosquitto": f"user {account}",
             "/run/secrets/": f"{self.secrets}/",
-            "/mosquitto/config/acl": str(DEPLOY / "mosquitto.acl"),
             "/mosquitto/data/": f"{folder / 'data'}/",
             "listener 8883": f"listener {self.tls_port} 127.0.0.1",
             "listener 8884": f"listener {self.mutual_port} 127.0.0.1",
@@ -278,6 +277,36 @@ def test_new_users_get_in_and_removed_ones_do_not_after_a_hangup_signal(mosquitt
     os.kill(mosquitto.running.pid, 1)
     wait_for(lambda: connect("late", password=old).reason.is_failure)
     assert not connect("late").reason.is_failure
+
+
+def test_a_device_that_is_denied_is_silenced_at_once_on_its_live_connection(
+    mosquitto: Mosquitto, connect: Connect
+) -> None:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "CODEFENCE_SECRETS": str(mosquitto.secrets)}
+
+    def tell(*arguments: str) -> None:
+        subprocess.run([DEPLOY / "broker-acl", *arguments], env=environment, check=True, capture_output=True)
+        assert mosquitto.running.pid is not None
+        os.kill(mosquitto.running.pid, 1)
+
+    ingest, stolen, other = connect("ingest-0"), connect(OURS), connect(OTHER)
+    ingest.subscribe(*event_filters())
+    stolen.publish(event_topic(SITE, OURS, Kind.SCAN), b"before")
+    wait_for(lambda: ingest.heard)
+    tell("--deny", OURS)
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        heard = len(ingest.heard)
+        stolen.publish(event_topic(SITE, OURS, Kind.SCAN), b"after")
+        other.publish(event_topic(SITE, OTHER, Kind.SCAN))
+        wait_for(lambda: len(ingest.heard) > heard)  # noqa: B023  it is waited for here
+        if ingest.topics()[heard:] == [event_topic(SITE, OTHER, Kind.SCAN)]:
+            break
+    else:
+        raise AssertionError("it is still heard after two seconds")
+    assert stolen.losses == 0
+    tell("--allow", OURS)
+    wait_for(lambda: stolen.publish(event_topic(SITE, OURS, Kind.ENV)) or ingest.topics()[-1].endswith("/env"))
 
 
 def test_what_is_queued_for_ingest_survives_a_restart_of_the_broker(mosquitto: Mosquitto, connect: Connect) -> None:

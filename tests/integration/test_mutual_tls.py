@@ -248,7 +248,9 @@ def test_a_revoked_certificate_opens_nothing_any_more_and_others_do(
     os.kill(mosquitto.running.pid, signal.SIGHUP)
     wait_for(lambda: not connect("stolen").is_in)
     assert connect(OTHER).is_in
+    assert b"user stolen\ntopic deny #" in (mosquitto.secrets / "broker_acl").read_bytes()
     certify(mosquitto.secrets, "stolen")
+    assert b"stolen" not in (mosquitto.secrets / "broker_acl").read_bytes()
     assert connect("stolen").is_in, "a new certificate after the device was found"
 
 
