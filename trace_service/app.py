@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Gauge
 
 from trace_service.api import alerts as api_alerts
+from trace_service.api import channel as api_channel
 from trace_service.api import check as api_check
 from trace_service.api import codes as api_codes
 from trace_service.api import documentation
@@ -74,7 +75,8 @@ def create_app(settings: TraceSettings) -> FastAPI:
     for page in (alerts, channel, codes, devices, events, health, login, maps, orders, proposals, scans, stock):
         app.include_router(page.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
-    for part in (api_session, api_alerts, api_stock, api_scans, api_orders, api_stations, api_check, api_codes):
+    partners = (api_orders, api_stations, api_check, api_codes, api_channel)
+    for part in (api_session, api_alerts, api_stock, api_scans, *partners):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/epcis", create_epcis_app(console))
     app.mount("/static", ImmutableFiles(BUILD))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import psycopg
 
 from contracts.errors import ConfigurationError
 from trace_service.bootstrap import load_settings
@@ -79,7 +80,13 @@ def brand(name: str, *, name_zh: str, name_en: str) -> None:
     keys = KeyWrapper(load_settings().key_encryption_key)
     with _database() as connection, connection.transaction():
         row = {"id": name, "name_zh": name_zh, "name_en": name_en}
-        if connection.execute(SQL["insert_brand"], row).fetchone() is None:
+        try:
+            fresh = connection.execute(SQL["insert_brand"], row).fetchone()
+        except psycopg.errors.CheckViolation as error:
+            raise ConfigurationError(
+                f"{name!r} is no id of a brand", advice="Use 1 to 32 small letters, digits and hyphens."
+            ) from error
+        if fresh is None:
             raise ConfigurationError(f"the brand {name!r} exists", advice="Choose another id.")
         connection.execute(STORE["insert_master"], {"brand": name, "epoch": _FIRST_EPOCH, "wrapped": keys.fresh()})
     click.echo(f"{name} is registered", err=True)

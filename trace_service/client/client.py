@@ -13,6 +13,7 @@ from trace_service.client.models import (
     AlertDetail,
     CaptureJob,
     CodeState,
+    ImportReport,
     Order,
     OrderDraft,
     OrderState,
@@ -60,6 +61,7 @@ class Client:
         self._transport = transport
         self.check = Checks(transport)
         self.orders = Orders(transport)
+        self.channel = ChannelTables(transport)
         self.codes = Codes(transport)
         self.epcis = Epcis(transport)
         self.alerts = Alerts(transport)
@@ -152,6 +154,24 @@ class Orders(Part):
     def reconcile(self, number: str) -> Reconciliation:
         """Hold an order against its scans."""
         return self._transport.ask(Reconciliation, "GET", f"{_API}/orders/{quote(number, safe='')}/reconciliation")
+
+
+class ChannelTables(Part):
+    """Products, packs, dealers, contracts, sites, staff and devices as files. Scope `channel`."""
+
+    def load(self, name: str, content: bytes, *, dry_run: bool = False) -> ImportReport:
+        """Import a CSV or Excel file, named for its table, or only try to; the same again changes nothing."""
+        wanted = {"name": name, "dry_run": "true" if dry_run else "false"}
+        headers = {"Content-Type": "application/octet-stream"}
+        request = {"params": wanted, "content": content, "headers": headers}
+        answer = self._transport.send("POST", f"{_API}/channel/import", safe=True, accept=(422,), **request)
+        return self._transport.decoded(ImportReport, answer)
+
+    def export(self, table: str, *, at: datetime | None = None, known_at: datetime | None = None) -> bytes:
+        """Return a table as CSV in UTF-8, as of a moment and as known at another; aware times."""
+        times = {"at": at, "known_at": known_at}
+        given = {name: value.isoformat() for name, value in times.items() if value is not None}
+        return self._transport.send("GET", f"{_API}/channel/export/{table}", safe=True, params=given).content
 
 
 class Codes(Part):

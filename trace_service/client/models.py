@@ -122,6 +122,16 @@ class Reconciliation(Struct, frozen=True):
     surplus: tuple[LineCount, ...]
 
 
+class ImportReport(Struct, frozen=True):
+    """What a table changed or would change; with an error among `problems` nothing was changed."""
+
+    brand: str
+    applied: bool
+    counts: dict[str, dict[str, int]]
+    problems: list[dict[str, Any]]
+    changes: list[dict[str, Any]]
+
+
 class CodeEvent(Struct, frozen=True):
     """One event that a state rests on."""
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -52,9 +52,9 @@ class Transport:
     def send(self, method: str, path: str, *, safe: bool, **request: Any) -> httpx.Response:  # noqa: ANN401  httpx's own
         """Make a request; one that is not `safe` is repeated only where the service says that it did nothing.
 
-        Raises ApiError or UnreachableError.
+        A status among `accept` is an answer too. Raises ApiError or UnreachableError.
         """
-        body = request.pop("json", None)
+        body, accept = request.pop("json", None), request.pop("accept", ())
         if body is not None:
             request["content"] = msgspec.json.encode(body)
             request["headers"] = {"Content-Type": "application/json", **request.get("headers", {})}
@@ -70,7 +70,7 @@ class Transport:
                     ) from error
                 self._wait(attempt, None)
             else:
-                if response.is_success:
+                if response.is_success or _is_report(response, accept):
                     return response
                 again = response.status_code in _BUSY and (
                     safe or response.status_code == httpx.codes.TOO_MANY_REQUESTS
@@ -86,6 +86,11 @@ class Transport:
         if told is not None and told.isdecimal():
             wait = max(wait, min(_LONGEST_WAIT, float(told)))
         time.sleep(wait)
+
+
+def _is_report(response: httpx.Response, accept: Container[int]) -> bool:
+    problem = response.headers.get("content-type", "").startswith("application/problem+json")
+    return response.status_code in accept and not problem
 
 
 def _refusal(response: httpx.Response) -> ApiError:
