@@ -1,7 +1,12 @@
 """A station with a manifest: verdicts, countdown, stops, releases, packages, the hub, and what outlives a restart."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -360,3 +365,26 @@ class TestHub:
         claim = Claim("SO-1", sscc(1), hashed(sscc(1)), ())
         assert site.hub("thief", b"another secret").claim(claim) is None
         assert site.hub("s-1").claim(claim) == Answer(granted=True)
+
+
+def test_the_hub_runs_by_itself_and_remembers_over_a_restart(tmp_path: Path) -> None:
+    environment = {
+        "PATH": os.defpath,
+        "EDGE_DATA": str(tmp_path),
+        "EDGE_HUB_SECRET": SECRET.decode(),
+        "EDGE_HUB_PORT": "0",
+    }
+    command = [str(Path(sys.executable).with_name("codefence")), "edge", "hub"]
+    claim = Claim("SO-1", sscc(1), hashed(sscc(1)), ())
+    answers = []
+    for station in ("s-1", "s-2"):
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            port = int(process.stderr.readline().rsplit(":", 1)[1])
+            hub = Hub(("127.0.0.1", port), SECRET, station, lambda _claim, _answer: None)
+            answers.append(next(filter(None, (hub.claim(claim) or time.sleep(2.1) for _ in range(5)))))
+            hub.close()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0
+    assert [answer.granted for answer in answers] == [True, False]
+    assert (answers[1].station, answers[1].order) == ("s-1", "SO-1")

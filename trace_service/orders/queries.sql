@@ -292,3 +292,8 @@ SELECT id, gtin, lot FROM trace.batch WHERE id = ANY(%(batches)s) ORDER BY gtin,
 
 -- name: brand_of_product
 SELECT brand FROM trace.product WHERE gtin = %(gtin)s
+
+-- name: mark
+SELECT (SELECT max(id) FROM trace.custody_event) AS event, (SELECT max(id) FROM trace.order_history) AS history,
+    (SELECT max(id) FROM trace.quarantine) AS quarantine,
+    (SELECT count(*) FROM trace.supervisor WHERE disabled_at IS NULL) AS supervisors

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
@@ -13,7 +13,8 @@ from contracts.stations import MAX_BYTES, decode_notes
 from trace_service.keys import KeyWrapper
 from trace_service.orders import manifests, notes
 from trace_service.orders.access import Station, station_of
-from trace_service.store.connection import connect
+from trace_service.orders.queries import SQL
+from trace_service.store.connection import connect, one
 from trace_service.web.auth.guards import bearer_token
 from trace_service.web.auth.throttle import Throttle
 from trace_service.web.context import Console, ConsoleOf
@@ -22,6 +23,8 @@ from trace_service.web.errors import InvalidParameterError, NotSignedInError
 router = APIRouter(tags=["stations"])
 _BUSY_SHARE: Final = 20
 _LEAST_SECONDS: Final = 1.0
+_UNCHANGED_SECONDS: Final = 60.0
+Mark = tuple[object, ...]
 
 
 class NotesTaken(BaseModel):
@@ -30,22 +33,36 @@ class NotesTaken(BaseModel):
     ids: tuple[str, ...]
 
 
+class _Built(NamedTuple):
+    """When a site's manifest was built, when it may be built again, and the newest event and order of then."""
+
+    at: float
+    again: float
+    mark: Mark
+
+
 class Freshness:
-    """Says whether a site's manifest is due to be built again: building takes a twentieth of the time at most."""
+    """Says whether a site's manifest is due to be built again.
+
+    Building takes a twentieth of the time at most. Where neither an event nor an order came since, it is due after a
+    minute all the same: transactions commit in another order than their numbers tell.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._next: dict[str, float] = {}
+        self._built: dict[str, _Built] = {}
 
-    def is_due(self, site: str) -> bool:
+    def is_due(self, site: str, mark: Mark) -> bool:
         """Whether the last one is old enough."""
         with self._lock:
-            return time.monotonic() >= self._next.get(site, 0.0)
+            last, now = self._built.get(site), time.monotonic()
+        return last is None or (now >= last.again and (mark != last.mark or now >= last.at + _UNCHANGED_SECONDS))
 
-    def built(self, site: str, seconds: float) -> None:
-        """Note how long building took."""
+    def built(self, site: str, began: float, mark: Mark) -> None:
+        """Note that building began at a moment and has ended."""
+        now = time.monotonic()
         with self._lock:
-            self._next[site] = time.monotonic() + max(_LEAST_SECONDS, _BUSY_SHARE * seconds)
+            self._built[site] = _Built(began, now + max(_LEAST_SECONDS, _BUSY_SHARE * (now - began)), mark)
 
 
 def _station(request: Request, console: ConsoleOf) -> Station:
@@ -95,11 +112,12 @@ def _take(console: Console, station: Station, body: bytes) -> NotesTaken:
 
 def _present(console: Console, freshness: Freshness, site: str, since: int) -> tuple[manifests.Issued, bytes]:
     with connect(console.settings.database_url.get_secret_value(), "manifests") as connection:
-        present = None if freshness.is_due(site) else manifests.newest(connection, site)
+        mark = tuple(one(connection, SQL["mark"]))
+        present = None if freshness.is_due(site, mark) else manifests.newest(connection, site)
         if present is None:
             began = time.monotonic()
             present = manifests.issue(connection, _keys(console), site)
-            freshness.built(site, time.monotonic() - began)
+            freshness.built(site, began, mark)
         if since in {0, present.version}:
             return present, present.body
         return present, manifests.since(connection, site, since, present)
