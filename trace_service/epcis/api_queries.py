@@ -1,6 +1,6 @@
 """Named queries over HTTP, and subscriptions to them."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -20,11 +20,12 @@ from trace_service.epcis.requests import ConnectionOf, DocumentOf, PartnerOf, Wi
 from trace_service.epcis.schedules import cron_text, first_due
 from trace_service.epcis.store import SQL
 from trace_service.keys import KeyWrapper
-from trace_service.store.connection import Connection
+from trace_service.store.connection import Connection, one
 from trace_service.web.context import ConsoleOf
 from trace_service.webhooks.addresses import require_deliverable
 
 router = APIRouter(tags=["queries"], prefix="/queries")
+_MOST: Final = 200
 _Body = TypeVar("_Body")
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -53,6 +54,7 @@ def add_query(
     """Keep a query under a name; 409 where the name is taken."""
     new = _converted(dict(document), _NewQuery)
     read_search(from_query(new.query), wishes.prefixes)
+    _require_room(connection, partner.brand)
     row = {"brand": partner.brand, "name": new.name, "query": msgspec.json.encode(new.query).decode()}
     if connection.execute(SQL["insert_query"], row).fetchone() is None:
         raise AlreadyExistsError(f"there is a query called {new.name}")
@@ -111,6 +113,7 @@ def subscribe(  # noqa: PLR0913, PLR0917  the framework injects them
     except ConfigurationError as error:
         raise SubscriptionControlsError(f"dest: {error.message}", advice=error.advice) from error
     schedule = cron_text(new.schedule) if new.schedule is not None else None
+    _require_room(connection, partner.brand)
     keys = KeyWrapper(console.settings.key_encryption_key)
     number = uuid4()
     row = {
@@ -159,6 +162,12 @@ def unsubscribe(partner: PartnerOf, connection: ConnectionOf, name: Name, number
     _find_subscription(connection, partner.brand, name, number)
     connection.execute(SQL["delete_subscription"], {"id": number})
     return Response(status_code=204)
+
+
+def _require_room(connection: Connection, brand: str) -> None:
+    counts = one(connection, SQL["counts"], {"brand": brand})
+    if max(counts) >= _MOST:
+        raise SubscriptionControlsError(f"a brand has at most {_MOST} queries and subscriptions", advice="Drop some.")
 
 
 def _converted(document: dict[str, Any], into: type[_Body]) -> _Body:

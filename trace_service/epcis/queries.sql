@@ -171,6 +171,10 @@ SELECT DISTINCT brand FROM trace.epcis_pending WHERE brand IS NOT NULL
 -- name: done_pending
 DELETE FROM trace.epcis_pending WHERE id = ANY (%(ids)s)
 
+-- name: counts
+SELECT (SELECT count(*) FROM trace.epcis_query WHERE brand = %(brand)s) AS queries,
+    (SELECT count(*) FROM trace.epcis_subscription WHERE brand = %(brand)s) AS subscriptions
+
 -- name: insert_query
 INSERT INTO trace.epcis_query (brand, name, query) VALUES (%(brand)s, %(name)s, %(query)s)
 ON CONFLICT DO NOTHING RETURNING name

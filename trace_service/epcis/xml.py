@@ -42,7 +42,10 @@ def read_xml(data: bytes) -> dict[str, Any]:
     if root is None or kind not in _ROOTS:
         raise DocumentError(f"the root element is {kind!r}", advice=f"Send {' or '.join(_ROOTS)}.")
     names = _Names(prefixes)
-    events = [_event(each, names) for each in _events(root)]
+    try:
+        events = [_event(each, names) for each in _events(root)]
+    except RecursionError as error:
+        raise DocumentError("no XML: nested too deeply", advice="Send a document of fewer levels.") from error
     body = {"eventList": events}
     return {
         "@context": [namespaces.CONTEXT, names.context] if names.context else [namespaces.CONTEXT],
@@ -104,8 +107,11 @@ def _event(element: Element, names: _Names) -> dict[str, Any]:
 
 def _add(holder: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401  JSON
     if name in holder or name in _REPEATED:
-        before = holder.get(name, [])
-        holder[name] = [*(before if isinstance(before, list) else [before]), value]
+        before = holder.setdefault(name, [])
+        if isinstance(before, list):
+            before.append(value)  # in place: a copy for each of a million repetitions would take hours
+        else:
+            holder[name] = [before, value]
     else:
         holder[name] = value
 
