@@ -262,7 +262,14 @@ def _order(parameters: Mapping[str, Values]) -> tuple[str, bool]:
 def _count(parameters: Mapping[str, Values], name: str) -> int | None:
     if name not in parameters:
         return None
-    text = parameters[name][0]
-    if not text.isdecimal() or not 1 <= int(text) <= _LARGEST_COUNT:
+    count = whole_number(parameters[name][0], _LARGEST_COUNT)
+    if count is None:
         raise QueryParameterError(f"{name}: a number from 1 to {_LARGEST_COUNT} is expected")
+    return count
+
+
+def whole_number(text: str, largest: int) -> int | None:
+    """Return a number from 1 to `largest`, or None; thousands of digits, which `int` refuses, are none either."""
+    if not text.isdecimal() or len(text) > len(str(largest)) or not 1 <= int(text) <= largest:
+        return None
     return int(text)

@@ -14,6 +14,7 @@ from trace_service.epcis.answers import EpcFormat
 from trace_service.epcis.capture import MOST_EVENTS
 from trace_service.epcis.documents import LARGEST_BYTES, read
 from trace_service.epcis.errors import DocumentError
+from trace_service.epcis.parameters import whole_number
 from trace_service.epcis.problems import Problem
 from trace_service.epcis.refusals import (
     CaptureLimitError,
@@ -135,6 +136,7 @@ def page_size(text: str | None) -> int | None:
     """Return the wanted number of events a page; raises `QueryParameterError`."""
     if text is None:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:  # noqa: PLR2004  the largest page
+    size = whole_number(text, 1000)
+    if size is None:
         raise QueryParameterError("perPage: a number from 1 to 1000 is expected")
-    return int(text)
+    return size
