@@ -1,6 +1,8 @@
 import base64
 import uuid
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pypdfium2
@@ -24,6 +26,7 @@ from trace_service.orders.errors import OrderConflictError, OrderInvalidError, O
 from trace_service.orders.model import OrderDraft, State
 from trace_service.orders.reconcile import reconcile
 from trace_service.orders.signing import signing_key
+from trace_service.store.connection import connect
 
 BRAND = "qingyuan"
 STATION = Station("station-ship", "dc-east")
@@ -63,6 +66,15 @@ class TestPlacing:
         assert [row.reason for row in service.history(connection, BRAND, "SO-1")] == ["created", "changed"]
         old = market.rows("SELECT version, quantity FROM trace.order_line WHERE order_id = 'SO-1' ORDER BY 1")
         assert old == [(1, 2), (2, 3)], "what was asked for earlier is still on record"
+
+    def test_of_many_who_place_it_at_once_one_creates_it(self, market: Market) -> None:
+        def placed(_: int) -> str:
+            with connect(market.database.trace_dsn, "racer") as connection:
+                return service.place(connection, BRAND, "SO-1", draft(), "erp").outcome
+
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = Counter(pool.map(placed, range(16)))
+        assert outcomes == {"created": 1, "unchanged": 15}
 
     @pytest.mark.parametrize(
         ("changes", "said"),
