@@ -176,3 +176,19 @@ def test_schedules_are_cron_in_utc() -> None:
     text = cron_text({"minute": "30", "hour": "[1-2]", "dayOfWeek": "1"})
     assert text == "30 1-2 * * 1"
     assert next_time(text, datetime(2026, 3, 2, 1, 31, tzinfo=UTC)) == datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
+
+
+def test_a_query_that_fails_holds_nobody_elses_events_up(
+    interface: Interface, receiver: Receiver, deliver: Callable[[], None]
+) -> None:
+    dated = {"name": "dated", "query": {"LT_ex:best": "2027-01-01T00:00:00Z"}}
+    assert interface.client.post("/queries", json=dated).status_code == 201
+    bad = interface.client.post("/queries/dated/subscriptions", json={"dest": receiver.url, "stream": True})
+    _subscribe(interface, receiver)
+    # It has the form of a time, and names no day.
+    send(interface.client, *_arrivals("N1"), event("N2", "arriving", WAREHOUSE_GLN, **{"ex:best": "2026-99-99T00:00Z"}))
+    deliver()
+    assert receiver.serials() == ["N1", "N2"]
+    shown = interface.client.get(bad.headers["Location"].removeprefix("/epcis")).json()
+    assert shown["error"].startswith("the query fails: ")
+    assert shown["attempts"] == 1

@@ -61,8 +61,9 @@ class SubscriptionDeliverer:
             while not stop.is_set():
                 try:
                     await self.round()
-                except psycopg.OperationalError as error:
-                    log.warning("no database", action="epcis.database", error=str(error))
+                # The tasks of a round fail as a group.
+                except* psycopg.OperationalError as lost:
+                    log.warning("no database", action="epcis.database", error=str(lost.exceptions[0]))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
         finally:
@@ -127,7 +128,12 @@ class SubscriptionDeliverer:
         conditions = sql.SQL(" AND ").join([*search.conditions, sql.SQL(SQL["where_visible"])])
         statement = sql.SQL(SQL["stream_events"]).format(conditions=conditions)
         cursor = {"brand": row.brand, "transaction": row.transaction, "last": row.last_event, "limit": _BATCH}
-        return row, connection.execute(statement, {**search.values, **cursor}).fetchall()
+        try:
+            return row, connection.execute(statement, {**search.values, **cursor}).fetchall()
+        except (psycopg.DataError, psycopg.errors.QueryCanceled) as error:
+            # One partner's query that cannot be answered, or not in time, holds nobody else's events up.
+            self._record(connection, row, (), f"the query fails: {error.diag.message_primary}"[:_LONGEST_ERROR])
+            return None
 
     async def _send(self, row: Any, events: Sequence[Any]) -> str:  # noqa: ANN401  a row
         """Post a batch; return what went wrong, or an empty text."""
