@@ -28,6 +28,7 @@ class ManifestStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._data = b""
+        self._stamp = 0
         self._current: Manifest | None = None
 
     @property
@@ -43,6 +44,7 @@ class ManifestStore:
     def load(self) -> ManifestError | None:
         """Take up what an earlier start kept; return why not, where it cannot be trusted."""
         try:
+            self._stamp = (self._folder / _FILE).stat().st_mtime_ns
             data = (self._folder / _FILE).read_bytes()
         except FileNotFoundError:
             return None
@@ -52,6 +54,16 @@ class ManifestStore:
             _log.error(error.message, action="manifest.refused", code=error.code, advice=error.advice)
             return error
         return None
+
+    def reload(self) -> None:
+        """Take up a file that was put here by hand since; what cannot be trusted is refused with a line in the log."""
+        try:
+            stamp = (self._folder / _FILE).stat().st_mtime_ns
+        except FileNotFoundError:
+            return
+        if stamp != self._stamp:
+            with self._lock:
+                self.load()
 
     def offer(self, data: bytes) -> Head:
         """Take up a manifest or a delta; raises `ManifestError` and keeps the present one where it may not be trusted.

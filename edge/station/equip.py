@@ -24,7 +24,7 @@ from edge.station.evidence import Evidence
 from edge.station.hub import Answer, Claim, Hub
 from edge.station.kiosk import Kiosk, Screen
 from edge.station.station import Station
-from edge.station.sync import Line, Sync
+from edge.station.sync import POLL_SECONDS, Line, Sync
 
 _log = structlog.get_logger(__name__)
 _BUTTONS: Final = {"undo": "CF/UNDO", "end": "CF/END", "pause": "CF/PAUSE"}
@@ -52,11 +52,15 @@ def equipped(
     station.equip(desk, evidence.keep if settings.evidence_mb else _keep_nothing)
     station.redraw()
     kiosk = _kiosk(settings, screen, Buttons(station, stop)) if settings.kiosk_port else None
+    ended = threading.Event()
     if sync:
         sync.start()
+    else:
+        threading.Thread(target=_watch, args=(manifests, station, hub, ended), name="manifest", daemon=True).start()
     try:
         yield
     finally:
+        ended.set()
         if kiosk:
             kiosk.stop()
         if sync:
@@ -130,6 +134,13 @@ def _between(station: Station, hub: Hub | None) -> None:
     if hub:
         hub.try_again()
     station.redraw()
+
+
+def _watch(manifests: ManifestStore, station: Station, hub: Hub | None, ended: threading.Event) -> None:
+    """Without an address a manifest comes as a file, put in place of the old one by hand."""
+    while not ended.wait(POLL_SECONDS):
+        manifests.reload()
+        _between(station, hub)
 
 
 def _nothing() -> None:

@@ -268,6 +268,15 @@ class TestManifestStore:
         assert isinstance(found, wire.OlderError), "a file that was exchanged while nobody looked"
         assert again.current is None
 
+    def test_a_file_put_there_by_hand_is_taken_up_while_it_runs(self, bench: Bench, tmp_path: Path) -> None:
+        bench.manifests.reload()
+        (tmp_path / "manifest.bin").write_bytes(manifest(4))
+        bench.manifests.reload()
+        assert bench.manifests.version == 4
+        (tmp_path / "manifest.bin").write_bytes(manifest(3))
+        bench.manifests.reload()
+        assert bench.manifests.version == 4, "the older one is refused, the newer one goes on"
+
     def test_a_delta_carries_only_what_changed(self, bench: Bench) -> None:
         more = [*wire.groups_of(manifest(), wire.read_head(manifest()))[1:], group(50)]
         fresh = wire.write(wire.read_head(manifest(2)), more, KEY)
