@@ -254,6 +254,17 @@ def test_what_custody_refused_appears_once_it_is_made_right(interface: Interface
     assert times == ["2026-03-01T10:30:00Z", "2026-03-01T01:00:00Z"]
 
 
+def test_a_fault_of_ours_is_answered_and_tells_nothing(interface: Interface, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a secret detail")
+
+    monkeypatch.setattr("trace_service.epcis.api_events.project", broken)
+    for _ in range(2):
+        answer = interface.client.get("/events")
+        assert (answer.status_code, answer.json()["type"]) == (500, "epcisException:ImplementationException")
+        assert "secret" not in answer.text
+
+
 def test_clients_may_ask_what_there_is(interface: Interface) -> None:
     answer = interface.client.options("/events")
     assert (answer.status_code, answer.headers["GS1-EPCIS-Max"]) == (204, "2.0.0")

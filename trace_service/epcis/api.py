@@ -58,29 +58,37 @@ _SUMMARY: Final = (
 )
 
 
-class _VersionHeaders:
-    """Adds the versions that are spoken here to every answer."""
+class _Boundary:
+    """Adds the versions that are spoken here to every answer, and keeps faults from the application around."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
                 MutableHeaders(scope=message).update(VERSION_HEADERS)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            # The framework raises a fault again after `_on_fault` has answered and logged it.
+            if not answered:
+                raise
 
 
-def create_epcis_app(console: Console) -> FastAPI:
+def create_epcis_app(console: Console) -> ASGIApp:
     """Return the application."""
     app = FastAPI(
         title="Codefence EPCIS", version="2.0.0", description=_SUMMARY, openapi_url="/openapi.json", docs_url=None,
         redoc_url=None, redirect_slashes=False,
     )  # fmt: skip
     app.state.console = console
-    app.add_middleware(_VersionHeaders)
     app.exception_handler(WebError)(_on_web_error)
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(HTTPException)(_on_http)
@@ -89,7 +97,7 @@ def create_epcis_app(console: Console) -> FastAPI:
     for part in (api_capture, api_queries, api_events):
         app.include_router(part.router)
     app.add_api_route("/{address:path}", _discover, methods=["OPTIONS"], include_in_schema=False)
-    return app
+    return _Boundary(app)
 
 
 def _discover(partner: PartnerOf) -> Response:
