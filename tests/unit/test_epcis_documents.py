@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.frame import DataMissingError, data_folder
+from contracts import gs1
+from trace_service.epcis import identifiers, links
 from trace_service.epcis.cli import epcis
 from trace_service.epcis.hashing import event_hash, prehash
 from trace_service.epcis.validation import check, check_bytes
@@ -233,6 +235,21 @@ def test_a_hash_ignores_what_belongs_to_the_record_and_nothing_else(event: dict[
     record = {"recordTime": "2026-04-01T10:00:00Z", "eventID": f"urn:x:{word}", "errorDeclaration": declared}
     assert event_hash(event | record, prefixes) == event_hash(event, prefixes)
     assert event_hash(event | {"x:more-than-before": word}, prefixes) != event_hash(event, prefixes)
+
+
+@given(st.integers(0, 10**12 - 1), st.text("!\"%&'()*+,-./0123456789:;<=>?ABCXYZ_abcxyz", min_size=1, max_size=20))
+def test_one_item_has_one_key_however_it_is_written(number: int, serial: str) -> None:
+    digits = f"0{number:012d}"
+    gtin = f"{digits}{gs1.check_digit(digits)}"
+    elements = [("01", gtin), ("21", serial)]
+    link, urn = gs1.uri(elements), gs1.urn(elements, 7)
+    assert link is not None
+    expected = gs1.item_key(gtin, serial)
+    assert [identifiers.key(each) for each in (link, urn, link.replace("id.gs1.org", "shop.example/a"))] == [
+        expected
+    ] * 3
+    assert identifiers.fault(urn) is None
+    assert links.canonical(links.canonical(urn) or "") == links.canonical(urn)
 
 
 @pytest.mark.parametrize(
