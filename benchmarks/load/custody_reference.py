@@ -84,13 +84,12 @@ class Reference:
         by_source = {event.source: event for event in given}
         void = set()
         for event in given:
-            if event.step == "error_declaration":
-                target = by_source.get(event.corrects) if event.corrects else None
-                if target and target.unit == event.unit and target.step != "error_declaration":
-                    void.add(target.source)
-                    self.outcomes[event.source] = "accepted"
-                else:
-                    self.refused[event.source] = self.outcomes[event.source] = "corrects_nothing"
+            target = by_source.get(event.corrects) if event.corrects else None
+            if target and target.unit == event.unit and target.step != "error_declaration":
+                void.add(target.source)
+                self.outcomes[event.source] = "accepted"
+            elif event.step == "error_declaration":
+                self.refused[event.source] = self.outcomes[event.source] = "corrects_nothing"
         return void
 
     def thing(self, name: str) -> Thing:
@@ -99,12 +98,8 @@ class Reference:
 
     def above(self, name: str) -> list[str]:
         """Return the containers around a unit, the nearest first."""
-        found = []
         place = self.thing(name).parent
-        while place:
-            found.append(place)
-            place = self.thing(place).parent
-        return found
+        return [place, *self.above(place)] if place else []
 
     def below(self, name: str) -> list[str]:
         """Return everything inside a unit."""
@@ -177,14 +172,15 @@ class Reference:
         return answer
 
     def _commission(self, event: Event, thing: Thing) -> str | None:
-        if thing.life in {"decommissioned", "destroyed"}:
-            return "ended"
-        if thing.commissioned:
-            return "no news" if self._near(thing.commissioned, event.site) else "already_commissioned"
-        if thing.life == "sold":
-            return "already_commissioned"
-        thing.life, thing.commissioned = "active", event.site
-        return None
+        known = thing.commissioned
+        problem = first(
+            (thing.life in {"decommissioned", "destroyed"}, "ended"),
+            (known and self._near(known, event.site), "no news"),
+            (known or thing.life == "sold", "already_commissioned"),
+        )
+        if not problem:
+            thing.life, thing.commissioned = "active", event.site
+        return problem
 
     def _pack(self, event: Event, thing: Thing) -> str | None:
         name = event.parent
@@ -199,10 +195,7 @@ class Reference:
             (event.unit in self.above(name), "packing_cycle"),
             (self.life(name) == "unknown", "parent_invalid"),
             (self.life(name) != "active", "parent_ended"),
-            (
-                parent.moving and self.sent[parent.number] + _MINUTES < event.occurred_at,
-                "parent_shipped",
-            ),
+            (parent.moving and self.sent[parent.number] + _MINUTES < event.occurred_at, "parent_shipped"),
             (not parent.moving and not self._here(name, event.site), "held_elsewhere"),
             (not parent.moving and self.transfer(name), "transfer_pending"),
             (not self._here(event.unit, event.site), "held_elsewhere"),
@@ -267,18 +260,15 @@ class Reference:
         if dead and dead != "already_sold":
             return dead
         known = thing.spot is not None and self._here(event.unit, event.site)
-        if dead and not (self.home or known):
-            return "already_sold"
-        if not (self.home or known or (thing.spot and thing.spot[2])):
-            return "not_shipped"
+        allowed = self.home or known
+        if problem := first((dead and not allowed, "already_sold"), (not (allowed or thing.moving), "not_shipped")):
+            return problem
         entitled = thing.spot[3:] if thing.spot else (None, None)
         if self.home and entitled[0]:
             entitled = (None, "")
-        if not self._here(event.unit, event.site):
-            thing.transfer = None
+        thing.transfer = thing.transfer if self._here(event.unit, event.site) else None
+        thing.life = "active" if dead else thing.life
         self._take_out(event.unit)
-        if dead:
-            thing.life = "active"
         self._say(event.unit, (self.count, event.site, False, *entitled))
         return None
 
@@ -377,37 +367,27 @@ class Reference:
         return problem
 
     def _unblock(self, event: Event, thing: Thing) -> str | None:
-        if thing.block is None:
-            return "not_blocked"
-        if not self.home and not self._near(thing.block[1], event.site):
-            return "not_authorised"
-        thing.block = None
-        return None
+        near = thing.block is not None and self._near(thing.block[1], event.site)
+        problem = first((thing.block is None, "not_blocked"), (not self.home and not near, "not_authorised"))
+        thing.block = thing.block if problem else None
+        return problem
 
     def _decommission(self, event: Event, thing: Thing) -> str | None:
-        if thing.life == "decommissioned":
-            return "no news"
-        if thing.spot and thing.spot[2]:
-            return "already_shipped"
-        return self._finish(event, thing, "decommissioned")
+        done = first((thing.life == "decommissioned", "no news"), (thing.moving, "already_shipped"))
+        return done or self._finish(event, thing, "decommissioned")
 
     def _destroy(self, event: Event, thing: Thing) -> str | None:
-        if thing.life == "destroyed":
-            return "no news"
-        return self._finish(event, thing, "destroyed")
+        return "no news" if thing.life == "destroyed" else self._finish(event, thing, "destroyed")
 
     def _finish(self, event: Event, thing: Thing, life: str) -> str | None:
-        now = self.life(event.unit)
-        if now == "unknown":
-            return "not_commissioned"
-        if now == "destroyed":
-            return "ended"
-        if thing.parent:
-            return "inside_parent"
-        if not self.home and not (thing.spot and thing.spot[2]) and not self._here(event.unit, event.site):
-            return "held_elsewhere"
-        thing.life = life
-        return None
+        problem = first(
+            (self.life(event.unit) == "unknown", "not_commissioned"),
+            (self.life(event.unit) == "destroyed", "ended"),
+            (thing.parent, "inside_parent"),
+            (not (self.home or thing.moving or self._here(event.unit, event.site)), "held_elsewhere"),
+        )
+        thing.life = thing.life if problem else life
+        return problem
 
 
 def outcome_of(reference: Reference, unit: str) -> tuple[object, ...]:
