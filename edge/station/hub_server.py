@@ -29,9 +29,10 @@ CREATE TABLE IF NOT EXISTS inside (
 ) STRICT, WITHOUT ROWID;
 """
 _HELD: Final = """
-SELECT station, reference, at FROM claim WHERE hash = ?
+SELECT station, reference, at FROM claim WHERE hash = ?1 AND (station, reference) <> (?3, ?4)
 UNION ALL
-SELECT claim.station, claim.reference, claim.at FROM inside JOIN claim USING (hash) WHERE inside.ancestor = ?
+SELECT claim.station, claim.reference, claim.at FROM inside JOIN claim USING (hash)
+WHERE inside.ancestor = ?2 AND (claim.station, claim.reference) <> (?3, ?4)
 LIMIT 1
 """
 
@@ -59,8 +60,9 @@ class Claims:
         with self._lock:
             for code in (request.hash, *request.ancestors):
                 inside = code if code == request.hash else 0
-                row = self._database.execute(_HELD, (_signed(code), _signed(inside))).fetchone()
-                if row is not None and row[:2] != (request.station, request.order):
+                asked = (_signed(code), _signed(inside), request.station, request.order)
+                row = self._database.execute(_HELD, asked).fetchone()
+                if row is not None:
                     return Answer(False, *row)  # noqa: FBT003  a struct's fields come in their order
             with self._database:
                 self._database.execute("BEGIN")

@@ -150,5 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Security-Policy", _POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cache-Control", "no-store")
+        if status is not HTTPStatus.OK:
+            # Whatever follows may be a body that nobody has read: it is no request.
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
