@@ -15,7 +15,7 @@ from msgspec import Struct
 from contracts import documents
 from contracts.errors import CodeError
 from contracts.gs1 import Identifier
-from contracts.manifest import StationOrder
+from contracts.manifest import Standing, StationOrder
 from contracts.messages import Activity
 from contracts.stations import Note, NoteKind
 from edge.manifest import Manifest, ManifestStore
@@ -132,9 +132,17 @@ class Dock:
         if order.activity is Activity.RECEIVE:
             return judge_receiving(case, manifest.inbound(order.reference) if manifest else set())
         found = judge_shipping(case)
-        if found.unit is None or found.verdict not in {Verdict.OK, Verdict.PROVISIONAL} or self._tools.hub is None:
+        is_good = found.verdict in {Verdict.OK, Verdict.PROVISIONAL}
+        return self._claimed(found, found.unit, order) if is_good and found.unit else found
+
+    def _claimed(self, found: Judgement, unit: Counted, order: Order) -> Judgement:
+        """Return what a good verdict is worth once this station's other loads and the hub were asked."""
+        other = self._other_load(order.reference, unit)
+        if other:
+            return found._replace(verdict=Verdict.ALREADY_SHIPPED, reason="has_left", other=other)
+        if self._tools.hub is None:
             return found
-        answer = self._tools.hub.claim(Claim(order.reference, found.unit.key, found.unit.hash, found.unit.ancestors))
+        answer = self._tools.hub.claim(Claim(order.reference, unit.key, unit.hash, unit.ancestors))
         if answer is None:
             return found._replace(verdict=Verdict.PROVISIONAL, reason=found.reason or "hub_away")
         if answer.granted:
@@ -246,7 +254,7 @@ class Dock:
             load = self._loads.get(name)
             for unit in load.units if load else ():
                 found = manifest.find(unit.key)
-                if found is None or found.reference is not None:
+                if found is None or found.standing is Standing.SHIPPED:
                     dropped[_name(name, unit.key)] = ""
             if load and len(dropped) >= len(load.units):
                 del self._loads[name]
@@ -281,6 +289,11 @@ class Dock:
         differs = bool(missing or detail["extra"] or detail["damaged"])
         told = f"{len(missing)} / {len(detail['extra'])} / {len(detail['damaged'])}"
         return Change(Verdict.ORDER, "received_differs" if differs else "received", notes, told)
+
+    def _other_load(self, order: str, unit: Counted) -> str:
+        """Return another order of this station that has a unit, which the manifest may not know yet."""
+        others = (load for name, load in self._loads.items() if name != order)
+        return next((load.order for load in others if load.holds(unit.hash, unit.ancestors)), "")
 
     def _load(self, order: str) -> Load:
         return self._loads.setdefault(order, Load(order))

@@ -50,7 +50,7 @@ def equipped(
     desk = Desk(dock, noted, screen.tell)
     evidence = Evidence(settings.data / "evidence", settings.evidence_mb * 1_000_000)
     station.equip(desk, evidence.keep if settings.evidence_mb else _keep_nothing)
-    station.redraw()
+    station.between()
     kiosk = _kiosk(settings, screen, Buttons(station, stop)) if settings.kiosk_port else None
     ended = threading.Event()
     if sync:
@@ -133,7 +133,7 @@ def _hub(settings: StationSettings, outbox: Outbox) -> Hub | None:
 def _between(station: Station, hub: Hub | None) -> None:
     if hub:
         hub.try_again()
-    station.redraw()
+    station.between()
 
 
 def _watch(manifests: ManifestStore, station: Station, hub: Hub | None, ended: threading.Event) -> None:

@@ -69,15 +69,21 @@ def mac(secret: bytes, *parts: bytes) -> bytes:
 
 
 class Hub:
-    """A connection to the hub that never holds a packer up: what takes longer than 30 ms counts as away."""
+    """A connection to the hub that holds no packer up: beyond `patience` seconds the hub counts as away."""
 
     def __init__(
-        self, address: tuple[str, int], secret: bytes, station: str, on_conflict: Callable[[Claim, Answer], None]
+        self,
+        address: tuple[str, int],
+        secret: bytes,
+        station: str,
+        on_conflict: Callable[[Claim, Answer], None],
+        patience: float = CLAIM_SECONDS,
     ) -> None:
         self._address = address
         self._secret = secret
         self._station = station
         self._on_conflict = on_conflict
+        self._patience = patience
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._away_until = 0.0
@@ -148,10 +154,10 @@ class Hub:
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
-            self._socket = socket.create_connection(self._address, timeout=CLAIM_SECONDS)
+            self._socket = socket.create_connection(self._address, timeout=self._patience)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _log.info("the hub answers", action="hub.connected")
-        self._socket.settimeout(CLAIM_SECONDS)
+        self._socket.settimeout(self._patience)
         return self._socket
 
     def _drop(self) -> None:

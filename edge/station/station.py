@@ -121,11 +121,17 @@ class Station:
             self._display.show(finding.verdict, finding.code.text, self._order, self._outbox.depth)
             return finding
 
-    def redraw(self) -> None:
-        """Have the screen show what changed besides scans."""
-        if self._desk is not None:
-            with self._lock:
-                self._desk.redraw(self._order)
+    def between(self) -> None:
+        """Have the screen show what changed besides scans, and forget loads that the manifest says have left."""
+        if self._desk is None:
+            return
+        with self._lock:
+            self._desk.redraw(self._order)
+            left = self._desk.dock.forget_left()
+            try:
+                self._outbox.add([], left)
+            except OutboxError as error:
+                _log.warning(error.message, action="station.untidy", code=error.code, advice=error.advice)
 
     def _prepare(self, read: Read) -> _Work:
         order, findings = None, []

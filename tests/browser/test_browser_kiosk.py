@@ -41,7 +41,7 @@ def page(chromium: Browser, bench: Bench) -> Iterator[Page]:
     bench.station.equip(bench.desk, lambda _name, _picture: None)
     kiosk = Kiosk(0, screen, Buttons(bench.station, threading.Event()).act)
     kiosk.start()
-    bench.station.redraw()
+    bench.station.between()
     complaints: list[str] = []
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

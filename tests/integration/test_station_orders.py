@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from contracts import documents, worksheet
 from contracts import manifest as wire
 from contracts.errors import CodeError
 from contracts.gs1 import item_key
+from contracts.manifest import Standing
 from contracts.messages import Activity
 from contracts.stations import NoteKind
 from edge.manifest import ManifestStore
@@ -167,6 +167,27 @@ class TestWork:
         assert [note.unit for note in bench.notes(NoteKind.UNDONE)] == [sscc(2)]
         assert bench.read(case(2)) is Verdict.OK
 
+    def test_a_unit_of_another_load_has_left_before_the_manifest_knows_it_and_is_forgotten_after(
+        self, bench: Bench
+    ) -> None:
+        bench.begin()
+        bench.read(case(1))
+        bench.read("CF/PAUSE")
+        bench.begin(order="SO-2", to="D-2")
+        assert bench.read(case(1)) is Verdict.ALREADY_SHIPPED
+        assert bench.why == ("has_left", "SO-1")
+        bench.release()
+        bench.read("CF/PAUSE")
+        bench.begin()
+        bench.sign()
+        bench.station.between()
+        assert list(bench.outbox.notes("load/")) == [f"load/SO-1/{sscc(1)}"]
+        gone = [*wire.groups_of(manifest(), wire.read_head(manifest()))]
+        gone = [each for each in gone if each.container != hashed(sscc(1))] + [group(1, 0, Standing.SHIPPED, 0)]
+        bench.manifests.offer(wire.write(wire.read_head(manifest(2)), gone, KEY))
+        bench.station.between()
+        assert bench.outbox.notes("load/") == {}
+
     def test_all_of_it_outlives_a_restart(self, tmp_path: Path, outbox: Outbox) -> None:
         first = Bench(tmp_path, outbox)
         first.read("CF/OPERATOR/OP-7/NIGHT")
@@ -313,7 +334,8 @@ class Site:
 
     def hub(self, station: str, secret: bytes = SECRET) -> Hub:
         told = self.conflicts
-        hub = Hub(("127.0.0.1", self.port), secret, station, lambda claim, answer: told.append((claim, answer)))
+        address = ("127.0.0.1", self.port)
+        hub = Hub(address, secret, station, lambda claim, answer: told.append((claim, answer)), patience=5)
         self.hubs.append(hub)
         return hub
 
@@ -390,8 +412,10 @@ def test_the_hub_runs_by_itself_and_remembers_over_a_restart(tmp_path: Path) -> 
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             port = int(process.stderr.readline().rsplit(":", 1)[1])
-            hub = Hub(("127.0.0.1", port), SECRET, station, lambda _claim, _answer: None)
-            answers.append(next(filter(None, (hub.claim(claim) or time.sleep(2.1) for _ in range(5)))))
+            hub = Hub(("127.0.0.1", port), SECRET, station, lambda _claim, _answer: None, patience=10)
+            answer = hub.claim(claim)
+            assert answer is not None
+            answers.append(answer)
             hub.close()
             process.send_signal(signal.SIGTERM)
             assert process.wait(15) == 0
