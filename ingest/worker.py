@@ -69,6 +69,7 @@ class Worker:
         self._broken: BrokerError | None = None
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = self._waiting_bytes = 0
+        self._waiting_since = 0.0
         self._acks: deque[tuple[str, bytes]] = deque()
 
     def run(self, stop: threading.Event) -> None:
@@ -121,13 +122,13 @@ class Worker:
 
     def _gather(self) -> None:
         """Receive `batch_size` events, or what comes within `flush_ms` of the first."""
-        deadline: float | None = None
         while self._waiting_events < self._settings.batch_size and not self._stop.is_set():
-            if deadline is None and self._waiting:
-                deadline = time.monotonic() + self._settings.flush_ms / 1000
-            patience = _IDLE_SECONDS if deadline is None else deadline - time.monotonic()
-            if patience <= 0:
-                return
+            patience = _IDLE_SECONDS
+            if self._waiting:
+                # What came while the database worked on the last batch has waited already.
+                patience = self._waiting_since + self._settings.flush_ms / 1000 - time.monotonic()
+                if patience <= 0:
+                    return
             limit = min(_SLICE, self._settings.batch_size - self._waiting_events)
             count = self._receive(limit, patience)
             if 0 < count < min(limit, _FEW):
@@ -137,6 +138,8 @@ class Worker:
 
     def _receive(self, limit: int, timeout: float) -> int:
         arrivals = self._consumer.receive(limit, timeout)
+        if not self._waiting:
+            self._waiting_since = time.monotonic()
         now = self._clock()
         for arrival in arrivals:
             message = decode(arrival.topic, arrival.payload, now)
