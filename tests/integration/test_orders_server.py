@@ -247,6 +247,23 @@ class TestNotes:
         steps = market.rows("SELECT biz_step FROM trace.custody_event WHERE device = 'station-ship'")
         assert steps == [("decommissioning",)]
 
+    def test_another_brands_dealer_scraps_nothing(self, market: Market) -> None:
+        with connect(market.database.owner_dsn, "tests") as owner:
+            owner.execute("INSERT INTO trace.brand (id, name_zh, name_en) VALUES ('rival', '乙', 'Rival')")
+            owner.execute(
+                "INSERT INTO trace.dealer (id, brand, parent, name_zh, name_en, kind, level, lft, rgt)"
+                " VALUES ('R-1', 'rival', NULL, '店', 'Shop', 'regional', 0, 1, 2)"
+            )
+            owner.execute(
+                "INSERT INTO trace.site (id, kind, dealer, name_zh, name_en)"
+                " VALUES ('r-shop', 'store', 'R-1', '店', 'Shop')"
+            )
+        code = market.cases_to("D-NANJING")[0]["items"][0]
+        told = note(NoteKind.SCRAPPED, "", unit=parse(code).key)
+        notes.take(market.connection, KEYS, Station("r-station", "r-shop"), [told])
+        assert verify(market.connection, KEYS, [Text(code, "")])[Text(code, "")].state is not CodeState.UNKNOWN
+        assert market.rows("SELECT biz_step FROM trace.custody_event WHERE device = 'r-station'") == []
+
 
 class TestDocument:
     def test_it_lists_what_left_with_lots_and_its_code_is_read_and_verified(self, market: Market) -> None:

@@ -94,7 +94,8 @@ def _undo(connection: Connection, station: Station, order: Order, note: Note) ->
 
 def _scrap(connection: Connection, keys: KeyWrapper, station: Station, note: Note) -> None:
     """Take a label out of its batch; one that custody has seen already is an item, and is decommissioned."""
-    row = connection.execute(SQL["brand_of_product"], {"gtin": note.unit[4:18]}).fetchone()
+    query = {"gtin": note.unit[4:18], "site": station.site}
+    row = connection.execute(SQL["brand_of_product"], query).fetchone()
     if row is None:
         return
     _, place = next(iter(counters_of(connection, keys, row.brand, [CANONICAL_HOST + note.unit])))

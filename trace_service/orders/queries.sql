@@ -291,7 +291,10 @@ SELECT brand.name_zh AS brand_zh, brand.name_en AS brand_en FROM trace.brand WHE
 SELECT id, gtin, lot FROM trace.batch WHERE id = ANY(%(batches)s) ORDER BY gtin, lot, id
 
 -- name: brand_of_product
-SELECT brand FROM trace.product WHERE gtin = %(gtin)s
+-- A dealer's site speaks for the goods of that dealer's brand alone.
+SELECT product.brand FROM trace.product JOIN trace.site ON site.id = %(site)s
+LEFT JOIN trace.dealer ON dealer.id = site.dealer
+WHERE product.gtin = %(gtin)s AND (site.dealer IS NULL OR dealer.brand = product.brand)
 
 -- name: mark
 SELECT (SELECT max(id) FROM trace.custody_event) AS event, (SELECT max(id) FROM trace.order_history) AS history,
