@@ -50,7 +50,9 @@ class Taken(Struct, frozen=True):
     ids: tuple[str, ...]
 
 
-_NOTES: Final = msgspec.json.Decoder(Annotated[list[Note], Meta(max_length=MAX_NOTES)])
+_NOTES: Final[msgspec.json.Decoder[list[Note]]] = msgspec.json.Decoder(
+    Annotated[list[Note], Meta(max_length=MAX_NOTES)]
+)
 
 
 def encode_notes(notes: list[Note]) -> bytes:

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,14 +13,12 @@ from trace_service.codes.lookup import counters_of
 from trace_service.domain.events import LOGISTIC_PREFIX
 from trace_service.keys import KeyWrapper
 from trace_service.orders.errors import OrderStateError
-from trace_service.orders.model import Order, State, canonical
+from trace_service.orders.model import Order, canonical
 from trace_service.orders.queries import SQL
 from trace_service.orders.reconcile import reconcile
 from trace_service.orders.service import find, lock
 from trace_service.orders.signing import signing_key
 from trace_service.store.connection import Connection
-
-_ISSUED_IN: Final = frozenset({State.LOADING, State.CLOSED, State.DIFFERENCE})
 
 
 class Document(NamedTuple):

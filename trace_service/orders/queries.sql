@@ -125,9 +125,6 @@ SELECT id, wrapped FROM trace.signing_key WHERE retired_at IS NULL ORDER BY crea
 -- name: insert_signing_key
 INSERT INTO trace.signing_key (id, public, wrapped) VALUES (%(id)s, %(public)s, %(wrapped)s)
 
--- name: public_keys
-SELECT id, public FROM trace.signing_key
-
 -- name: device
 SELECT id, site FROM landing.device WHERE id = %(device)s AND retired_at IS NULL
 
