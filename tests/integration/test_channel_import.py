@@ -289,6 +289,16 @@ NESTED = """
 NEW_SITE = "S-NEW,store,D-NEW,新津店,9506000134352,103.83,30.41,gcj02\n"
 
 
+def test_what_several_brands_use_is_changed_by_the_operator_alone(
+    bring: Import, connection: Connection, atoms: AtomMap
+) -> None:
+    moved = b"id,kind,name_zh,lon,lat\ndc-east,warehouse,x,104.06,30.67\n"
+    assert found(bring(("sites.csv", moved.decode()))) == [("SHARED", 2, "id")]
+    assert found(bring(("sites.csv", moved.decode()), brand="rival")) == [("SHARED", 2, "id")]
+    assert import_files(connection, BRAND, [("sites.csv", moved)], Job("ops", atoms, operator=True)).sound
+    assert values(connection, "SELECT lon FROM trace.site WHERE id = 'dc-east'") == [(104.06,)]
+
+
 def test_a_whole_channel_comes_in_one_workbook(bring: Import, connection: Connection) -> None:
     files = (
         ("dealers.csv", DEALERS + "D-NEW,D-CHENGDU,新津酒业,county,,\n"),

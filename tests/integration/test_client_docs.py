@@ -34,7 +34,8 @@ SECRET = "whsec_of_the_example"
 def site(database: TestDatabase) -> Iterator[Site]:
     world = make_world(database.owner_dsn, database.trace_dsn)
     with connect(database.trace_dsn, "tests") as connection:
-        plan = import_files(connection, "qingyuan", [("sites.csv", FACTORY.encode())], Job("tests", installed_map()))
+        job = Job("tests", installed_map(), operator=True)
+        plan = import_files(connection, "qingyuan", [("sites.csv", FACTORY.encode())], job)
         assert plan.sound, plan.problems
     with running(world) as site:
         yield site

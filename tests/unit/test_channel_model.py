@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contracts.gs1 import check_digit
 from trace_service.channel.contracts import grant_at, period, spans
 from trace_service.channel.export import all_tables, as_csv, as_excel
-from trace_service.channel.plan import make_plan, read_files
+from trace_service.channel.plan import Context, make_plan, read_files
 from trace_service.channel.problems import FieldError, Problem
 from trace_service.channel.tables import TABLES
 from trace_service.channel.tree import order_keys, path_at, tree_faults
@@ -66,7 +66,7 @@ def test_importing_an_export_is_nothing_new(channel: Channel, language: str, wor
         files = [(f"{name}.csv", as_csv(head, rows)) for name, (head, rows) in tables.items()]
     problems: list[Problem] = []
     entries = read_files(files, problems)
-    plan = make_plan(channel, "b", entries, (NOW, None, set()))
+    plan = make_plan(channel, "b", entries, Context(NOW, None))
     assert [each.code for each in [*problems, *plan.problems]] == ["NO_MAP"]
     assert plan.changes == []
     assert len(entries) == sum(1 for kind, _ in channel.lines if channel.at(kind, _, NOW))

@@ -102,7 +102,7 @@ def import_(files: tuple[Path, ...], *, brand: str, dry_run: bool, as_json: bool
     """Import tables, all rows or none; the name of a file or sheet says which table it is: products, and so on."""
     contents = [(path.name, path.read_bytes()) for path in files]
     with _database() as connection:
-        job = Job(f"cli:{getpass.getuser()}"[:64], installed_map(), dry_run)
+        job = Job(f"cli:{getpass.getuser()}"[:64], installed_map(), dry_run, operator=True)
         plan = import_files(connection, brand, contents, job)
     applied = plan.sound and not dry_run
     if as_json:

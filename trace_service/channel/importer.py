@@ -8,7 +8,7 @@ from typing import Any
 from contracts.errors import ConfigurationError
 from geofence.errors import MapUnavailableError
 from geofence.maps import AtomMap, load_installed_map
-from trace_service.channel.plan import File, Plan, make_plan, read_files, sort_problems
+from trace_service.channel.plan import Context, File, Plan, make_plan, read_files, sort_problems
 from trace_service.channel.problems import Problem
 from trace_service.channel.project import Projector, version_row
 from trace_service.channel.queries import SQL
@@ -27,11 +27,15 @@ def installed_map() -> AtomMap | None:
 
 @dataclass(frozen=True)
 class Job:
-    """Who imports, on which map, and whether it is only tried."""
+    """Who imports, on which map, whether it is only tried, and by whom.
+
+    The operator of the installation may also change sites and devices that belong to no brand, since several use them.
+    """
 
     by: str
     atoms: AtomMap | None
     dry_run: bool = False
+    operator: bool = False
 
 
 def import_files(connection: Connection, brand: str, files: Iterable[File], job: Job) -> Plan:
@@ -53,7 +57,7 @@ def import_entries(connection: Connection, brand: str, read: tuple[Sequence[Entr
         baseline = {key: line.implicit for key, line in channel.lines.items() if line.implicit is not None}
         keys = sorted({entry.key for entry in entries})
         taken = {(row.kind, row.key) for row in connection.execute(SQL["taken"], {"brand": brand, "keys": keys})}
-        plan = make_plan(channel, brand, entries, (now, job.atoms, taken))
+        plan = make_plan(channel, brand, entries, Context(now, job.atoms, taken, job.operator))
         plan.problems[:0] = problems
         sort_problems(plan.problems)
         if plan.sound and not job.dry_run:
@@ -73,7 +77,7 @@ def refresh(connection: Connection, brand: str, atoms: AtomMap | None) -> None:
 
 
 def _begin(connection: Connection, brand: str) -> datetime:
-    connection.execute(SQL["lock"], {"brand": brand})
+    connection.execute(SQL["lock"])
     row = one(connection, SQL["clock"], {"brand": brand})
     if not row.known:
         raise ConfigurationError(f"no brand is called {brand!r}", advice="See `codefence channel brand`.")

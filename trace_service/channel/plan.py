@@ -1,7 +1,7 @@
 """What an import would do: read everything, compare with what is known, judge the whole, and change nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -83,14 +83,18 @@ def read_files(files: Iterable[File], problems: list[Problem]) -> list[Entry]:
     return entries
 
 
-def make_plan(
-    channel: Channel,
-    brand: str,
-    entries: Sequence[Entry],
-    context: tuple[datetime, AtomMap | None, set[tuple[str, str]]],
-) -> Plan:
-    """Return what the entries would change in `channel`, which is changed along; `taken` are keys of other brands."""
-    now, atoms, taken = context
+class Context(NamedTuple):
+    """When and where a plan is made; `taken` are keys of other brands, `operator` may change what belongs to nobody."""
+
+    now: datetime
+    atoms: AtomMap | None
+    taken: Container[tuple[str, str]] = frozenset()
+    operator: bool = False
+
+
+def make_plan(channel: Channel, brand: str, entries: Sequence[Entry], context: Context) -> Plan:
+    """Return what the entries would change in `channel`, which is changed along."""
+    now, atoms, taken, operator = context
     plan = Plan(brand)
     _tell_doubles(entries, plan.problems)
     for entry in entries:
@@ -101,6 +105,8 @@ def make_plan(
         plan.counts.setdefault(entry.kind, Counter())[change.what] += 1
         if change.what != "unchanged":
             plan.changes.append(change)
+            if channel.lines[entry.kind, entry.key].brand is None and not operator:
+                plan.problems.append(entry.problem("SHARED", BY_KIND[entry.kind].key.name, value=entry.key))
     if atoms is None:
         plan.problems.append(Problem("NO_MAP", Spot(""), {}, "warning"))
     checks = Checks(channel, brand, atoms, [(each.entry, each.moment) for each in plan.changes])

@@ -1,5 +1,6 @@
 -- name: lock
-SELECT pg_advisory_xact_lock(hashtextextended('channel ' || %(brand)s, 0))
+-- One import at a time, whichever the brand: ids are unique across brands.
+SELECT pg_advisory_xact_lock(hashtextextended('channel', 0))
 
 -- name: clock
 -- After the lock: versions that were recorded later must say so.
