@@ -25,6 +25,7 @@ from trace_service.settings import TraceSettings
 from trace_service.web import answers
 from trace_service.web.auth.sessions import Sessions
 from trace_service.web.auth.throttle import Throttle
+from trace_service.web.bodies import BodyLimit
 from trace_service.web.build_assets import BUILD, asset_names
 from trace_service.web.context import Console
 from trace_service.web.database import Database
@@ -70,6 +71,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     )  # fmt: skip
     app.state.console = console
     app.state.public = public
+    app.add_middleware(BodyLimit)
     app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
     answers.install(app)
     for page in (alerts, channel, codes, devices, events, health, login, maps, orders, proposals, scans, stock):

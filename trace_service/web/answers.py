@@ -10,8 +10,10 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from trace_service.web.bodies import LARGEST_BODY
 from trace_service.web.context import console_of
 from trace_service.web.errors import (
+    BodyTooLargeError,
     BusyError,
     InvalidParameterError,
     NotFoundError,
@@ -61,6 +63,8 @@ async def _on_invalid(request: Request, error: RequestValidationError) -> Respon
 async def _on_http(request: Request, error: HTTPException) -> Response:
     if error.status_code == NotFoundError.status:
         return answer(request, NotFoundError("no such address"))
+    if error.status_code == BodyTooLargeError.status:
+        return answer(request, BodyTooLargeError("the request is too large", advice=f"At most {LARGEST_BODY} bytes."))
     return answer(request, _RefusedError(str(error.detail)))
 
 

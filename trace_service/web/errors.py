@@ -51,6 +51,13 @@ class StateConflictError(WebError):
     code = "STATE_CONFLICT"
 
 
+class BodyTooLargeError(WebError):
+    """More bytes than any request to this address needs."""
+
+    status = 413
+    code = "BODY_TOO_LARGE"
+
+
 class InvalidParameterError(WebError):
     """A parameter is missing or malformed."""
 

@@ -1,0 +1,35 @@
+"""A stranger's body is refused before it fills the memory: announced or not, on every address that reads one."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from conftest import TestDatabase
+from console_world import make_world, running
+
+from trace_service.web.bodies import LARGEST_BODY
+
+
+@pytest.fixture
+def url(database: TestDatabase) -> Iterator[str]:
+    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
+        yield site.url
+
+
+def test_a_body_that_is_too_large_is_refused_and_one_that_is_not_is_read(url: str) -> None:
+    kinds = {
+        "/login": "application/x-www-form-urlencoded",
+        "/api/v1/session": "application/json",
+        "/api/v1/check/sale": "application/json",
+    }
+    for path, kind in kinds.items():
+        for length in (LARGEST_BODY + 1, LARGEST_BODY):
+            announced = httpx.post(url + path, content=b"x" * length, headers={"Content-Type": kind})
+            pieces = (b"x" * (length // 16) for _ in range(17 if length > LARGEST_BODY else 16))
+            by_and_by = httpx.post(url + path, content=pieces, headers={"Content-Type": kind})
+            for answer in (announced, by_and_by):
+                assert (answer.status_code == 413) == (length > LARGEST_BODY), (path, length, answer.status_code)
+    refused = httpx.post(f"{url}/api/v1/session", content=b"x" * (LARGEST_BODY + 1))
+    assert refused.json()["code"] == "BODY_TOO_LARGE"
+    assert refused.headers["content-security-policy"]
+    assert httpx.get(f"{url}/healthz").status_code == 200

@@ -1,0 +1,38 @@
+"""How much a request may carry: the framework reads a body whole, and before it asks who sends it."""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST_BODY: Final = 1024 * 1024
+# These read a body themselves, after they know the sender, and with limits of their own.
+_OWN_LIMITS: Final = ("/epcis/", "/channel/import", "/api/v1/channel/import")
+_TOO_LARGE: Final = 413
+
+
+class BodyLimit:
+    """Refuses a body of more than LARGEST_BODY bytes as soon as it is announced or has come."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"].startswith(_OWN_LIMITS):
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        seen = int(announced) if announced.isdecimal() else 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal seen
+            message: Message = {} if seen > LARGEST_BODY else await receive()
+            if not announced:
+                seen += len(message.get("body", b""))
+            if seen > LARGEST_BODY:
+                raise HTTPException(_TOO_LARGE)
+            return message
+
+        await self._app(scope, receive_within_limit, send)
