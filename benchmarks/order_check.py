@@ -32,10 +32,7 @@ _P50, _P99 = 50, 99
 
 def run(progress: Progress) -> Outcome:
     """Ask both the same questions."""
-    try:
-        atoms = load_installed_map()
-    except MapUnavailableError as error:
-        raise DataMissingError(str(error), advice=error.advice) from error
+    atoms = _map()
     random = Random(7)
     channel, places = _world(atoms, random)
     questions = [_question(places, random) for _ in range(_QUESTIONS)]
@@ -54,21 +51,33 @@ def run(progress: Progress) -> Outcome:
     theirs, answers = _timed(naive.answer, questions[:_BASELINE])
     certain = [(r.verdict, a) for r, a in zip(rulings, answers, strict=False) if r.verdict != "unknown"]
     agreed = sum(verdict == answer for verdict, answer in certain) / len(certain)
+    p50, naive_p50 = _ms(ours, _P50), _ms(theirs, _P50)
     return Outcome(
         {
             "dealers": _DEALERS,
             "first_question_ms": round(first * 1e3, 1),
-            "cold_p99_ms": round(float(np.percentile(cold, _P99)) * 1e3, 3),
-            "p50_ms": round(float(np.percentile(ours, _P50)) * 1e3, 3),
-            "p99_ms": round(float(np.percentile(ours, _P99)) * 1e3, 3),
+            "cold_p99_ms": _ms(cold, _P99),
+            "p50_ms": p50,
+            "p99_ms": _ms(ours, _P99),
             "wall_mean_ms": round(wall / len(questions) * 1e3, 3),
-            "naive_p50_ms": round(float(np.percentile(theirs, _P50)) * 1e3, 3),
-            "naive_p99_ms": round(float(np.percentile(theirs, _P99)) * 1e3, 3),
-            "times_the_naive_p50": round(float(np.percentile(theirs, _P50) / np.percentile(ours, _P50)), 1),
+            "naive_p50_ms": naive_p50,
+            "naive_p99_ms": _ms(theirs, _P99),
+            "times_the_naive_p50": round(naive_p50 / p50, 1),
             "agreement_percent": round(agreed * 100, 2),
         },
         {"p99_ms": Target("<=", 5.0), "agreement_percent": Target(">=", 99.5)},
     )
+
+
+def _map() -> AtomMap:
+    try:
+        return load_installed_map()
+    except MapUnavailableError as error:
+        raise DataMissingError(str(error), advice=error.advice) from error
+
+
+def _ms(seconds: list[float], percent: int) -> float:
+    return round(float(np.percentile(seconds, percent)) * 1e3, 3)
 
 
 def _timed(ask: Callable[[Question], Any], questions: list[Question]) -> tuple[list[float], list[Any]]:
