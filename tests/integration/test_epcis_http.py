@@ -278,6 +278,8 @@ def test_named_queries_are_kept_run_and_dropped(interface: Interface) -> None:
     assert interface.client.post("/queries", json=query).status_code == 409
     assert _serials(interface.client.get("/queries/made/events")) == ["A2"]
     assert interface.rival.get("/queries/made").status_code == 404
+    for name in ("made\n", "a b", ""):
+        assert interface.client.post("/queries", json=query | {"name": name}).status_code == 400
     wrong = interface.client.post("/queries", json={"name": "bad", "query": {"EQ_colour": "red"}})
     assert wrong.json()["type"] == "epcisException:QueryParameterException"
     assert interface.client.delete("/queries/made").status_code == 204

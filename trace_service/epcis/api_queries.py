@@ -33,7 +33,7 @@ Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 class _NewQuery(msgspec.Struct, forbid_unknown_fields=True):
     """A query under a name."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
     query: dict[str, Any]
 
 
