@@ -54,11 +54,14 @@ class MemoryCustody:
 
     def _load(self, units: Collection[str]) -> Custody:
         """Replay what the given units depend on."""
-        loaded = self._above(units)
-        loaded |= {product for unit in loaded if (product := product_of(unit))}
-        loaded |= {event.lot for unit in loaded for event in self._events[unit] if event.lot}
+        loaded: set[str] = set()
+        wanted = set(units)
+        while wanted - loaded:
+            loaded |= self._above(wanted)
+            wanted = {product for unit in loaded if (product := product_of(unit))}
+            wanted |= {event.lot for unit in loaded for event in self._events[unit] if event.lot}
+            wanted |= {member for unit in loaded for member in self._contents.get(unit, ())}
         inside = {unit: self._contents[unit] for unit in loaded if unit in self._contents}
-        loaded |= self._above({member for members in inside.values() for member in members})
         contents = {unit: {each for each in members if not is_single(each)} for unit, members in inside.items()}
         custody = Custody(self._sites, contents)
         events = [event for unit in loaded for event in self._events[unit]]

@@ -53,19 +53,24 @@ def brands_of(connection: Connection, units: Collection[str]) -> dict[str, str]:
 def load(connection: Connection, units: Collection[str], known_at: datetime | str = "infinity") -> Loaded:
     """Return what the given units depend on, as recorded until `known_at`."""
     loaded = Loaded({}, {}, {}, defaultdict(set), {})
-    _add(connection, loaded, units, known_at)
-    containers = [
-        unit
-        for unit, events in loaded.events.items()
-        if unit.startswith(LOGISTIC_PREFIX) or any(event.step in LEAVES for event in events)
-    ]
-    wanted = {event.lot for events in loaded.events.values() for event in events if event.lot}
-    if containers:
-        for row in connection.execute(SQL["held_contents"], {"units": containers}):
-            loaded.contents[row.container].add(row.member)
-            wanted.add(row.member)
-    if wanted - loaded.events.keys():
-        _add(connection, loaded, wanted - loaded.events.keys(), known_at)
+    wanted, asked = set(units), set[str]()
+    while wanted:
+        before = set(loaded.events)
+        _add(connection, loaded, wanted, known_at)
+        asked |= wanted
+        news = {unit: loaded.events[unit] for unit in loaded.events.keys() - before}
+        wanted = {event.lot for events in news.values() for event in events if event.lot}
+        # What is held inside a container counts where it leaves; its own past may rest on further containers.
+        containers = [
+            unit
+            for unit, events in news.items()
+            if unit.startswith(LOGISTIC_PREFIX) or any(event.step in LEAVES for event in events)
+        ]
+        if containers:
+            for row in connection.execute(SQL["held_contents"], {"units": containers}):
+                loaded.contents[row.container].add(row.member)
+                wanted.add(row.member)
+        wanted -= loaded.events.keys() | asked
     # Single units inside are judged by where they lie, products and lots by having ever been packed there.
     for members in loaded.contents.values():
         members -= {each for each in members if is_single(each)}
