@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -21,6 +22,9 @@ from cli.embedded.broker import Broker
 from cli.embedded.postgres import Database, EmbeddedPostgres, create_database
 from cli.embedded.users import INGEST, device_user, ingest_user
 from trace_service.schema.migrate import Roles, migrate
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 _ROLES = Roles(ingest="ingest-of-tests", trace="trace-of-tests")
 _TEMPLATE = "codefence_template"
@@ -128,3 +132,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _as_role(dsn: str, role: str, password: str) -> str:
     parts = urlsplit(dsn)
     return urlunsplit(parts._replace(netloc=f"{role}:{password}@{parts.hostname}:{parts.port}"))
+
+
+# No longer than a module: while Playwright runs, its thread has an event loop that other tests would trip over.
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  the other tests start without it
+    from screenshots import ARGUMENTS, CHROMIUM  # noqa: PLC0415  it lies beside the browser tests
+
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium fonts-noto-cjk")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()

@@ -1,15 +1,13 @@
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psycopg
 import pytest
 from conftest import TestDatabase
 from console_world import CITY, LOGIN, PASSWORD, Site, add_alert, fresh_cases, make_world, running
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from screenshots import ARGUMENTS, CHROMIUM
+from playwright.sync_api import Browser, Page, expect
 
 from trace_service.store.connection import connect
 
@@ -24,17 +22,6 @@ class Watch:
 
     complaints: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
-
-
-# No longer than this module: while Playwright runs, this thread has an event loop that other tests would trip over.
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium fonts-noto-cjk")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from screenshots import ARGUMENTS, CHROMIUM
+from playwright.sync_api import Browser, Page, expect
 from station_bench import Bench, case, sscc
 
 from edge.outbox import Outbox
@@ -15,16 +14,6 @@ from edge.station.kiosk import Kiosk, Screen
 from edge.station.verdict import Verdict
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium fonts-noto-cjk")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 
 import psycopg
 import pytest
 from conftest import TestDatabase
 from console_world import BRAND, Site, make_world, running
-from playwright.sync_api import Browser, expect, sync_playwright
-from screenshots import ARGUMENTS, CHROMIUM
+from playwright.sync_api import Browser, expect
 
 from contracts.gs1 import item_key
 from contracts.tc20 import Tc20
@@ -20,16 +18,6 @@ HEADINGS = {
     "zh-CN": {"item": "已登记的产品", "guess": "暂时无法核实", "box": "物流标签"},
     "en-GB": {"item": "Registered product", "guess": "We could not verify this code", "box": "Shipping label"},
 }
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium fonts-noto-cjk")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
