@@ -37,11 +37,6 @@ class Goods:
 def set_up_channel(stage: Stage) -> None:
     """Register the brand and its channel, after a dry run that finds a mistake."""
     stage.run("channel", "brand", world.BRAND, "--name-zh", "云岭酒业", "--name-en", "Yunling Spirits")
-    files = []
-    for name, text in world.tables().items():
-        path = stage.path("channel", f"{name}.csv")
-        path.write_text(text, encoding="utf-8")
-        files.append(path)
     wrong = stage.path("mistake", "products.csv")
     wrong.write_text(world.tables()["products"].replace(world.PRODUCT, "09506000134353"), encoding="utf-8")
     answer = stage.run("channel", "import", wrong, "--brand", world.BRAND, "--dry-run", fails=True)
@@ -51,30 +46,20 @@ def set_up_channel(stage: Stage) -> None:
         typed=typed("channel import mistake/products.csv --brand", world.BRAND, "--dry-run"),
         answer=answer.strip(),
     )
+    files = [stage.path("channel", f"{name}.csv") for name in world.tables()]
+    for path, text in zip(files, world.tables().values(), strict=True):
+        path.write_text(text, encoding="utf-8")
     answer = stage.run("channel", "import", *files, "--brand", world.BRAND)
     tree = stage.run("channel", "tree", "--brand", world.BRAND)
+    commands = ("channel import channel/*.csv --brand", "channel tree --brand")
     stage.act(
         "导入产品、五级经销商、合同、仓库与门店",
         "Products, five levels of dealers, contracts, warehouses and a store are imported",
-        typed=typed("channel import channel/*.csv --brand", world.BRAND)
-        + "\n"
-        + typed("channel tree --brand", world.BRAND),
+        typed="\n".join(typed(command, world.BRAND) for command in commands),
         answer=f"{answer.strip()}\n{tree.strip()}",
     )
-    stage.token = stage.run(
-        "trace",
-        "token",
-        "add",
-        "tour",
-        "--brand",
-        world.BRAND,
-        "--scope",
-        "epcis",
-        "--scope",
-        "orders",
-        "--scope",
-        "check",
-    ).split()[0]
+    scopes = ("--scope", "epcis", "--scope", "orders", "--scope", "check")
+    stage.token = stage.run("trace", "token", "add", "tour", "--brand", world.BRAND, *scopes).split()[0]
 
 
 def print_labels(stage: Stage, goods: Goods) -> None:
@@ -106,7 +91,7 @@ def print_labels(stage: Stage, goods: Goods) -> None:
 
 
 def _read_labels(stage: Stage, goods: Goods) -> int:
-    units = []
+    units: list[str] = []
     for line in stage.run("scan", stage.path("labels"), "--json").splitlines():
         row = json.loads(line)
         for code in row["codes"]:
