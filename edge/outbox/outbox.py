@@ -183,7 +183,7 @@ class Outbox:
             if is_short:
                 self._room.reclaim()
             self._database.execute("BEGIN IMMEDIATE")
-            if is_short:
+            if is_short and self._room.is_ours():
                 self._store.make_room()
             outcomes = [_outcome(job.work, self._store) for job in group]
             if self._settled >= _PRUNE_SETTLED or time.monotonic() - self._pruned > _PRUNE_SECONDS:

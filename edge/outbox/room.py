@@ -43,6 +43,11 @@ class Room:
         unused = int(self._database.execute("PRAGMA freelist_count").fetchone()[0]) * self._page
         return free < self._reserve // 2 or free + unused < self._reserve
 
+    def is_ours(self) -> bool:
+        """Tell whether the outbox itself takes much of the disk, so that it helps to forget acknowledged events."""
+        pages = int(self._database.execute("PRAGMA page_count").fetchone()[0])
+        return pages * self._page >= self._reserve
+
     def require(self) -> None:
         """Raise `OutboxError` where there is none for a new event."""
         if self.is_short():
