@@ -222,11 +222,12 @@ def test_a_full_disk_at_the_edge_refuses_scans_until_there_is_room_and_keeps_eve
         assert station.process.pid is not None
         assert len(outbox_scans(station.outbox)) == full
         (small / "ballast").unlink()
-        wait_for(lambda: len(outbox_scans(station.outbox)) > full + 20, "the station to go on")
+        shown = len(station.beeped())
+        wait_for(lambda: len(station.beeped()) > shown + 20, "the station to go on")
         station.scanner.on.clear()
         assert station.wait_drained(60)
-        clean(audit_station(system.owner_dsn, "station-1", station.outbox), 40)
-        assert station.unkept() == set()
+        # Among them what the outbox forgot to make room: all of it was acknowledged before.
+        clean(audit_station(system.owner_dsn, "station-1", station.outbox, station.beeped()), 40)
 
 
 @NEEDS_ROOT
