@@ -65,6 +65,12 @@ class OlderError(ManifestError):
     code = "MANIFEST_OLDER"
 
 
+class VersionLostError(ManifestError):
+    """Which version the station used last cannot be read: any manifest may be an older one."""
+
+    code = "MANIFEST_VERSION_LOST"
+
+
 class ForeignError(ManifestError):
     """Made for another site, or a delta to another version."""
 

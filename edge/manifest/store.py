@@ -1,6 +1,7 @@
 """The manifest on disk: written whole or not at all, verified at every start, never exchanged for an older one."""
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,13 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts import manifest as wire
-from contracts.manifest import ExpiredError, ForeignError, Head, ManifestError, OlderError
+from contracts.manifest import ExpiredError, ForeignError, Head, ManifestError, OlderError, VersionLostError
 from edge.manifest.index import Manifest
 
 _FILE: Final = "manifest.bin"
 _FLOOR: Final = "manifest.version"
+_VERSION: Final = re.compile(rb"[0-9]{1,19}")
+_LOST: Final = "Check the disk, delete this file, and fetch the present manifest before anything is shipped."
 _log = structlog.get_logger(__name__)
 
 
@@ -68,7 +71,7 @@ class ManifestStore:
     def offer(self, data: bytes) -> Head:
         """Take up a manifest or a delta; raises `ManifestError` and keeps the present one where it may not be trusted.
 
-        `SIGNATURE`, `EXPIRED`, `OLDER` and `FOREIGN` in the error's code say what is wrong with it.
+        `SIGNATURE`, `EXPIRED`, `OLDER`, `FOREIGN` and `VERSION_LOST` in the error's code say what is wrong.
         """
         with self._lock:
             if wire.is_delta(data):
@@ -100,10 +103,16 @@ class ManifestStore:
         return head
 
     def _floor(self) -> int:
+        file = self._folder / _FLOOR
         try:
-            return int((self._folder / _FLOOR).read_bytes())
-        except (FileNotFoundError, ValueError):
+            text = file.read_bytes()
+        except FileNotFoundError:
             return 0
+        except OSError as error:
+            raise VersionLostError(f"{file}: {error.strerror}", advice=_LOST) from error
+        if _VERSION.fullmatch(text) is None:
+            raise VersionLostError(f"{file} does not hold a version", advice=_LOST)
+        return int(text)
 
     def _keep(self, name: str, data: bytes) -> None:
         """Replace a file so that a power cut leaves the old one or the new one."""

@@ -289,6 +289,25 @@ class TestManifestStore:
         assert isinstance(found, wire.OlderError), "a file that was exchanged while nobody looked"
         assert again.current is None
 
+    @pytest.mark.parametrize("damage", [b"", b"\0\0", b"-1", "٣".encode(), None])
+    def test_without_the_version_that_was_used_last_none_is_trusted(
+        self, bench: Bench, tmp_path: Path, damage: bytes | None
+    ) -> None:
+        bench.manifests.offer(manifest(3))
+        file = tmp_path / "manifest.version"
+        file.unlink()
+        if damage is None:
+            file.mkdir()
+        else:
+            file.write_bytes(damage)
+        with pytest.raises(wire.VersionLostError, match=r"manifest\.version") as caught:
+            bench.manifests.offer(manifest(2))
+        assert "delete this file" in caught.value.advice
+        assert bench.manifests.version == 3, "the one that is known to be newer goes on"
+        again = ManifestStore(tmp_path, "dc", KEY.public_key(), lambda: NOW)
+        assert isinstance(again.load(), wire.VersionLostError)
+        assert again.current is None
+
     def test_a_file_put_there_by_hand_is_taken_up_while_it_runs(self, bench: Bench, tmp_path: Path) -> None:
         bench.manifests.reload()
         (tmp_path / "manifest.bin").write_bytes(manifest(4))
