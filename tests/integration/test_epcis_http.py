@@ -103,6 +103,23 @@ def test_single_events_are_created_once(interface: Interface) -> None:
     assert wrong.json()["errors"][0]["pointer"] == "/bizStep"
 
 
+def test_a_moment_that_does_not_exist_is_no_moment_and_hides_no_other_event(interface: Interface) -> None:
+    impossible = [
+        "2026-99-99T00:00:00Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2026-04-31T00:00:00Z",
+        "0000-01-01T00:00:00Z", "2026-01-01T24:30:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z",
+        "2026-01-01T00:00:00+99:00", "2026-01-01T00:00:00+15:60", f"2026-01-01T00:00:00.{'0' * 200}Z",
+        "٢٠٢٦-01-01T00:00:00Z", "2026-00-10T00:00:00Z", "2026-01-00T00:00:00Z", "9999-99-99T99:99:99Z",
+    ]  # fmt: skip
+    possible = ["2024-02-29T23:59:59.5Z", "2000-02-29T00:00+08:00", "9999-12-31T23:59:59-1459", "0001-01-01T00:00:00Z"]
+    moments = impossible + possible
+    send(interface.client, *(_sighting(f"M{number}", 1, **{"ex:at": each}) for number, each in enumerate(moments)))
+    answer = interface.client.get("/events", params={"GE_ex:at": "0001-01-01T00:00:00Z", "perPage": 50})
+    assert answer.status_code == 200, answer.text
+    wanted = {f"M{number}" for number in range(len(impossible), len(moments))}
+    assert set(_serials(answer)) == wanted
+    assert _serials(interface.client.get("/events?LT_ex:at=2000-01-01T00:00:00Z")) == [f"M{len(moments) - 1}"]
+
+
 def test_pages_follow_one_another_without_gap_or_repetition(interface: Interface) -> None:
     send(interface.client, *(_sighting(f"S{hour}", hour) for hour in range(7)))
     seen, address = [], "/events?perPage=3&orderBy=eventTime&orderDirection=ASC"

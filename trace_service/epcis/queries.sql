@@ -82,10 +82,15 @@ EXISTS (SELECT FROM unnest({paths}::text[]) AS place (path)
     WHERE jsonb_path_exists(event, place.path::jsonpath, {vars}::jsonb, true))
 
 -- name: where_times
+-- Only a moment that exists reaches the cast: anybody may have captured such a text as 2026-02-30T10:00:00Z.
 EXISTS (SELECT FROM unnest({paths}::text[]) AS place (path)
     CROSS JOIN LATERAL jsonb_path_query(event, place.path::jsonpath) AS found (value)
-    WHERE found.value #>> '{{}}' ~ '^\d{{4}}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$'
-        AND (found.value #>> '{{}}')::timestamptz {comparison} {value})
+    WHERE CASE WHEN found.value #>> '{{}}' ~ ('^(?!0000)('
+        || '[0-9]{{4}}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)'
+        || '|02-(0[1-9]|1[0-9]|2[0-8]))'
+        || '|([0-9]{{2}}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29'
+        || ')T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{{1,30}})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])$')
+        THEN (found.value #>> '{{}}')::timestamptz {comparison} {value} ELSE false END)
 
 -- name: where_visible
 -- What custody refuses is out of sight as long as it does, whenever it began to.
