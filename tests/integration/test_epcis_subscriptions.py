@@ -103,6 +103,24 @@ def _arrivals(*serials: str) -> list[dict[str, Any]]:
     return [event(serial, "arriving", WAREHOUSE_GLN) for serial in serials]
 
 
+def test_a_subscription_whose_secret_or_query_is_broken_fails_alone(
+    interface: Interface, receiver: Receiver, deliver: Callable[[], None]
+) -> None:
+    foreign, odd, _ = (_subscribe(interface, receiver) for _ in range(3))
+    with connect(interface.database.owner_dsn, "tests") as connection:
+        for address, change in ((foreign, "secret = '\\x00'"), (odd, "dest = 'http://127.0.0.1:x/'")):
+            number = [address.rpartition("/")[2]]
+            connection.execute(f"UPDATE trace.epcis_subscription SET {change} WHERE id = %s", number)  # noqa: S608
+    send(interface.client, *_arrivals("N1"))
+    deliver()
+    assert receiver.serials() == ["N1"], "the sound one"
+    with connect(interface.database.owner_dsn, "tests") as connection:
+        found = connection.execute("SELECT id::text, error FROM trace.epcis_subscription WHERE error IS NOT NULL")
+        why = {f"{name}": error for name, error in found}
+    assert why[foreign.rpartition("/")[2]].startswith("CONFIGURATION: ")
+    assert why[odd.rpartition("/")[2]] == "an error of this service: ValueError"
+
+
 def test_a_stream_brings_what_is_new_signed_and_once(
     interface: Interface, receiver: Receiver, deliver: Callable[[], None]
 ) -> None:

@@ -129,6 +129,24 @@ def test_messages_arrive_signed_and_in_order_and_only_once_committed(
     assert {state for _, state, _ in states(connection)} == {"delivered"}
 
 
+def test_a_secret_that_cannot_be_unwrapped_or_a_broken_row_fails_alone(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    foreign = subscribe(connection, KeyWrapper(SecretStr(base64.b64encode(b"\1" * 32).decode())), LOOPBACK,
+                        ("c", receiver.url), ["order.*"])  # fmt: skip
+    odd = subscribe(connection, KEYS, LOOPBACK, ("c", receiver.url), ["order.*"])
+    with connect(database.owner_dsn, "tests") as owner:
+        owner.execute("UPDATE trace.webhook SET url = 'http://127.0.0.1:x/' WHERE id = %s", [odd.id])
+    add(connection, receiver.url)
+    enqueue(connection, "c", "order.created", {})
+    enqueue(connection, "b", "order.created", {})
+    deliver(database, lambda: {state for _, state, _ in states(connection)} == {"dead", "delivered"})
+    assert receiver.topics() == ["order.created"]
+    why = dict(connection.execute("SELECT webhook, error FROM trace.webhook_delivery WHERE state = 'dead'").fetchall())
+    assert why[foreign.id].startswith("CONFIGURATION: ")
+    assert why[odd.id] == "an error of this service: ValueError"
+
+
 def test_a_younger_message_waits_for_an_older_transaction_that_is_not_over(
     database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
 ) -> None:

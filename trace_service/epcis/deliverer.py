@@ -14,6 +14,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from contracts.errors import CodefenceError
 from contracts.webhooks import sign
 from trace_service.epcis import namespaces
 from trace_service.epcis.answers import EpcFormat, query_document
@@ -110,7 +111,7 @@ class SubscriptionDeliverer:
                 if not events and not (first and row.report_if_empty and row.schedule):
                     await asyncio.to_thread(self._rest, connection, row)
                     return
-                error = await self._send(row, events)
+                error = await self._attempt(row, events)
                 await asyncio.to_thread(self._record, connection, row, events, error)
                 if error or len(events) < _BATCH:
                     if not error:
@@ -124,7 +125,11 @@ class SubscriptionDeliverer:
         row = connection.execute(SQL["subscription_work"], {"id": number}).fetchone()
         if row is None:
             return None
-        search = read_search(from_query(msgspec.json.decode(row.query_text)), namespaces.STANDARD)
+        try:
+            search = read_search(from_query(msgspec.json.decode(row.query_text)), namespaces.STANDARD)
+        except CodefenceError as error:
+            self._record(connection, row, (), f"the query fails: {error.message}"[:_LONGEST_ERROR])
+            return None
         conditions = sql.SQL(" AND ").join([*search.conditions, sql.SQL(SQL["where_visible"])])
         statement = sql.SQL(SQL["stream_events"]).format(conditions=conditions)
         cursor = {"brand": row.brand, "transaction": row.transaction, "last": row.last_event, "limit": _BATCH}
@@ -134,6 +139,17 @@ class SubscriptionDeliverer:
             # One partner's query that cannot be answered, or not in time, holds nobody else's events up.
             self._record(connection, row, (), f"the query fails: {error.diag.message_primary}"[:_LONGEST_ERROR])
             return None
+
+    async def _attempt(self, row: Any, events: Sequence[Any]) -> str:  # noqa: ANN401  a row
+        """Send a batch; whatever goes wrong with it is this subscription's own failure."""
+        try:
+            return await self._send(row, events)
+        except CodefenceError as error:
+            return f"{error.code}: {error.message}"[:_LONGEST_ERROR]
+        # The process boundary: let out, it would end the deliveries of every brand.
+        except Exception as error:
+            log.exception("a subscriber's events cannot be sent", action="epcis.broken", subscription=str(row.id))
+            return f"an error of this service: {type(error).__name__}"
 
     async def _send(self, row: Any, events: Sequence[Any]) -> str:  # noqa: ANN401  a row
         """Post a batch; return what went wrong, or an empty text."""

@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 
+from contracts.errors import CodefenceError
 from contracts.webhooks import MESSAGE_HEADER, SIGNATURE_HEADER, TOPIC_HEADER, sign
 from trace_service.keys import KeyWrapper
 from trace_service.webhooks.addresses import GuardedNetwork, Networks
@@ -114,13 +115,24 @@ class Deliverer:
             if had is None or not had.had:
                 return
             while (head := await self._head(connection, webhook)) is not None:
-                await self._record(connection, head, await self._send(head))
+                await self._record(connection, head, await self._attempt(head))
             await connection.execute(SQL["disown"], own)
         finally:
             self._busy.discard(webhook)
 
     async def _head(self, connection: psycopg.AsyncConnection[Any], webhook: int) -> Any:  # noqa: ANN401  a row
         return await (await connection.execute(SQL["head"], {"webhook": webhook})).fetchone()
+
+    async def _attempt(self, head: Any) -> _Answer:  # noqa: ANN401  a row
+        """Send one message; whatever goes wrong with it is its own failure."""
+        try:
+            return await self._send(head)
+        except CodefenceError as error:
+            return _Answer(None, f"{error.code}: {error.message}"[:_LONGEST_ERROR])
+        # The process boundary: let out, it would end the deliveries of every brand.
+        except Exception as error:
+            log.exception("a webhook cannot be sent", action="webhook.broken", message=head.message, topic=head.topic)
+            return _Answer(None, f"an error of this service: {type(error).__name__}")
 
     async def _send(self, head: Any) -> _Answer:  # noqa: ANN401  a row
         body = message_body(head)
