@@ -45,9 +45,13 @@ class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Taken(Struct, frozen=True):
-    """Which notes the service has stored: the station may forget them."""
+    """Which notes the service has stored: the station may forget them.
+
+    Those in `refused` are among them: kept with the reason, and not carried out.
+    """
 
     ids: tuple[str, ...]
+    refused: tuple[str, ...] = ()
 
 
 _NOTES: Final[msgspec.json.Decoder[list[Note]]] = msgspec.json.Decoder(

@@ -41,9 +41,12 @@ class Line:
         """Hand notes in and return the ids of those that are stored. Raises `OSError`."""
         with self._open(PATH_NOTES, encode_notes(notes)) as answer:
             try:
-                return _TAKEN.decode(answer.read(MAX_BYTES)).ids
+                taken = _TAKEN.decode(answer.read(MAX_BYTES))
             except msgspec.DecodeError as error:
                 raise OSError(f"the service answers nonsense: {error}") from error
+        if taken.refused:
+            _log.error("the trace service refused notes, and keeps them", action="sync.refused", ids=taken.refused)
+        return taken.ids
 
     def _open(self, path: str, body: bytes | None) -> "urllib.request._UrlopenRet":
         headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})

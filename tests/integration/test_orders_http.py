@@ -134,7 +134,7 @@ def test_a_station_fetches_its_manifest_and_its_reports_arrive_once(
     assert outbox.notes() == {}, "what the service has taken is forgotten"
     headers = {"Authorization": f"Bearer {post.token}"}
     again = httpx.post(f"{site.url}/api/v1/stations/notes", content=encode_notes([note]), headers=headers)
-    assert again.json() == {"ids": [note.id]}
+    assert again.json() == {"ids": [note.id], "refused": []}
     history = erp.get("/orders/ERP-1").json()["history"]
     assert [each["state"] for each in history] == ["open", "loading"]
     unchanged = httpx.get(f"{site.url}/api/v1/stations/manifest?since={post.store.version}", headers=headers)
@@ -157,9 +157,13 @@ def test_an_orders_page_shows_what_stations_report_whatever_they_put_in_it(
     ]
     headers = {"Authorization": f"Bearer {post.token}"}
     assert httpx.post(f"{site.url}/api/v1/stations/notes", content=encode_notes(found), headers=headers).is_success
+    with connect(site.world.owner_dsn, "test") as connection:
+        refused = json.dumps({"refused": {"code": "X", "reason": "<script> is why", "note": "{}"}})
+        connection.execute("UPDATE trace.station_event SET body = %s WHERE id = %s", [refused, found[0].id])
     signed_in = token(site) | {"Accept-Language": language}
     page = httpx.get(f"{site.url}/orders/ERP-1", headers=signed_in, timeout=20)
     assert page.status_code == 200
+    assert page.text.count("&lt;script&gt; is why") == 1, "what could not be carried out says so"
     assert "<script>" not in page.text
     assert httpx.get(f"{site.url}/orders?state=loading", headers=signed_in, timeout=20).text.count("/orders/ERP-1") == 1
     refused = httpx.get(f"{site.url}/orders/ERP-1/document.pdf", headers=signed_in, timeout=20)

@@ -1,25 +1,32 @@
 import base64
+import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import msgspec
+import psycopg
 import pypdfium2
 import pytest
+from click.testing import CliRunner
 from conftest import TestDatabase
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import SecretStr
 from trace_market import KEYS, Market
 
+from cli.main import main
 from contracts import documents
 from contracts import manifest as wire
 from contracts.gs1 import parse
 from contracts.manifest import Standing
-from contracts.stations import Note, NoteKind
+from contracts.stations import Note, NoteKind, Taken
 from edge.manifest import Manifest
 from geofence.maps import load_installed_map
 from trace_service.codes.verify import Text, verify
 from trace_service.domain.verification import CodeState
+from trace_service.keys import KeyWrapper
 from trace_service.orders import document, manifests, notes, pdf, service
 from trace_service.orders.access import Station, add_supervisor, issue_token, station_of
 from trace_service.orders.errors import OrderConflictError, OrderInvalidError, OrderStateError, OrderUnknownError
@@ -205,10 +212,37 @@ class TestNotes:
     def test_a_load_moves_its_order_and_a_repeated_note_does_not(self, market: Market) -> None:
         number = market.cases_to("D-NANJING")[0]["order"]
         begun, closed = note(NoteKind.LOAD_BEGUN, number), note(NoteKind.LOAD_CLOSED, number, agrees=True)
-        assert notes.take(market.connection, KEYS, STATION, [begun, begun, closed]) == (begun.id, begun.id, closed.id)
-        assert notes.take(market.connection, KEYS, STATION, [begun]) == (begun.id,)
+        assert notes.take(market.connection, KEYS, STATION, [begun, begun, closed]) == Taken(
+            (begun.id, begun.id, closed.id)
+        )
+        assert notes.take(market.connection, KEYS, STATION, [begun]).ids == (begun.id,)
         states = [row.state for row in service.history(market.connection, BRAND, number)]
         assert states == ["open", "loading", "closed"]
+
+    def test_one_that_cannot_be_carried_out_is_kept_with_its_reason_and_holds_no_other_up(self, market: Market) -> None:
+        case = market.cases_to("D-NANJING")[0]
+        stuck = note(NoteKind.SCRAPPED, case["order"], unit=parse(case["items"][0]).key, why="torn")
+        begun = note(NoteKind.LOAD_BEGUN, case["order"])
+        other = KeyWrapper(SecretStr(base64.b64encode(b"another key, of thirty-two bytes").decode()))
+        taken = notes.take(market.connection, other, STATION, [stuck, begun])
+        assert taken == Taken((stuck.id, begun.id), (stuck.id,))
+        assert service.find(market.connection, BRAND, case["order"]).state is State.LOADING
+        environment = {"TRACE_DATABASE_URL": market.database.trace_dsn, "TRACE_KEY_ENCRYPTION_KEY": "A" * 43 + "="}
+        shown = CliRunner().invoke(main, ["orders", "refused", "--json"], env=environment)
+        (found,) = map(json.loads, shown.stdout.splitlines())
+        assert (found["id"], found["code"], found["brand"]) == (str(uuid.UUID(stuck.id)), "CONFIGURATION", BRAND)
+        assert "cannot be unwrapped" in found["reason"]
+        assert msgspec.json.decode(found["note"], type=Note) == stuck
+        again = notes.take(market.connection, KEYS, STATION, [stuck])
+        assert again == Taken((stuck.id,)), "it is on record, and is not sent for ever"
+
+    def test_without_the_database_they_have_to_come_again(self, market: Market) -> None:
+        told = note(NoteKind.LOAD_BEGUN, market.cases_to("D-NANJING")[0]["order"])
+        with connect(market.database.trace_dsn, "lost") as lost:
+            market.connection.execute("SELECT pg_terminate_backend(%s)", [lost.info.backend_pid])
+            with pytest.raises(psycopg.OperationalError):
+                notes.take(lost, KEYS, STATION, [told])
+        assert notes.take(market.connection, KEYS, STATION, [told]) == Taken((told.id,))
 
     def test_a_signed_difference_is_on_record_with_its_reason(self, market: Market) -> None:
         number = market.cases_to("D-NANJING")[0]["order"]

@@ -146,5 +146,6 @@ for _command in (
     cli_stations.supervisor,
     cli_stations.key,
     cli_stations.manifest,
+    cli_stations.refused,
 ):
     orders.add_command(_command)

@@ -1,4 +1,4 @@
-"""`codefence orders document|verify|token|supervisor|key|manifest`: what travels, and what stations need."""
+"""`codefence orders document|verify|token|supervisor|key|refused|manifest`: what travels, and what stations need."""
 
 import base64
 import sys
@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.errors import ConfigurationError
-from trace_service.cli_parts import reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.orders import access, document, manifests
 from trace_service.orders.queries import SQL
@@ -22,8 +22,10 @@ _EXAMPLES: Final = {
     "token": "codefence orders token station-ship",
     "supervisor": "codefence orders supervisor LI --site dc-east --name 李主管 < pin",
     "key": "codefence orders key",
+    "refused": "codefence orders refused --json",
     "manifest": "codefence orders manifest dc-east --out manifest.bin",
 }
+_MOST: Final = 1000
 _EXIT: Final = "\b\nExit codes:\n  0  done\n  1  refused; one line says why\n  2  wrong usage"
 
 
@@ -98,6 +100,17 @@ def supervisor(login: str, *, site: str, name: str) -> None:
 def key() -> None:
     """Print the public key that signs manifests and documents; stations pin it as EDGE_MANIFEST_KEY."""
     click.echo(base64.b64encode(_public(None).public_bytes_raw()).decode())
+
+
+@click.command(epilog=_example("refused"))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, with the note as it came.")
+@reported
+def refused(*, as_json: bool) -> None:
+    """List what stations reported and the service could not carry out, newest first, at most 1000."""
+    with opened("orders refused") as (connection, _):
+        rows = [row._asdict() for row in connection.execute(SQL["refused_notes"], {"limit": _MOST})]
+    hidden = set() if as_json else {"id", "note"}
+    echo_rows([{name: value for name, value in row.items() if name not in hidden} for row in rows], as_json=as_json)
 
 
 @click.command(epilog=_example("manifest"))

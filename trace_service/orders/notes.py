@@ -6,10 +6,12 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+import psycopg
 import structlog
 
+from contracts.errors import CodefenceError
 from contracts.gs1 import CANONICAL_HOST
-from contracts.stations import Note, NoteKind
+from contracts.stations import Note, NoteKind, Taken
 from trace_service.codes.batches import BatchError, scrap
 from trace_service.codes.batches import find as find_batch
 from trace_service.codes.lookup import counters_of
@@ -26,34 +28,63 @@ from trace_service.webhooks import enqueue
 _log = structlog.get_logger(__name__)
 _Handler = Callable[[Connection, Station, Order, Note], None]
 _SCRAPPED: Final = "scrapped at a station"
+_LONGEST_REASON: Final = 500
 
 
-def take(connection: Connection, keys: KeyWrapper, station: Station, notes: Iterable[Note]) -> tuple[str, ...]:
-    """Store notes and act on those that are new; return the ids of all, since none has to be sent again."""
-    ids = []
+def take(connection: Connection, keys: KeyWrapper, station: Station, notes: Iterable[Note]) -> Taken:
+    """Store notes and act on those that are new; return the ids of all, since none has to be sent again.
+
+    Each is a transaction of its own. One that cannot be carried out is stored with the reason and named as refused, so
+    that it holds no other up. Raises psycopg.OperationalError where the database fails: then they have to come again.
+    """
+    ids, refused = [], []
     for note in notes:
-        with connection.transaction():
-            if _store(connection, station, note) and note.kind is NoteKind.SCRAPPED:
-                _scrap(connection, keys, station, note)
+        try:
+            with connection.transaction():
+                if _store(connection, station, note) and note.kind is NoteKind.SCRAPPED:
+                    _scrap(connection, keys, station, note)
+        except psycopg.OperationalError:
+            raise
+        except (CodefenceError, psycopg.DatabaseError, ValueError, LookupError) as error:
+            _refuse(connection, station, note, error)
+            refused.append(note.id)
         ids.append(note.id)
-    return tuple(ids)
+    return Taken(tuple(ids), tuple(refused))
+
+
+def _refuse(connection: Connection, station: Station, note: Note, error: Exception) -> None:
+    """Keep a note as it came, as text: what the database refused once must not be refused here again."""
+    code = error.code if isinstance(error, CodefenceError) else type(error).__name__
+    order = connection.execute(SQL["order_at_site"], _place(station, note)).fetchone()
+    refused = {"code": code, "reason": str(error)[:_LONGEST_REASON], "note": msgspec.json.encode(note).decode()}
+    row = _row(station, note, order.brand if order else None, {"refused": refused})
+    connection.execute(SQL["insert_station_event"], row)
+    _log.error("a note was refused", action="orders.note_refused", device=station.device, note=note.id, code=code)
+
+
+def _row(station: Station, note: Note, brand: str | None, body: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "device": station.device,
+        "id": UUID(note.id),
+        "site": station.site,
+        "kind": note.kind.value,
+        "brand": brand,
+        "order_id": note.order or None,
+        "unit": note.unit or None,
+        "operator": note.operator,
+        "occurred_at": _moment(note),
+        "body": msgspec.json.encode(body).decode(),
+    }
+
+
+def _place(station: Station, note: Note) -> dict[str, str]:
+    return {"site": station.site, "id": note.order, "brand": note.brand}
 
 
 def _store(connection: Connection, station: Station, note: Note) -> bool:
     """Store a note and move the order that it is about; return whether it is new."""
     order = _order_of(connection, station, note)
-    row = {
-        "device": station.device,
-        "id": UUID(note.id),
-        "site": station.site,
-        "kind": note.kind.value,
-        "brand": order.brand if order else None,
-        "order_id": note.order or None,
-        "unit": note.unit or None,
-        "operator": note.operator,
-        "occurred_at": _moment(note),
-        "body": msgspec.json.encode({"detail": note.detail, "shift": note.shift}).decode(),
-    }
+    row = _row(station, note, order.brand if order else None, {"detail": note.detail, "shift": note.shift})
     if connection.execute(SQL["insert_station_event"], row).fetchone() is None:
         return False
     handler = _HANDLERS.get(note.kind)
@@ -64,8 +95,7 @@ def _store(connection: Connection, station: Station, note: Note) -> bool:
 
 def _order_of(connection: Connection, station: Station, note: Note) -> Order | None:
     """Return the order that a note names, where this site ships or receives it."""
-    query = {"site": station.site, "id": note.order, "brand": note.brand}
-    row = connection.execute(SQL["order_at_site"], query).fetchone()
+    row = connection.execute(SQL["order_at_site"], _place(station, note)).fetchone()
     if row is None:
         return None
     service.lock(connection, row.brand, row.id)

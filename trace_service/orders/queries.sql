@@ -273,6 +273,11 @@ ORDER BY outbound_order.brand LIMIT 1
 SELECT device, site, kind, unit, operator, occurred_at, body FROM trace.station_event
 WHERE brand = %(brand)s AND order_id = %(id)s ORDER BY occurred_at, id LIMIT %(limit)s
 
+-- name: refused_notes
+SELECT recorded_at, device, site, kind, brand, order_id AS "order", unit, id::text AS id,
+    body #>> '{refused,code}' AS code, body #>> '{refused,reason}' AS reason, body #>> '{refused,note}' AS note
+FROM trace.station_event WHERE body ? 'refused' ORDER BY recorded_at DESC, id LIMIT %(limit)s
+
 -- name: last_document
 SELECT number, sha256, key, issued_at FROM trace.order_document WHERE brand = %(brand)s AND order_id = %(id)s
 ORDER BY number DESC LIMIT 1

@@ -28,9 +28,10 @@ Mark = tuple[object, ...]
 
 
 class NotesTaken(BaseModel):
-    """Which notes are stored: the station may forget them."""
+    """Which notes are stored: the station may forget them. Those in `refused`, too, though nothing came of them."""
 
     ids: tuple[str, ...]
+    refused: tuple[str, ...]
 
 
 class _Built(NamedTuple):
@@ -107,7 +108,8 @@ def _take(console: Console, station: Station, body: bytes) -> NotesTaken:
     except MessageError as error:
         raise InvalidParameterError(error.message) from error
     with connect(console.settings.database_url.get_secret_value(), "stations") as connection:
-        return NotesTaken(ids=notes.take(connection, _keys(console), station, decoded))
+        taken = notes.take(connection, _keys(console), station, decoded)
+    return NotesTaken(ids=taken.ids, refused=taken.refused)
 
 
 def _present(console: Console, freshness: Freshness, site: str, since: int) -> tuple[manifests.Issued, bytes]:

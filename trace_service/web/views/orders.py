@@ -94,5 +94,12 @@ def _report(row: Any) -> dict[str, Any]:  # noqa: ANN401  a row's columns are kn
         return len(value) if isinstance(value, list) else value if isinstance(value, int) else 0
 
     counts = {name: count(name) for name in ("missing", "extra", "damaged")}
-    said = {"verdict": text("verdict"), "reason": text("reason"), "signed": text("by", "signed_by"), **counts}
+    refused = row.body.get("refused", {}).get("reason", "")
+    said = {
+        "refused": refused,
+        "verdict": text("verdict"),
+        "reason": text("reason"),
+        "signed": text("by", "signed_by"),
+        **counts,
+    }
     return {**row._asdict(), **said}
