@@ -32,6 +32,7 @@ from trace_service.orders.access import add_supervisor, issue_token
 from trace_service.orders.signing import signing_key
 from trace_service.store.connection import connect
 from trace_service.tokens import add_token
+from trace_service.web.database import Database
 
 GTIN = "09506000134352"
 BODY = {"dealer": "D-NANJING", "from_site": "dc-east", "lines": [{"line": 1, "gtin": GTIN, "quantity": 2}]}
@@ -180,6 +181,39 @@ def test_a_stations_address_asks_for_its_token_and_bounds_what_it_reads(
     headers = {"Authorization": f"Bearer {post.token}"}
     assert httpx.post(f"{url}/notes", content=b"[" * 600_000, headers=headers).status_code == 422
     assert httpx.post(f"{url}/notes", content=b'[{"id": "x"}]', headers=headers).status_code == 422
+
+
+def test_a_devices_token_is_good_until_the_next_or_its_end_and_guessing_is_slowed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(given: str) -> int:
+        headers = {"Authorization": f"Bearer {given}"}
+        return httpx.post(f"{site.url}/api/v1/stations/notes", content=b"[]", headers=headers).status_code
+
+    with connect(site.world.owner_dsn, "test") as connection:
+        first, neighbour = issue_token(connection, "station-ship"), issue_token(connection, "station-pack")
+        assert (ask(first), ask(neighbour)) == (200, 200)
+        second = issue_token(connection, "station-ship")
+        kept = connection.execute("SELECT string_agg(device_token::text, ' ') FROM trace.device_token").fetchone()
+        assert second not in str(kept), "the database holds no token"
+        assert (ask(first), ask(second)) == (401, 200)
+        asked: list[str] = []
+        really = Database.one
+
+        async def counted(self: Database, query: str, row: type[Any], parameters: dict[str, object]) -> object:
+            asked.append(query)
+            return await really(self, query, row, parameters)
+
+        monkeypatch.setattr(Database, "one", counted)
+        assert [ask(wrong) for wrong in ("x", "cfd_", second + "x", second[:-1], "cfp_" + second[4:])] == [401] * 5
+        assert asked == [], "a text that is no token costs no look-up"
+        stale = [ask(first) for _ in range(20)]
+        assert (stale[0], stale[-1], len(asked)) == (401, 429, stale.count(401)), "slowed before the database is asked"
+        guesses = [ask(f"cfd_{number:043}") for number in range(40)]
+        assert guesses[-1] == 429
+        assert (ask(second), ask(neighbour)) == (200, 200), "stations behind the same address go on"
+        connection.execute("UPDATE landing.device SET retired_at = now() WHERE id = 'station-ship'")
+        assert (ask(second), ask(neighbour)) == (401, 200)
 
 
 def test_the_commands_name_every_wrong_row_and_do_all_or_nothing(site: Site, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from trace_service.codes.verify import Text, verify
 from trace_service.domain.verification import CodeState
 from trace_service.keys import KeyWrapper
 from trace_service.orders import document, manifests, notes, pdf, service
-from trace_service.orders.access import Station, add_supervisor, issue_token, station_of
+from trace_service.orders.access import Station, add_supervisor
 from trace_service.orders.errors import OrderConflictError, OrderInvalidError, OrderStateError, OrderUnknownError
 from trace_service.orders.model import OrderDraft, State
 from trace_service.orders.reconcile import reconcile
@@ -327,16 +327,6 @@ class TestDocument:
             market.land(*market.pack(case), market.ship(case, "D-NANJING"))
             market.drain()
             assert document.issue(market.connection, KEYS, BRAND, first["order"]).number == number
-
-
-def test_a_devices_token_is_good_until_the_next(market: Market) -> None:
-    first = issue_token(market.connection, "station-ship")
-    assert station_of(market.connection, first) == STATION
-    second = issue_token(market.connection, "station-ship")
-    assert station_of(market.connection, first) is None
-    assert station_of(market.connection, second) == STATION
-    assert station_of(market.connection, second + "x") is None
-    assert first.encode() not in base64.b64encode(repr(market.rows("SELECT * FROM trace.device_token")).encode())
 
 
 def recent(market: Market) -> None:

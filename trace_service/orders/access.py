@@ -11,7 +11,7 @@ from trace_service.orders.queries import SQL
 from trace_service.store.connection import Connection
 
 PREFIX: Final = "cfd_"
-_LONGEST: Final = 128
+_TOKEN: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 _PIN: Final = re.compile(r"\d{6,12}")
 
 
@@ -36,12 +36,9 @@ def issue_token(connection: Connection, device: str) -> str:
     return token
 
 
-def station_of(connection: Connection, token: str) -> Station | None:
-    """Return whose token it is; None for one that is unknown, revoked, or of a retired device."""
-    if not token.startswith(PREFIX) or len(token) > _LONGEST:
-        return None
-    row = connection.execute(SQL["station_of_token"], {"token_hash": _hash(token)}).fetchone()
-    return None if row is None else Station(row.device, row.site)
+def token_hash(token: str) -> bytes | None:
+    """Return what the database keeps of a token; None for a text that `issue_token` never returned."""
+    return _hash(token) if _TOKEN.fullmatch(token) else None
 
 
 def add_supervisor(connection: Connection, site: str, login: str, name: str, pin: str) -> None:

@@ -138,10 +138,6 @@ UPDATE trace.device_token SET revoked_at = now() WHERE device = %(device)s AND r
 -- name: insert_device_token
 INSERT INTO trace.device_token (device, token_hash) VALUES (%(device)s, %(token_hash)s)
 
--- name: station_of_token
-SELECT device_token.device, device.site FROM trace.device_token JOIN landing.device ON device.id = device_token.device
-WHERE device_token.token_hash = %(token_hash)s AND device_token.revoked_at IS NULL AND device.retired_at IS NULL
-
 -- name: insert_supervisor
 INSERT INTO trace.supervisor (site, id, name, salt, pin_hash)
 VALUES (%(site)s, %(id)s, %(name)s, %(salt)s, %(pin_hash)s)

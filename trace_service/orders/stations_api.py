@@ -12,7 +12,7 @@ from contracts.errors import MessageError
 from contracts.stations import MAX_BYTES, decode_notes
 from trace_service.keys import KeyWrapper
 from trace_service.orders import manifests, notes
-from trace_service.orders.access import Station, station_of
+from trace_service.orders.access import Station, token_hash
 from trace_service.orders.queries import SQL
 from trace_service.store.connection import connect, one
 from trace_service.web.auth.guards import bearer_token
@@ -66,15 +66,42 @@ class Freshness:
             self._built[site] = _Built(began, now + max(_LEAST_SECONDS, _BUSY_SHARE * (now - began)), mark)
 
 
-def _station(request: Request, console: ConsoleOf) -> Station:
-    token = bearer_token(request)
-    with connect(console.settings.database_url.get_secret_value(), "stations") as connection:
-        found = station_of(connection, token) if token else None
-    if found is None:
-        address = request.client.host if request.client else ""
-        _throttle(request).attempt(address, address)
-        raise NotSignedInError("no valid device token", advice="Make one: codefence orders token DEVICE")
-    return found
+class Knocking:
+    """Slows guessing of tokens down before the database is asked.
+
+    A token that was good when it was last seen is not counted: a station goes on while a neighbour behind the same
+    address guesses, or asks with a token that was revoked.
+    """
+
+    def __init__(self) -> None:
+        self._throttle = Throttle(time.monotonic)
+        self._good: set[bytes] = set()
+
+    def begin(self, hashed: bytes | None, address: str) -> None:
+        """Count a token as wrong until `end` says otherwise. Raises TooManyAttemptsError."""
+        if hashed not in self._good:
+            self._throttle.attempt(hashed.hex() if hashed else address, address)
+
+    def end(self, hashed: bytes, address: str, *, good: bool) -> None:
+        """Note what the database said."""
+        if not good:
+            self._good.discard(hashed)
+        elif hashed not in self._good:
+            self._good.add(hashed)
+            self._throttle.succeeded(hashed.hex(), address)
+
+
+async def _station(request: Request, console: ConsoleOf) -> Station:
+    hashed = token_hash(bearer_token(request))
+    address = request.client.host if request.client else ""
+    knocking = _knocking(request)
+    knocking.begin(hashed, address)
+    if hashed is not None:
+        found = await console.database.one("station", Station, {"token_hash": hashed})
+        knocking.end(hashed, address, good=found is not None)
+        if found is not None:
+            return found
+    raise NotSignedInError("no valid device token", advice="Make one: codefence orders token DEVICE")
 
 
 StationOf = Annotated[Station, Depends(_station)]
@@ -137,9 +164,9 @@ def _freshness(request: Request) -> Freshness:
     return found
 
 
-def _throttle(request: Request) -> Throttle:
+def _knocking(request: Request) -> Knocking:
     state = request.app.state
-    if not hasattr(state, "station_throttle"):
-        state.station_throttle = Throttle(time.monotonic)
-    found: Throttle = state.station_throttle
+    if not hasattr(state, "station_knocking"):
+        state.station_knocking = Knocking()
+    found: Knocking = state.station_knocking
     return found

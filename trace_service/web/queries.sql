@@ -27,6 +27,10 @@ WITH used AS (
 SELECT token_hash, brand, name, scopes FROM trace.partner_token
 WHERE token_hash = %(token_hash)s AND revoked_at IS NULL AND expires_at > now();
 
+-- name: station
+SELECT device_token.device, device.site FROM trace.device_token JOIN landing.device ON device.id = device_token.device
+WHERE device_token.token_hash = %(token_hash)s AND device_token.revoked_at IS NULL AND device.retired_at IS NULL;
+
 -- name: end_session
 DELETE FROM trace.session WHERE token_hash = %(token_hash)s;
 
