@@ -112,6 +112,7 @@ def web() -> None:
         port=settings.http_port,
         log_config=None,
         server_header=False,
+        forwarded_allow_ips=[str(each) for each in settings.trusted_proxies],
         timeout_graceful_shutdown=2,
     )
 

@@ -38,6 +38,10 @@ class TraceSettings(BaseSettings):
     https: bool = Field(
         default=False, description="Behind a TLS proxy: cookies are Secure and carry the __Host- prefix."
     )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (IPv4Network("127.0.0.1/32"), IPv6Network("::1/128")),
+        description="Networks of proxies whose X-Forwarded-For tells the visitor's address, a JSON list.",
+    )
     webhook_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description='Networks that webhooks may reach besides public addresses, a JSON list: ["10.1.0.0/16"].'
     )

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def _fields() -> Iterator[tuple[str, Any]]:
     for class_ in CLASSES:
         for name, field in class_.model_fields.items():
             yield f"{class_.model_config.get('env_prefix', '')}{name}".upper(), field
+
+
+def _filled(value: str) -> str:
+    """Return a variable's value as compose gives it where only what has no default is set."""
+    return re.sub(r"\$\{\w+:([?-])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "id.example.com", value)
 
 
 def _compose_command() -> list[str]:
@@ -85,7 +91,7 @@ def test_each_process_finds_its_settings_in_variables_and_secret_files(
         (tmp_path / target).write_text(f"{KEY}\n", "ascii")
     for variable, value in service.get("environment", {}).items():
         assert isinstance(value, str)
-        monkeypatch.setenv(variable, value.replace("${CODEFENCE_LABEL_HOST:?", "id.example.com"))
+        monkeypatch.setenv(variable, _filled(value))
     settings = class_(_secrets_dir=tmp_path)
     for target in _secrets(service):
         used_by_command = f"/run/secrets/{target}" in service["command"]
@@ -178,6 +184,19 @@ def test_the_outside_reaches_the_broker_by_tls_and_the_console_through_a_proxy_o
     assert "crlfile" in mutual
     assert plain.startswith("1883")
     assert SERVICES["console"]["environment"]["TRACE_HTTPS"] == "true"
+
+
+def test_the_console_believes_the_gateway_of_its_published_port_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (network,) = COMPOSE["networks"]["pages"]["ipam"]["config"]
+    for variable, value in SERVICES["console"]["environment"].items():
+        monkeypatch.setenv(variable, _filled(value))
+    settings = TraceSettings(database_url=SecretStr(""), key_encryption_key=SecretStr(KEY))
+    assert settings.trusted_proxies == (IPv4Network(network["gateway"]),)
+    assert settings.trusted_proxies[0].subnet_of(IPv4Network(network["subnet"]))
+    assert "CODEFENCE_TRUSTED_PROXIES" in DOCS
+    assert network["subnet"] in DOCS
 
 
 def test_images_install_only_what_the_locks_name() -> None:
