@@ -19,7 +19,7 @@ Examples:
 @click.command(context_settings={"ignore_unknown_options": True}, epilog=_EXAMPLES)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run every test; ARGUMENTS go to pytest.
+    """Run every test, a file on each core; ARGUMENTS go to pytest.
 
     What needs a part that only root can install (a browser, libzbar, a container) is skipped, one line each.
     """
@@ -29,4 +29,5 @@ def test(arguments: tuple[str, ...]) -> None:
     ensure_assets(lambda text: click.echo(text, err=True))
     os.chdir(root)
     python = Path(codefence()[0]).with_name("python")
-    os.execv(python, [str(python), "-m", "pytest", *arguments])  # noqa: S606  becoming pytest is the purpose
+    # A file's tests stay together: they share parts that are started once.
+    os.execv(python, [str(python), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", *arguments])  # noqa: S606  becoming pytest is the purpose
