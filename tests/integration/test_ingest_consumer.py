@@ -102,6 +102,9 @@ def test_the_session_is_persistent_under_a_fixed_name(serve: Callable[..., Consu
     seen: list[bytes] = []
     consumer = serve(lambda peer: (seen.append(peer.accept()), peer.read()))
     consumer.connect()
+    deadline = time.monotonic() + 5
+    while not seen and time.monotonic() < deadline:  # the peer answers before it notes what it was asked
+        time.sleep(0.01)
     consumer.close()
     (connect,) = seen
     flags = connect[9]
