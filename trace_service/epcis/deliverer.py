@@ -1,7 +1,6 @@
 """Sends subscribers what their queries find: in order, at least once; the cursor moves when they took it."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,7 +25,7 @@ from trace_service.epcis.search import found_event
 from trace_service.epcis.store import SQL
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
-from trace_service.webhooks.addresses import GuardedNetwork, Networks
+from trace_service.webhooks.addresses import Networks, guarded_pools
 from trace_service.webhooks.deliverer import Patience
 
 _LOOK_SECONDS: Final = 1.0
@@ -48,13 +47,7 @@ class SubscriptionDeliverer:
         self._dsn = dsn
         self._keys = keys
         self._patience = patience or Patience()
-        self._pools = {
-            scheme: httpcore.AsyncConnectionPool(
-                ssl.create_default_context(), network_backend=GuardedNetwork(networks, plain=scheme == "http"),
-                max_connections=_CONCURRENT, keepalive_expiry=15.0,
-            )
-            for scheme in ("https", "http")
-        }  # fmt: skip
+        self._pools = guarded_pools(networks, _CONCURRENT)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; a database that goes away is waited for."""

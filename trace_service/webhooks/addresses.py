@@ -6,6 +6,7 @@ elsewhere at the second look gains nothing.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
@@ -105,6 +106,17 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
 
     def _may_reach(self, address: _Address) -> bool:
         return is_allowed(address, self._networks) and (address.is_loopback or not self._plain)
+
+
+def guarded_pools(networks: Networks, connections: int) -> dict[str, httpcore.AsyncConnectionPool]:
+    """Return a pool for each scheme, https and http, that connects to judged addresses only and follows no redirect."""
+    return {
+        scheme: httpcore.AsyncConnectionPool(
+            ssl.create_default_context(), network_backend=GuardedNetwork(networks, plain=scheme == "http"),
+            max_connections=connections, keepalive_expiry=15.0,
+        )
+        for scheme in ("https", "http")
+    }  # fmt: skip
 
 
 async def _resolve(host: str, port: int) -> list[_Address]:

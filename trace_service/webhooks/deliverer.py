@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from psycopg.rows import namedtuple_row
 from contracts.errors import CodefenceError
 from contracts.webhooks import MESSAGE_HEADER, SIGNATURE_HEADER, TOPIC_HEADER, sign
 from trace_service.keys import KeyWrapper
-from trace_service.webhooks.addresses import GuardedNetwork, Networks
+from trace_service.webhooks.addresses import Networks, guarded_pools
 from trace_service.webhooks.outbox import secret_text
 from trace_service.webhooks.queries import SQL
 
@@ -65,13 +64,7 @@ class Deliverer:
         self._dsn = dsn
         self._keys = keys
         self._patience = patience or Patience()
-        self._pools = {
-            scheme: httpcore.AsyncConnectionPool(
-                ssl.create_default_context(), network_backend=GuardedNetwork(networks, plain=scheme == "http"),
-                max_connections=_CONCURRENT, keepalive_expiry=15.0,
-            )
-            for scheme in ("https", "http")
-        }  # fmt: skip
+        self._pools = guarded_pools(networks, _CONCURRENT)
         self._busy: set[int] = set()
         self._pruned = 0.0
 
