@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.frame import DataMissingError, data_folder
@@ -238,6 +238,7 @@ def test_a_hash_ignores_what_belongs_to_the_record_and_nothing_else(event: dict[
 
 
 @given(st.integers(0, 10**12 - 1), st.text("!\"%&'()*+,-./0123456789:;<=>?ABCXYZ_abcxyz", min_size=1, max_size=20))
+@example(0, "*")
 def test_one_item_has_one_key_however_it_is_written(number: int, serial: str) -> None:
     digits = f"0{number:012d}"
     gtin = f"{digits}{gs1.check_digit(digits)}"
@@ -264,6 +265,7 @@ def test_one_item_has_one_key_however_it_is_written(number: int, serial: str) ->
         ("urn:epc:id:cpi:4012345.AB.7", "https://id.gs1.org/8010/4012345AB/8011/7"),
         ("urn:epc:id:itip:4012345.011111.01.02.S", "https://id.gs1.org/8006/040123451111180102/21/S"),
         ("urn:epc:idpat:sgtin:4012345.011111.*", "https://id.gs1.org/01/04012345111118"),
+        ("urn:epc:id:sgtin:4012345.011111.*", "https://id.gs1.org/01/04012345111118/21/%2A"),
         ("HTTPS://SHOP.EXAMPLE/01/04012345111118/10/L/21/S?17=261231", "https://id.gs1.org/01/04012345111118/21/S"),
         ("https://shop.example/some/gtin/4012345111118", "https://id.gs1.org/01/04012345111118"),
         ("https://shop.example/po/12345678", "https://shop.example/po/12345678"),

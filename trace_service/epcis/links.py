@@ -93,6 +93,9 @@ def _from_urn(uri: str) -> str | None:
     if match is None:
         return None
     kind, scheme, body = match.groups()
+    # Only a pattern has a wildcard: the asterisk is a legal character of a serial number.
+    if kind == "idpat":
+        body = re.sub(r"\.\*$", ".", body)
     parts = body.split(".")
     if scheme in _FREE and kind == "id" and len(parts) > 1:
         return f"{HOST}/{_FREE[scheme]}/{parts[0]}{'.'.join(parts[1:]).translate(_ESCAPES)}"
@@ -115,7 +118,7 @@ def _key(layout: _Layout, prefix: str, reference: str) -> str | None:
 
 
 def _tail(layout: _Layout, rest: str) -> str:
-    if not layout.qualifier or rest in {"", "*"} or (layout.ai, rest) == ("414", "0"):
+    if not layout.qualifier or not rest or (layout.ai, rest) == ("414", "0"):
         return ""
     value = rest.translate(_ESCAPES)
     return value if layout.qualifier == "+" else f"/{layout.qualifier}/{value}"
@@ -129,14 +132,14 @@ def _itip(parts: list[str]) -> str | None:
     if key is None:
         return None
     path = f"{HOST}/8006/{key}{parts[2]}{parts[3]}"
-    return path if serial == "*" else f"{path}/21/{serial.translate(_ESCAPES)}"
+    return f"{path}/21/{serial.translate(_ESCAPES)}" if serial else path
 
 
 def _cpi(parts: list[str]) -> str | None:
     if len(parts) < 3:  # noqa: PLR2004  prefix, part, serial
         return None
     path = f"{HOST}/8010/{parts[0]}{'.'.join(parts[1:-1]).translate(_ESCAPES)}"
-    return path if parts[-1] == "*" else f"{path}/8011/{parts[-1]}"
+    return f"{path}/8011/{parts[-1]}" if parts[-1] else path
 
 
 def _from_path(path: str) -> str | None:
