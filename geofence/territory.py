@@ -3,18 +3,23 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from geofence.errors import TerritoryError
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.boundary import Segments
 
 AtomMask = NDArray[np.bool_]
+# Dealer, channel and product line; None stands for all lines.
+Seller: TypeAlias = tuple[str, str, str | None]
 DEFAULT_CHANNEL = "retail"
 
 
@@ -27,12 +32,16 @@ def utc(moment: datetime, name: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Whose territory is asked for, when the scan happened, and what had been recorded by then."""
+    """Whose territory is asked for, when the scan happened, and what had been recorded by then.
+
+    A `product_line` is answered by the dealer's territory for that line, or else by the one for all lines.
+    """
 
     dealer: str
     valid_at: datetime
     known_at: datetime
     channel: str = DEFAULT_CHANNEL
+    product_line: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "valid_at", utc(self.valid_at, "valid_at"))
@@ -43,8 +52,10 @@ class Query:
 class TerritoryVersion:
     """One statement of a contract: where a dealer may sell from `valid_from` until `valid_to`.
 
-    `adcodes` are divisions of any level: a province stands for all its counties. No codes at all says that the
-    dealer may sell nowhere, which is how a contract ends. Codes are kept sorted and once each; times in UTC.
+    `adcodes` are divisions of any level: a province stands for all its counties. A `polygon`, drawn in WGS-84 degrees,
+    is granted beside them. Neither says that the dealer may sell nowhere, which is how a contract ends. Codes are kept
+    sorted and once each; times in UTC. Without a `product_line` the version speaks of all lines that have none of
+    their own. `sha256` covers everything stated.
     """
 
     dealer: str
@@ -54,6 +65,8 @@ class TerritoryVersion:
     recorded_at: datetime
     channel: str = DEFAULT_CHANNEL
     exclusive: bool = True
+    product_line: str | None = None
+    polygon: BaseGeometry | None = field(default=None, repr=False)
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +80,19 @@ class TerritoryVersion:
                     f"the territory of {self.dealer} ends at {self.valid_to}, not after its start {self.valid_from}",
                     advice="Swap the dates, or record a version without codes to end a contract.",
                 )
+        if self.polygon is not None:
+            object.__setattr__(self, "polygon", self._drawn(self.polygon))
         object.__setattr__(self, "sha256", self._digest())
+
+    def _drawn(self, polygon: BaseGeometry) -> BaseGeometry:
+        """Return a polygon in its one normal form, so that the same area has the same digest."""
+        if polygon.geom_type not in ("Polygon", "MultiPolygon") or polygon.is_empty or not polygon.is_valid:
+            raise TerritoryError(
+                f"the polygon of {self.dealer} cannot be used: {shapely.is_valid_reason(polygon)}, {polygon.geom_type}",
+                advice="Draw a polygon that encloses an area and does not cross itself.",
+            )
+        normal: BaseGeometry = shapely.normalize(shapely.force_2d(polygon))
+        return normal
 
     def _digest(self) -> str:
         stated = {
@@ -79,12 +104,22 @@ class TerritoryVersion:
             "valid_from": self.valid_from.isoformat(),
             "valid_to": self.valid_to.isoformat() if self.valid_to else None,
         }
+        # What a version does not state is no part of its digest: those recorded before it could be stated keep theirs.
+        if self.product_line is not None:
+            stated["product_line"] = self.product_line
+        if self.polygon is not None:
+            stated["polygon"] = polygon_digest(self.polygon)
         text = json.dumps(stated, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def covers(self, valid_at: datetime) -> bool:
         """Tell whether the version speaks about this moment; the end is exclusive."""
         return self.valid_from <= valid_at and (self.valid_to is None or valid_at < self.valid_to)
+
+
+def polygon_digest(polygon: BaseGeometry) -> str:
+    """Return the SHA-256 of a polygon's little-endian WKB, hexadecimal."""
+    return hashlib.sha256(shapely.to_wkb(polygon, byte_order=1)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +157,9 @@ def overlaps(siblings: Iterable[TerritoryVersion], atoms: AtomMap) -> list[Overl
 
 def _meet(first: TerritoryVersion, second: TerritoryVersion) -> bool:
     later = max(first.valid_from, second.valid_from)
-    return first.channel == second.channel and first.covers(later) and second.covers(later)
+    lines = {first.product_line, second.product_line}
+    same = first.channel == second.channel and (len(lines) == 1 or None in lines)
+    return same and first.covers(later) and second.covers(later)
 
 
 class TerritoryBook:
@@ -131,9 +168,9 @@ class TerritoryBook:
     def __init__(self, atoms: AtomMap, versions: Iterable[TerritoryVersion]) -> None:
         self.atoms = atoms
         self.versions = tuple(versions)
-        self._by_dealer: dict[tuple[str, str], list[TerritoryVersion]] = {}
+        self._by_seller: dict[Seller, list[TerritoryVersion]] = {}
         for version in sorted(self.versions, key=lambda each: each.recorded_at):
-            self._by_dealer.setdefault((version.dealer, version.channel), []).append(version)
+            self._by_seller.setdefault((version.dealer, version.channel, version.product_line), []).append(version)
         self._masks: dict[str, AtomMask] = {}
         self._borders: dict[str, Segments] = {}
 
@@ -142,16 +179,20 @@ class TerritoryBook:
         return TerritoryBook(self.atoms, (*self.versions, *versions))
 
     def in_force(self, query: Query) -> TerritoryVersion | None:
-        """Return the version that was recorded last by `known_at` among those that cover `valid_at`."""
-        for version in reversed(self._by_dealer.get((query.dealer, query.channel), [])):
-            if version.recorded_at <= query.known_at and version.covers(query.valid_at):
-                return version
+        """Return the version that was recorded last by `known_at` among those that cover `valid_at`.
+
+        Those for the query's product line come first, then those for all lines.
+        """
+        for line in dict.fromkeys((query.product_line, None)):
+            for version in reversed(self._by_seller.get((query.dealer, query.channel, line), [])):
+                if version.recorded_at <= query.known_at and version.covers(query.valid_at):
+                    return version
         return None
 
     def all_in_force(self, query: Query) -> list[TerritoryVersion]:
         """Return the version in force of every dealer in the query's channel, ordered by dealer."""
-        dealers = sorted(dealer for dealer, channel in self._by_dealer if channel == query.channel)
-        asked = (Query(dealer, query.valid_at, query.known_at, query.channel) for dealer in dealers)
+        dealers = sorted({dealer for dealer, channel, _ in self._by_seller if channel == query.channel})
+        asked = (replace(query, dealer=dealer) for dealer in dealers)
         return [version for version in map(self.in_force, asked) if version is not None]
 
     def mask(self, version: TerritoryVersion) -> AtomMask:
