@@ -22,7 +22,7 @@ from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.scans import process_again, process_scans
-from trace_service.replenishment.stock import process_moves, process_readings
+from trace_service.stock.live import process_moves, process_readings
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL
 from trace_service.store.rows import recordset
