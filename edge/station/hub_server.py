@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -18,6 +18,9 @@ _KEPT_MS: Final = 7 * 24 * 3600 * 1000
 _SKEW_MS: Final = 5 * 60 * 1000
 _NONCES: Final = 100_000
 _PRUNED_EVERY: Final = 1000
+_MOST_CONNECTIONS: Final = 128
+_IDLE_SECONDS: Final = 600
+_INTRODUCTION_SECONDS: Final = 10
 _REQUEST = msgspec.json.Decoder(Request)
 _log = structlog.get_logger(__name__)
 _SCHEMA: Final = """
@@ -95,11 +98,15 @@ class Claims:
 
 
 class HubServer(socketserver.ThreadingTCPServer):
-    """Answers the stations that know the site's secret, and nobody else; port 0 takes a free one."""
+    """Answers the stations that know the site's secret, and nobody else; port 0 takes a free one.
+
+    Further connections than a site has stations are closed, and so is one that does not soon say something signed.
+    """
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # all stations of a site may come back at once
 
     def __init__(self, address: tuple[str, int], secret: bytes, claims: Claims) -> None:
         super().__init__(address, _Handler)
@@ -107,6 +114,21 @@ class HubServer(socketserver.ThreadingTCPServer):
         self._claims = claims
         self._nonces: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401, ARG002  the base class's
+        """Tell whether there is room for one more connection."""
+        room = self._free.acquire(blocking=False)
+        if not room:
+            _log.warning("too many connections", action="hub.full", most=_MOST_CONNECTIONS)
+        return room
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's
+        """Serve one connection in its thread, and make room again however it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def answer(self, line: bytes) -> bytes | None:
         """Return the answer to one request; None for what is not signed, too old, or was sent before."""
@@ -148,7 +170,7 @@ class _RefusedError(Exception):
 class _Handler(socketserver.StreamRequestHandler):
     server: HubServer
     disable_nagle_algorithm = True
-    timeout = 600
+    timeout = _INTRODUCTION_SECONDS
 
     def handle(self) -> None:
         """Answer line after line until the station goes, or sends what nobody with the secret would."""
@@ -157,6 +179,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 answer = self.server.answer(line.rstrip(b"\n"))
                 if answer is None:
                     return
+                self.connection.settimeout(_IDLE_SECONDS)
                 self.wfile.write(answer)
         except OSError:
             return

@@ -1,17 +1,13 @@
 """A station with a manifest: verdicts, countdown, stops, releases, packages, the hub, and what outlives a restart."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from station_bench import BEER, KEY, NOW, SECRET, WINE, Bench, case, group, hashed, item, manifest, sscc
+from station_bench import BEER, KEY, NOW, WINE, Bench, case, group, hashed, item, manifest, sscc
 
 from contracts import documents, worksheet
 from contracts import manifest as wire
@@ -22,8 +18,6 @@ from contracts.messages import Activity
 from contracts.stations import NoteKind
 from edge.manifest import ManifestStore
 from edge.outbox import Outbox
-from edge.station.hub import Answer, Claim, Hub
-from edge.station.hub_server import Claims, HubServer
 from edge.station.verdict import Verdict
 
 
@@ -326,117 +320,3 @@ class TestManifestStore:
         current = bench.manifests.current
         assert current is not None
         assert current.find(sscc(50)) is not None
-
-
-class Site:
-    """A hub and benches that reach it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = 0
-        self.conflicts: list[tuple[Claim, Answer]] = []
-        self.hubs: list[Hub] = []
-        self.start()
-
-    def start(self) -> None:
-        self.claims = Claims(self.folder / "hub.db")
-        self.server = HubServer(("127.0.0.1", self.port), SECRET, self.claims)
-        self.port = int(self.server.server_address[1])
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.claims.close()
-        for hub in self.hubs:
-            hub.close()
-
-    def hub(self, station: str, secret: bytes = SECRET) -> Hub:
-        told = self.conflicts
-        address = ("127.0.0.1", self.port)
-        hub = Hub(address, secret, station, lambda claim, answer: told.append((claim, answer)), patience=5)
-        self.hubs.append(hub)
-        return hub
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path / "hub")
-    yield site
-    site.stop()
-
-
-@pytest.fixture
-def benches(tmp_path: Path, site: Site) -> Iterator[Callable[[str], Bench]]:
-    opened: list[Outbox] = []
-
-    def make(name: str) -> Bench:
-        outbox = Outbox(tmp_path / name / "outbox.db")
-        opened.append(outbox)
-        return Bench(tmp_path / name, outbox, hub=site.hub(name), online=False)
-
-    yield make
-    for outbox in opened:
-        outbox.close()
-
-
-class TestHub:
-    def test_two_stations_never_load_the_same_case_while_the_server_is_away(
-        self, benches: Callable[[str], Bench]
-    ) -> None:
-        first, second = benches("s-1"), benches("s-2")
-        first.begin()
-        second.begin(order="SO-2", to="D-2")
-        assert first.read(case(1)) is Verdict.OK, "the hub has confirmed it, so it holds without the server"
-        assert second.read(case(1)) is Verdict.ALREADY_SHIPPED
-        assert second.why == ("at_station", "s-1 · SO-1")
-        second.release()
-        first.read("CF/UNDO")
-        assert second.read(case(1)) is Verdict.OK
-
-    def test_without_the_hub_it_is_provisional_and_what_was_loaded_twice_is_told_later(
-        self, site: Site, benches: Callable[[str], Bench]
-    ) -> None:
-        first, second = benches("s-1"), benches("s-2")
-        first.begin()
-        second.begin(order="SO-2", to="D-2")
-        first.read(case(1))
-        site.stop()
-        assert second.read(case(1)) is Verdict.PROVISIONAL
-        assert second.why[0] == "hub_away"
-        site.start()
-        for hub in site.hubs:
-            hub._away_until = 0.0
-        assert second.read(case(2)) is Verdict.OK
-        [(claim, answer)] = site.conflicts
-        assert (claim.unit, answer.station, answer.order) == (sscc(1), "s-1", "SO-1")
-
-    def test_nobody_without_the_sites_secret_claims_or_answers(self, site: Site) -> None:
-        claim = Claim("SO-1", sscc(1), hashed(sscc(1)), ())
-        assert site.hub("thief", b"another secret").claim(claim) is None
-        assert site.hub("s-1").claim(claim) == Answer(granted=True)
-
-
-def test_the_hub_runs_by_itself_and_remembers_over_a_restart(tmp_path: Path) -> None:
-    environment = {
-        "PATH": os.defpath,
-        "EDGE_DATA": str(tmp_path),
-        "EDGE_HUB_SECRET": SECRET.decode(),
-        "EDGE_HUB_PORT": "0",
-    }
-    command = [str(Path(sys.executable).with_name("codefence")), "edge", "hub"]
-    claim = Claim("SO-1", sscc(1), hashed(sscc(1)), ())
-    answers = []
-    for station in ("s-1", "s-2"):
-        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            port = int(process.stderr.readline().rsplit(":", 1)[1])
-            hub = Hub(("127.0.0.1", port), SECRET, station, lambda _claim, _answer: None, patience=10)
-            answer = hub.claim(claim)
-            assert answer is not None
-            answers.append(answer)
-            hub.close()
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(15) == 0
-    assert [answer.granted for answer in answers] == [True, False]
-    assert (answers[1].station, answers[1].order) == ("s-1", "SO-1")
