@@ -35,10 +35,10 @@ from edge.station import Station
 from edge.station.display import Display
 from firmware_sim.labels import item_label
 from firmware_sim.photo import photograph
+from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.cell import LoadCell, weigh_units
 from firmware_sim.shelves.controller import Controller
 from firmware_sim.shelves.rtu import PtySlave
-from firmware_sim.world import Channel, Shelf
 
 _TARGETS: Final = {
     "trigger_to_beep_p99_ms": Target("<=", 80.0),

@@ -13,9 +13,9 @@ from contracts.stderr import PatientStderr
 from firmware_sim.fleet.cli import fleet
 from firmware_sim.market.gateway import Account
 from firmware_sim.market.play import Options, play
+from firmware_sim.print_job import load_world
 from firmware_sim.shelves.controller import Trouble
 from firmware_sim.shelves.shop import Shop
-from firmware_sim.world import load_world
 
 _SHELVES_HELP: Final = """\b
 Examples:

@@ -15,7 +15,7 @@ import numpy as np
 from firmware_sim.market import scans
 from firmware_sim.market.people import Spot, distance_km, draw, is_home, near, reading, somewhere_in
 from firmware_sim.market.scans import Planned
-from firmware_sim.world import Case, Dealer, Place, World
+from firmware_sim.print_job import Case, Dealer, Place, World
 
 FOREIGN_SHARE: Final = 0.2
 CASES_PER_CITY: Final = 2

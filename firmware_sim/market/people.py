@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from contracts.messages import Platform, Position
-from firmware_sim.world import Dealer, Place
+from firmware_sim.print_job import Dealer, Place
 from geofence.coordinates import BoolArray, Crs, FloatArray, convert
 from geofence.metric import metres_per_degree, offsets_m
 

@@ -11,7 +11,7 @@ from firmware_sim.market import scans
 from firmware_sim.market.honest import HonestMarket
 from firmware_sim.market.people import distance_km, is_home, reading, somewhere_in
 from firmware_sim.market.scans import Planned
-from firmware_sim.world import Case, Dealer, Place, World
+from firmware_sim.print_job import Case, Dealer, Place, World
 
 DIVERTED_CASES: Final = 14
 SMALLEST_DIVERSION: Final = 12

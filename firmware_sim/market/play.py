@@ -19,7 +19,7 @@ from firmware_sim.market.journal import Journal
 from firmware_sim.market.plan import Plan, make_plan
 from firmware_sim.market.scans import Planned
 from firmware_sim.market.warehouse import Warehouse
-from firmware_sim.world import World
+from firmware_sim.print_job import World
 
 _log = structlog.get_logger(__name__)
 DEVICE: Final = "gateway-market"

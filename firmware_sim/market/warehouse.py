@@ -21,7 +21,7 @@ from contracts import worksheet
 from contracts.messages import Activity
 from firmware_sim import labels
 from firmware_sim.photo import photograph
-from firmware_sim.world import Case, Order, World
+from firmware_sim.print_job import Case, Order, World
 
 _log = structlog.get_logger(__name__)
 PACK_STATION: Final = "station-pack"

@@ -17,8 +17,8 @@ from contracts.shelf_registers import (
     Register,
     Shared,
 )
+from firmware_sim.print_job import Shelf
 from firmware_sim.shelves.cell import COUNTS_PER_GRAM, TRAY_G
-from firmware_sim.world import Shelf
 
 FIRMWARE: Final = 0x0102
 DEBOUNCE_MS: Final = 1000

@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from firmware_sim.print_job import Channel
 from firmware_sim.shelves.cell import LoadCell, weigh_units
-from firmware_sim.world import Channel
 
 QUIET_SECONDS: Final = 75.0
 RUSH_SECONDS: Final = 6.0

@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from contracts.errors import ConfigurationError
 from firmware_sim.files import write_atomically
+from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.cell import LoadCell, weigh_units
 from firmware_sim.shelves.controller import Controller, Trouble
 from firmware_sim.shelves.customers import Customers
 from firmware_sim.shelves.rtu import PtySlave
-from firmware_sim.world import Channel, Shelf
 
 _log = structlog.get_logger(__name__)
 TICK_SECONDS: Final = 0.1

@@ -20,10 +20,10 @@ from edge.outbox import Outbox
 from edge.planogram import load_planogram
 from edge.shelf import ShelfAgent
 from edge.sources.modbus import ShelfController
+from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.cell import LoadCell, weigh_units
 from firmware_sim.shelves.controller import Controller, Trouble
 from firmware_sim.shelves.rtu import PtySlave
-from firmware_sim.world import Channel, Shelf
 
 DEVICE = "shelf-x"
 UNIT_G = 540.0

@@ -32,7 +32,7 @@ from contracts.messages import (
 from contracts.topics import ack_topic, command_topic, event_filters, parse_event_topic
 from firmware_sim.market.journal import Journal
 from firmware_sim.market.plan import make_plan
-from firmware_sim.world import load_world
+from firmware_sim.print_job import load_world
 
 DEVICE, SITE = "gateway-market", "market"
 

@@ -13,7 +13,7 @@ from contracts.errors import CodeError, ConfigurationError
 from contracts.messages import Activity, Kind, Platform, Scan, decode_event, encode_event
 from firmware_sim.market.people import distance_km, is_home, reading, somewhere_in
 from firmware_sim.market.plan import Plan, make_plan
-from firmware_sim.world import Place, World, load_world
+from firmware_sim.print_job import Place, World, load_world
 
 SEEDS = (1, 2, 3, 4, 5)
 

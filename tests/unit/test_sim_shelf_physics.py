@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from contracts.shelf_registers import RAW_LIMIT, Fault, Holding, Input, Shared, block
+from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.cell import TRAY_G, LoadCell, weigh_units
 from firmware_sim.shelves.controller import Controller, Trouble
 from firmware_sim.shelves.shop import TICK_SECONDS, Shop
-from firmware_sim.world import Channel, Shelf
 
 GTIN = "06912345000017"
 CHANNELS = (

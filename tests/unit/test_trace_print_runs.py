@@ -12,7 +12,7 @@ from contracts.gs1 import label_uri
 from contracts.tc20 import Tc20
 from firmware_sim.market.people import is_home
 from firmware_sim.market.plan import Plan, make_plan
-from firmware_sim.world import Case, Dealer, Order, Place, World
+from firmware_sim.print_job import Case, Dealer, Order, Place, World
 from trace_service.detection.drip import LEAST_CASES, City, Hit, Score, Trade, flow_shares, weigh_city
 from trace_service.places import load_places
 
