@@ -60,7 +60,7 @@ ON CONFLICT (id) DO UPDATE SET site = excluded.site, kind = excluded.kind,
 
 -- name: territories_of
 SELECT dealer, channel, adcodes, exclusive, valid_from, valid_to, recorded_at FROM trace.territory
-WHERE dealer = ANY(%(dealers)s) ORDER BY recorded_at, id
+WHERE dealer = ANY(%(dealers)s) AND product_line IS NULL ORDER BY recorded_at, id
 
 -- name: insert_territory
 INSERT INTO trace.territory (brand, dealer, channel, adcodes, exclusive, valid_from, valid_to, recorded_at, sha256,

@@ -1,7 +1,7 @@
 """One brand's territories and dealers over the map, as they were recorded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +12,19 @@ from geofence.territory import Query, TerritoryBook
 
 @dataclass(frozen=True)
 class BrandBook:
-    """`version_ids` finds a version's row by its SHA-256; `levels` are the dealers' depths in the tree."""
+    """`version_ids` finds a version's row by its SHA-256; `levels` are the dealers' depths in the tree.
+
+    `lines` are the product lines by GTIN, of the products that belong to one.
+    """
 
     territories: TerritoryBook
     version_ids: Mapping[str, int]
     levels: Mapping[str, int]
+    lines: Mapping[str, str] = field(default_factory=dict)
+
+    def query(self, dealer: str, gtin: str, valid_at: datetime, known_at: datetime) -> Query:
+        """Return the question whose territory of a dealer counts for a product at a moment."""
+        return Query(dealer, valid_at, known_at, product_line=self.lines.get(gtin))
 
     def nearest_legal(self, finding: Finding) -> dict[str, Any] | None:
         """Return the dealer entitled to sell there, the deepest of the tree, or else the nearest; and its distance."""

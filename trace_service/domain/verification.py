@@ -13,7 +13,6 @@ from geofence.coordinates import Crs, to_wgs84
 from geofence.evidence import Evidence, GpsEvidence, Platform, SiteEvidence
 from geofence.finding import Finding
 from geofence.maps import AtomMap, Level
-from geofence.territory import Query
 from trace_service.domain.custody import Custody
 from trace_service.domain.events import LOGISTIC_PREFIX, CustodyState, Refusal, Site, Source, Step
 from trace_service.domain.territories import BrandBook
@@ -154,7 +153,7 @@ def _decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) 
     if dealer is None or book is None or not known or scan.activity in NOT_JUDGED or _at_home(scan, world):
         return Verdict(**fields, reasons=() if state is CustodyState.OK else _reason(f"custody_{state}"))
     # 4. Is it there?
-    return Verdict(**fields, **_place(scan, dealer, book, world))
+    return Verdict(**fields, **_place(scan, (dealer, code.gtin), book, world))
 
 
 def _facts(scan: ScanFacts, code: Code, custody: Custody) -> dict[str, Any]:
@@ -201,10 +200,10 @@ def _at_home(scan: ScanFacts, world: World) -> bool:
     return scan.lon is None and site is not None and site.home
 
 
-def _place(scan: ScanFacts, dealer: str, book: BrandBook, world: World) -> dict[str, Any]:
+def _place(scan: ScanFacts, bound: tuple[str, str], book: BrandBook, world: World) -> dict[str, Any]:
     atoms = book.territories.atoms
     evidence = _evidence(scan, world.sites.get(scan.site))
-    finding = check(book.territories, Query(dealer, scan.occurred_at, world.now), evidence)
+    finding = check(book.territories, book.query(*bound, scan.occurred_at, world.now), evidence)
     lon, lat = _wgs84(evidence, atoms)
     reasons = [{"code": each.code.value, "parameters": each.parameters} for each in finding.reasons]
     nearest = book.nearest_legal(finding)

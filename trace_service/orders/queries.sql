@@ -157,7 +157,7 @@ ORDER BY outbound_order.brand, outbound_order.id
 -- name: territory_now
 SELECT dealer, encode(sha256, 'hex') AS sha256 FROM (
     SELECT DISTINCT ON (dealer) dealer, sha256, valid_to FROM trace.territory
-    WHERE dealer = ANY(%(dealers)s) AND valid_from <= now()
+    WHERE dealer = ANY(%(dealers)s) AND product_line IS NULL AND valid_from <= now()
     ORDER BY dealer, recorded_at DESC, id DESC) AS newest
 WHERE valid_to IS NULL OR valid_to > now()
 

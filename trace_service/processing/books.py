@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import shapely
 import structlog
 
-from geofence.errors import UnknownAdcodeError
+from geofence.errors import TerritoryError, UnknownAdcodeError
 from geofence.maps import AtomMap
 from geofence.territory import TerritoryBook, TerritoryVersion, atom_mask
 from trace_service.domain.territories import BrandBook
@@ -36,32 +37,41 @@ class Books:
         versions: dict[str, list[TerritoryVersion]] = defaultdict(list)
         numbers: dict[str, int] = {}
         for row in connection.execute(SQL["territories"]):
-            version = _version(row)
-            if not self._sound(row, version):
+            version = self._sound(row)
+            if version is None:
                 continue
             versions[row.brand].append(version)
             numbers[version.sha256] = row.id
         levels: dict[str, dict[str, int]] = defaultdict(dict)
         for row in connection.execute(SQL["dealers"]):
             levels[row.brand][row.id] = row.level
+        lines: dict[str, dict[str, str]] = defaultdict(dict)
+        for row in connection.execute(SQL["product_lines"]):
+            lines[row.brand][row.gtin] = row.product_line
         return {
-            brand: BrandBook(TerritoryBook(self._atoms, versions[brand]), numbers, levels[brand]) for brand in levels
+            brand: BrandBook(TerritoryBook(self._atoms, versions[brand]), numbers, levels[brand], lines[brand])
+            for brand in levels
         }
 
-    def _sound(self, row: Any, version: TerritoryVersion) -> bool:  # noqa: ANN401  likewise
-        """Tell whether a row can be used; one that cannot is left out, so that the other dealers' scans go on."""
-        if bytes.fromhex(version.sha256) != row.sha256:
-            log.error("a territory is not what was recorded; it is left out", action="books.altered", id=row.id)
-            return False
+    def _sound(self, row: Any) -> TerritoryVersion | None:  # noqa: ANN401  a row's columns are known to the query alone
+        """Return what a row says; one that cannot be used is left out, so that the other dealers' scans go on."""
         try:
+            version = read_version(row)
             atom_mask(version, self._atoms)
         except UnknownAdcodeError:
             log.exception("a territory is not on the map; it is left out", action="books.off_map", id=row.id)
-            return False
-        return True
+            return None
+        except (TerritoryError, shapely.errors.ShapelyError):
+            log.exception("a territory cannot be read; it is left out", action="books.altered", id=row.id)
+            return None
+        if bytes.fromhex(version.sha256) != row.sha256:
+            log.error("a territory is not what was recorded; it is left out", action="books.altered", id=row.id)
+            return None
+        return version
 
 
-def _version(row: Any) -> TerritoryVersion:  # noqa: ANN401  a row's columns are known to the query alone
+def read_version(row: Any) -> TerritoryVersion:  # noqa: ANN401  likewise
+    """Return the version that a row of trace.territory holds. Raises TerritoryError or ShapelyError for a torn one."""
     return TerritoryVersion(
         dealer=row.dealer,
         adcodes=tuple(row.adcodes),
@@ -70,4 +80,6 @@ def _version(row: Any) -> TerritoryVersion:  # noqa: ANN401  a row's columns are
         recorded_at=row.recorded_at,
         channel=row.channel,
         exclusive=row.exclusive,
+        product_line=row.product_line,
+        polygon=None if row.polygon is None else shapely.from_wkb(bytes(row.polygon)),
     )

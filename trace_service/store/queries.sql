@@ -270,7 +270,8 @@ SELECT
     (SELECT jsonb_build_object('id', territory.id, 'valid_from', territory.valid_from, 'valid_to', territory.valid_to,
         'recorded_at', territory.recorded_at, 'adcodes', territory.adcodes, 'sha256', encode(territory.sha256, 'hex'))
      FROM trace.territory
-     WHERE territory.dealer = %(dealer)s AND territory.channel = 'retail' AND territory.recorded_at <= %(known_at)s
+     WHERE territory.dealer = %(dealer)s AND territory.channel = 'retail' AND territory.product_line IS NULL
+        AND territory.recorded_at <= %(known_at)s
         AND territory.valid_from <= %(valid_at)s AND (territory.valid_to IS NULL OR territory.valid_to > %(valid_at)s)
      ORDER BY territory.recorded_at DESC, territory.id DESC LIMIT 1) AS territory
 
@@ -461,10 +462,15 @@ ON CONFLICT (device, boot, seq) DO UPDATE SET (brand, code, unit, gtin, case_uni
 
 -- name: books_version
 SELECT (SELECT count(*) FROM trace.territory) AS territories, (SELECT max(id) FROM trace.territory) AS newest,
-    (SELECT count(*) FROM trace.dealer) AS dealers
+    (SELECT count(*) FROM trace.dealer) AS dealers,
+    (SELECT max(id) FROM trace.channel_version) AS changes
 
 -- name: territories
-SELECT id, brand, dealer, channel, adcodes, exclusive, valid_from, valid_to, recorded_at, sha256 FROM trace.territory
+SELECT id, brand, dealer, channel, adcodes, exclusive, valid_from, valid_to, recorded_at, sha256, product_line, polygon
+FROM trace.territory
+
+-- name: product_lines
+SELECT brand, gtin, product_line FROM trace.product WHERE product_line <> ''
 
 -- name: dealers
 SELECT id, brand, level FROM trace.dealer
