@@ -28,20 +28,17 @@ class Ledger:
         self.settings = settings
         self.standing: dict[str, Standing] = {}
 
-    def settle(
-        self, claim: Claim, verdict: tuple[float, float, float], versions: dict[str, str], now: int
-    ) -> Change | None:
-        """Take in a claim with its probability and band; return what it changes, if anything."""
+    def settle(self, claim: Claim, judged: Judged, now: int) -> Change | None:
+        """Take in a claim and how it was judged; return what it changes, if anything."""
         entry = self.standing.get(claim.key)
         alert = entry.alert if entry else None
-        if alert is None:
+        if entry is None or alert is None:
             if not claim.alarming:
                 return None
-            entry = self.standing.setdefault(claim.key, Standing())
+            entry = entry or self.standing.setdefault(claim.key, Standing())
             entry.count += 1
             entry.alert = _alert(claim, judged, f"{claim.key}#{entry.count}", (now, now))
             return Raised(entry.alert)
-        assert entry is not None  # noqa: S101  # an alert stands under its key
         if claim.nats < claim.threshold - self.settings.retract_margin_nats:
             entry.alert = None
             return Retracted(alert, now, claim.nats)
