@@ -218,6 +218,30 @@ def test_one_partner_that_is_away_does_not_delay_another(
     assert ("order.a", "delivered", 1) in states(connection)
 
 
+def test_one_brands_many_slow_partners_leave_room_for_another_brand(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    waited = threading.Event()
+
+    def slowly(_: int) -> int:
+        # The other brand's message is the only one that nobody has to wait for.
+        if receiver.seen[-1][0]["Codefence-Topic"] == "order.quick":
+            waited.set()
+        return 204 if waited.wait(5) else 500
+
+    receiver.answers = slowly
+    for _ in range(40):
+        add(connection, receiver.url, "order.*")
+    subscribe(connection, KEYS, LOOPBACK, ("c", receiver.url), ["order.*"])
+    enqueue(connection, "b", "order.slow", {})
+    enqueue(connection, "c", "order.quick", {})
+    deliver(
+        database,
+        lambda: len(states(connection)) == 41 and {row[1:] for row in states(connection)} == {("delivered", 1)},
+    )
+    assert receiver.topics().index("order.quick") <= 8, "a share of a brand is eight at a time"
+
+
 def test_redirects_are_not_followed_and_gone_is_final(
     database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
 ) -> None:

@@ -108,6 +108,10 @@ SELECT id, {column} AS position, record_time, prefixes::text AS prefixes, event:
 FROM trace.epcis_event WHERE brand = %(brand)s AND {conditions}
 ORDER BY {column} {direction}, id {direction} LIMIT %(limit)s
 
+-- name: count_events
+SELECT count(*) FROM (
+    SELECT FROM trace.epcis_event WHERE brand = %(brand)s AND {conditions} LIMIT %(limit)s) AS matching
+
 -- name: insert_page
 WITH gone AS (DELETE FROM trace.epcis_page WHERE expires_at < now())
 INSERT INTO trace.epcis_page (token, brand, position, expires_at)

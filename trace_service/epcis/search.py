@@ -48,7 +48,7 @@ def find(connection: Connection, brand: str, search: Search, size: int, start: P
     """Return a page of events; raises `QueryTooLargeError` where the query's `most` is exceeded."""
     left = start.left if start else search.limit
     most = search.most if start is None else None
-    if most is not None and len(_rows(connection, brand, search, most + 1, None)) > most:
+    if most is not None and _count(connection, brand, search, most + 1) > most:
         raise QueryTooLargeError(
             f"more than {most} events match", advice="Ask for a shorter time, or leave out maxEventCount."
         )
@@ -59,6 +59,14 @@ def find(connection: Connection, brand: str, search: Search, size: int, start: P
     more = len(rows) > wanted and rest != 0
     after = Position(shown[-1].position, shown[-1].id, rest, search.name) if more and shown else None
     return Page([found_event(row) for row in shown], after)
+
+
+def _count(connection: Connection, brand: str, search: Search, limit: int) -> int:
+    """Return how many events match, counted up to a limit."""
+    conditions = sql.SQL(" AND ").join([*search.conditions, sql.SQL(SQL["where_visible"])])
+    statement = sql.SQL(SQL["count_events"]).format(conditions=conditions)
+    row = connection.execute(statement, {**search.values, "brand": brand, "limit": limit}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _rows(connection: Connection, brand: str, search: Search, limit: int, start: Position | None) -> Sequence[Any]:

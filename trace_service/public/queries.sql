@@ -19,7 +19,8 @@ VALUES (%(unit)s, %(visitor)s, %(brand)s, date_trunc('hour', now(), 'UTC'))
 ON CONFLICT DO NOTHING;
 
 -- name: expire_lookups
-DELETE FROM trace.lookup WHERE looked_up_at < now() - interval '400 days';
+DELETE FROM trace.lookup WHERE (unit, visitor) IN (
+    SELECT unit, visitor FROM trace.lookup WHERE looked_up_at < now() - interval '400 days' LIMIT 1000);
 
 -- name: seen
 -- Others' look-ups, and consumers' scans: how many, in how many cities, and where and when first.

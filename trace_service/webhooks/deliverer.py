@@ -23,6 +23,8 @@ from trace_service.webhooks.queries import SQL
 
 _LOCK_SPACE: Final = 0x5745424B
 _CONCURRENT: Final = 32
+_MOST_OF_A_BRAND: Final = 8
+_FAULT_SECONDS: Final = 30.0
 _ANSWER_SECONDS: Final = 8.0
 _LOOK_SECONDS: Final = 0.5
 _PRUNE_SECONDS: Final = 3600.0
@@ -65,7 +67,7 @@ class Deliverer:
         self._keys = keys
         self._patience = patience or Patience()
         self._pools = guarded_pools(networks, _CONCURRENT)
-        self._busy: set[int] = set()
+        self._busy: dict[int, str] = {}  # subscription to brand
         self._pruned = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -95,14 +97,17 @@ class Deliverer:
             self._pruned = time.monotonic()
             await connection.execute(SQL["prune"])
         due = await (await connection.execute(SQL["due"])).fetchall()
-        for (webhook,) in due:
-            if webhook not in self._busy and len(self._busy) < _CONCURRENT:
-                self._busy.add(webhook)
+        for webhook, brand in due:
+            # One brand's many slow subscribers leave room for the others'.
+            full = len(self._busy) >= _CONCURRENT or list(self._busy.values()).count(brand) >= _MOST_OF_A_BRAND
+            if webhook not in self._busy and not full:
+                self._busy[webhook] = brand
                 tasks.create_task(self._drain(connection, webhook), name=f"webhook {webhook}")
 
     async def _drain(self, connection: psycopg.AsyncConnection[Any], webhook: int) -> None:
         """Deliver one subscription's messages until one has to wait."""
         own = {"space": _LOCK_SPACE, "webhook": webhook}
+        rest = 0.0
         try:
             had = await (await connection.execute(SQL["own"], own)).fetchone()
             if had is None or not had.had:
@@ -110,8 +115,15 @@ class Deliverer:
             while (head := await self._head(connection, webhook)) is not None:
                 await self._record(connection, head, await self._attempt(head))
             await connection.execute(SQL["disown"], own)
+        except psycopg.OperationalError:
+            raise
+        # One subscription's rows that cannot be read or written end nobody else's deliveries.
+        except psycopg.Error:
+            log.exception("a subscription cannot be served", action="webhook.unserved", webhook=webhook)
+            await connection.execute(SQL["disown"], own)
+            rest = _FAULT_SECONDS
         finally:
-            self._busy.discard(webhook)
+            asyncio.get_running_loop().call_later(rest, self._busy.pop, webhook, None)
 
     async def _head(self, connection: psycopg.AsyncConnection[Any], webhook: int) -> Any:  # noqa: ANN401  a row
         return await (await connection.execute(SQL["head"], {"webhook": webhook})).fetchone()

@@ -41,12 +41,13 @@ ORDER BY delivery.webhook, delivery.transaction, delivery.id LIMIT 1000
 
 -- name: due
 -- Subscriptions whose oldest waiting message may go now. What an unfinished transaction may still come before, waits.
-SELECT webhook.id FROM trace.webhook CROSS JOIN LATERAL (
+SELECT webhook.id, webhook.brand FROM trace.webhook CROSS JOIN LATERAL (
     SELECT delivery.due_at FROM trace.webhook_delivery AS delivery
     WHERE delivery.webhook = webhook.id AND delivery.state = 'waiting'
         AND delivery.transaction < pg_snapshot_xmin(pg_current_snapshot())
     ORDER BY delivery.transaction, delivery.id LIMIT 1) AS head
 WHERE webhook.removed_at IS NULL AND head.due_at <= now()
+ORDER BY head.due_at
 
 -- name: head
 SELECT head.id, webhook.brand, webhook.url, webhook.secret, head.message::text AS message, head.topic,
