@@ -1,19 +1,15 @@
 """Drawn territories: polygons with ids, from GeoJSON, and how likely an uncertain position lies in one of them."""
 
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import affinity
-from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from geofence.coordinates import MAX_LATITUDE, FloatArray
+from geofence.drawn import read_features, read_polygon
 from geofence.errors import TerritoryError
 from geofence.finding import DEFAULT_POLICY, Policy, Verdict
 from geofence.grid import Grid, build_grid
@@ -22,9 +18,7 @@ from geofence.probability import COARSE_ERROR, COARSE_POINTS, FINE_POINTS, REACH
 
 # A degree is 111 km: drawn edges are followed in steps of at most 10 km.
 STEP_DEGREES = 0.09
-MOST_POINTS = 2_000_000
 _WORLD = 360.0
-_ADVICE = "Draw it again, or repair it where it was drawn."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,28 +101,14 @@ def read_fences(content: bytes) -> dict[str, BaseGeometry]:
 
     Raises TerritoryError naming the feature and what is wrong with it.
     """
-    try:
-        document = json.loads(content)
-        features: Sequence[Any] = document["features"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise TerritoryError("no GeoJSON FeatureCollection", advice="Export one in WGS-84.") from error
-    if not isinstance(features, list):
-        raise TerritoryError("`features` is no list", advice="Export a FeatureCollection.")
-    _refuse_other_crs(document)
+    features = read_features(content)
     found: dict[str, BaseGeometry] = {}
     for number, feature in enumerate(features):
         name = _id(number, feature)
         if name in found:
             raise TerritoryError(f"feature {number} repeats the id {name!r}", advice="Give each feature an id.")
-        found[name] = _polygon(f"feature {number} ({name})", feature.get("geometry"))
+        found[name] = read_polygon(f"feature {number} ({name})", feature.get("geometry"))
     return found
-
-
-def _refuse_other_crs(document: Mapping[str, Any]) -> None:
-    crs = document.get("crs")
-    name = crs.get("properties", {}).get("name", "") if isinstance(crs, dict) else ""
-    if crs is not None and not re.search(r"CRS84|EPSG:+4326", str(name)):
-        raise TerritoryError(f"unknown reference system {name or crs!r}", advice="Export in WGS-84 (CRS84).")
 
 
 def _id(number: int, feature: object) -> str:
@@ -139,45 +119,3 @@ def _id(number: int, feature: object) -> str:
     if not isinstance(name, str | int) or isinstance(name, bool) or not str(name) or ";" in str(name):
         raise TerritoryError(f"feature {number} has no usable id", advice="Give it an `id` without semicolons.")
     return str(name)
-
-
-def _polygon(where: str, geometry: Any) -> BaseGeometry:  # noqa: ANN401  whatever the file holds
-    try:
-        found = shape(geometry)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, shapely.errors.ShapelyError) as error:
-        raise TerritoryError(f"{where} has no readable geometry: {error}", advice=_ADVICE) from error
-    if found.geom_type not in ("Polygon", "MultiPolygon"):
-        raise TerritoryError(f"{where} is a {found.geom_type}", advice="Only polygons enclose an area.")
-    _check_points(where, shapely.get_coordinates(found))
-    if not shapely.is_valid(found):
-        raise TerritoryError(f"{where} crosses itself: {shapely.is_valid_reason(found)}", advice=_ADVICE)
-    if found.is_empty or found.area == 0:
-        raise TerritoryError(f"{where} is empty", advice=_ADVICE)
-    return wrapped(shapely.force_2d(found))
-
-
-def _check_points(where: str, points: FloatArray) -> None:
-    if len(points) > MOST_POINTS:
-        raise TerritoryError(f"{where} has {len(points):,} points", advice=f"At most {MOST_POINTS:,}: simplify it.")
-    if not np.isfinite(points).all():
-        raise TerritoryError(f"{where} has a coordinate that is no number", advice=_ADVICE)
-    if len(points) and np.abs(points[:, 1]).max() > MAX_LATITUDE:
-        swapped = np.abs(points[:, 0]).max() <= MAX_LATITUDE
-        advice = "Longitude comes first in GeoJSON: the axes are swapped." if swapped else "Write degrees."
-        raise TerritoryError(f"{where} has the latitude {points[np.abs(points[:, 1]).argmax(), 1]:g}", advice=advice)
-    if len(points) and np.abs(points[:, 0]).max() > _WORLD:
-        raise TerritoryError(f"{where} has a longitude beyond ±{_WORLD:g}", advice="Write degrees.")
-
-
-def wrapped(polygon: BaseGeometry) -> BaseGeometry:
-    """Return a polygon cut at ±180°, its parts moved into the range of longitudes."""
-    west, _, east, _ = polygon.bounds
-    if west >= -_WORLD / 2 and east <= _WORLD / 2:
-        return polygon
-    parts = []
-    for turn in (-1, 0, 1):
-        strip = shapely.box(turn * _WORLD - 180.0, -90.0, turn * _WORLD + 180.0, 90.0)
-        part = shapely.intersection(polygon, strip)
-        parts.append(affinity.translate(part, xoff=-turn * _WORLD))
-    joined: BaseGeometry = shapely.union_all([part for part in parts if part.area > 0])
-    return joined
