@@ -1,0 +1,166 @@
+"""Reads events.jsonl in order of arrival; what makes no sense is handled by rule and counted, never an error."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from trace_service.backtest.errors import WorldError
+from trace_service.backtest.tables import open_bytes, require, to_milliseconds
+from trace_service.detection.settings import DAY_MS
+
+TYPES: Final = frozenset(
+    (
+        "commission",
+        "pack",
+        "ship",
+        "receive",
+        "transfer",
+        "return",
+        "sale",
+        "consumer_scan",
+        "inspect",
+        "rebind",
+        "void",
+    )
+)
+_NEEDED: Final = ("event_id", "type", "occurred_at", "received_at")
+_LONGEST_LINE: Final = 4 * 2**20
+_EARLIEST_MS: Final = 1_000_000_000_000  # 2001: no server's clock was ever right before
+_LARGEST_LEAP_MS: Final = 400 * DAY_MS
+
+
+class Event(Struct):
+    """A line of events.jsonl; `occurred` and `received` are milliseconds, filled in by the reader."""
+
+    event_id: str
+    type: str
+    occurred_at: datetime
+    received_at: datetime
+    device_id: str | int | None = None
+    actor: str | int | None = None
+    source: str | None = None
+    place: str | None = None
+    lat: float | None = None
+    lon: float | None = None
+    accuracy_m: float | None = None
+    platform: str | None = None
+    adcode: str | int | None = None
+    codes: list[str] = []
+    shipment: str | None = None
+    to: str | None = None
+    store: str | None = None
+    parent: str | None = None
+    batch: str | None = None
+    product: str | None = None
+    count: int | None = None
+    from_dealer: str | None = None
+    to_dealer: str | None = None
+    approvers: list[str] | int | str | None = None
+    reason: str | None = None
+    occurred: int = 0
+    received: int = 0
+
+
+_KNOWN: Final = frozenset(Event.__struct_fields__)
+
+
+class EventReader:
+    """Yields the events of a folder once each; `notices` counts by rule, `examples` names the first line of each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = require(folder, "events.jsonl")
+        self.notices: Counter[str] = Counter()
+        self.examples: dict[str, int] = {}
+        self._seen: set[str] = set()
+        self._clock: int | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        decode = msgspec.json.Decoder(Event).decode
+        with open_bytes(self.path) as lines:
+            try:
+                for number, line in enumerate(lines, 1):
+                    if line.isspace():
+                        continue
+                    try:
+                        event = decode(line)
+                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        self._blame(number, line, error)
+                        continue
+                    if self._accept(number, event):
+                        yield event
+            except (EOFError, OSError) as error:
+                raise WorldError(f"{self.path}: {error}", advice="Copy the file anew.") from error
+
+    def _blame(self, number: int, line: bytes, error: Exception) -> None:
+        try:
+            found = msgspec.json.decode(line) if len(line) <= _LONGEST_LINE else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            found = None
+        if isinstance(found, dict):
+            for key in _NEEDED:
+                if key not in found:
+                    raise WorldError(
+                        f"{self.path}, line {number}, key {key} is missing", advice="docs/detection.md lists the keys."
+                    ) from error
+        self._notice("malformed_line", number)
+
+    def _accept(self, number: int, event: Event) -> bool:
+        if event.event_id in self._seen:
+            self._notice("same_event_twice", number)
+            return False
+        self._seen.add(event.event_id)
+        if event.type not in TYPES:
+            self._notice("unknown_type", number)
+            return False
+        event.received = self._received(number, event)
+        event.occurred = self._occurred(number, event)
+        return True
+
+    def _received(self, number: int, event: Event) -> int:
+        received = to_milliseconds(event.received_at)
+        clock = self._clock
+        if received < _EARLIEST_MS or (clock is not None and received - clock > _LARGEST_LEAP_MS):
+            self._notice("received_at_not_believed", number)
+            return clock or _EARLIEST_MS
+        if clock is not None and received < clock:
+            self._notice("out_of_order", number)
+            return clock
+        self._clock = received
+        return received
+
+    def _occurred(self, number: int, event: Event) -> int:
+        """Return when it happened; a clock that is ahead or half a year behind is not believed."""
+        occurred = to_milliseconds(event.occurred_at)
+        if occurred > event.received + DAY_MS // 24:
+            self._notice("occurred_in_the_future", number)
+            return event.received
+        if occurred < event.received - _OLDEST_MS:
+            self._notice("occurred_too_long_ago", number)
+            return event.received
+        return min(occurred, event.received)
+
+    def _notice(self, rule: str, number: int) -> None:
+        self.notices[rule] += 1
+        self.examples.setdefault(rule, number)
+
+
+_OLDEST_MS: Final = 183 * DAY_MS
+
+
+def unknown_keys(path: Path, lines: int = 2_000) -> set[str]:
+    """Return the keys in the first lines of a file that the format does not have."""
+    found: set[str] = set()
+    with open_bytes(path) as file:
+        for _, line in zip(range(lines), file, strict=False):
+            try:
+                event: Any = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if isinstance(event, dict):
+                found |= event.keys() - _KNOWN
+    return found

@@ -1,0 +1,213 @@
+"""A world folder as the engine's ordered stream: events and papers merged on the clock of arrival."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from math import isfinite
+from typing import Final
+
+from msgspec import structs
+
+from trace_service.backtest.events import Event, EventReader
+from trace_service.backtest.papers import Papers
+from trace_service.backtest.sites import Sites
+from trace_service.backtest.world import Item, World
+from trace_service.detection.network import Network
+from trace_service.detection.observations import (
+    Binding,
+    CodeState,
+    Goods,
+    Movement,
+    Observation,
+    Position,
+    Shipment,
+    Sighting,
+    Source,
+)
+
+_SIGHTINGS: Final = {"consumer_scan": "scan", "sale": "sale", "inspect": "inspect"}
+_MOVEMENTS: Final = frozenset(("ship", "receive", "transfer", "return"))
+_SOURCES: Final = {each.value: each for each in Source}
+# Wider than this a position names no city.
+_WIDEST_GPS_M: Final = 50_000
+_WIDEST_IP_M: Final = 300_000
+
+
+class Feed:
+    """Iterate over it for observations; `notices` counts by rule what was handled on the way."""
+
+    def __init__(self, world: World, network: Network) -> None:
+        self.reader = EventReader(world.folder)
+        self.notices: Counter[str] = Counter()
+        self.scans = 0
+        self._world, self._papers, self._sites = world, Papers(world, network), Sites(world, network)
+        self._cases: dict[str, Item] = {}
+        self._pallets: dict[str, dict[str, Item]] = defaultdict(dict)
+        for item in world.items.values():
+            if item.case not in self._cases:
+                self._cases[item.case] = item
+                if item.pallet:
+                    self._pallets[item.pallet][item.case] = item
+        self._sighted: dict[str, list[tuple[Sighting, Item]]] = defaultdict(list)
+        self._undocumented: dict[str, list[tuple[Movement, Item]]] = defaultdict(list)
+        self._void: set[str] = set()
+
+    def __iter__(self) -> Iterator[Observation]:
+        for event in self.reader:
+            for paper in self._papers.release(event.received):
+                yield paper
+                yield from self._anew(paper)
+            if event.type in _SIGHTINGS:
+                yield from self._sightings(event)
+            elif event.type in _MOVEMENTS:
+                yield from self._movements(event)
+            elif event.type == "rebind":
+                yield self._binding(event)
+            elif event.type == "void":
+                self._void.update(event.codes)
+
+    def _anew(self, paper: Shipment) -> Iterator[Observation]:
+        """Observe again what a paper that just came puts in another light."""
+        for case in paper.cases:
+            for index, (sighting, item) in enumerate(self._sighted.get(case, ())):
+                goods = self._goods(sighting.goods.unit, item, sighting.occurred_at, paper.received_at)
+                if goods != sighting.goods:
+                    changed = structs.replace(sighting, goods=goods, received_at=paper.received_at)
+                    self._sighted[case][index] = (changed, item)
+                    yield changed
+            waiting = self._undocumented.get(case)
+            if not waiting:
+                continue
+            for movement, item in tuple(waiting):
+                if self._papers.documents(item, movement.site_dealer, paper.received_at):
+                    waiting.remove((movement, item))
+                    yield structs.replace(movement, documented=True, received_at=paper.received_at)
+
+    def _goods(self, unit: str, item: Item | None, moment: int, known_at: int) -> Goods:
+        if item is None:
+            return Goods(unit=unit, state=CodeState.UNKNOWN)
+        known = self._papers.entitled(item, moment, known_at)
+        void = unit in self._void or item.case in self._void or item.pallet in self._void
+        return Goods(
+            unit=unit,
+            case=item.case,
+            product=item.product,
+            batch=item.batch,
+            dealer=known.dealer,
+            shipment=known.shipment,
+            shipped_at=known.shipped_at,
+            chain=known.chain,
+            state=CodeState.VOID if void else CodeState.ACTIVE,
+        )
+
+    def _sightings(self, event: Event) -> Iterator[Sighting]:
+        position = self._position(event)
+        kind = _SIGHTINGS[event.type]
+        self.scans += event.type == "consumer_scan"
+        for unit in dict.fromkeys(event.codes):
+            item = self._item(unit)
+            sighting = Sighting(
+                key=f"{event.event_id}/{unit}",
+                event=event.event_id,
+                kind=kind,
+                goods=self._goods(unit, item, event.occurred, event.received),
+                position=position,
+                occurred_at=event.occurred,
+                received_at=event.received,
+                device=_text(event.device_id),
+                actor=_text(event.actor),
+            )
+            if item is None:
+                self.notices["unknown_code"] += 1
+            else:
+                self._sighted[item.case].append((sighting, item))
+            yield sighting
+
+    def _item(self, unit: str) -> Item | None:
+        found = self._world.items.get(unit) or self._cases.get(unit)
+        if found is None and unit in self._pallets:
+            found = next(iter(self._pallets[unit].values()))
+        return found
+
+    def _explode(self, codes: list[str]) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        for unit in codes:
+            if unit in self._pallets:
+                found |= self._pallets[unit]
+            elif (item := self._item(unit)) is not None:
+                found[item.case] = item
+            else:
+                self.notices["unknown_code"] += 1
+        return found
+
+    def _movements(self, event: Event) -> Iterator[Movement]:
+        site = self._sites.dealer(event)
+        if site is None:
+            self.notices["movement_at_unknown_place"] += 1
+            return
+        position, dealer = self._position(event), self._sites.below_brand(site)
+        for case, item in self._explode(event.codes).items():
+            documented = self._papers.documents(item, dealer, event.received)
+            movement = Movement(
+                key=f"{event.event_id}/{case}",
+                event=event.event_id,
+                kind=event.type,
+                goods=self._goods(case, item, event.occurred, event.received),
+                site_dealer=dealer,
+                position=position,
+                occurred_at=event.occurred,
+                received_at=event.received,
+                shipment=event.shipment,
+                documented=documented,
+                device=_text(event.device_id),
+                actor=_text(event.actor),
+            )
+            if not documented and event.type == "receive":
+                self._undocumented[case].append((movement, item))
+            yield movement
+
+    def _binding(self, event: Event) -> Binding:
+        approvers = event.approvers
+        if isinstance(approvers, str):
+            approvers = [each for each in approvers.split(";") if each.strip()]
+        elif isinstance(approvers, int):
+            approvers = [f"approver {number + 1}" for number in range(min(max(approvers, 0), 9))]
+        return Binding(
+            key=event.event_id,
+            event=event.event_id,
+            cases=tuple(self._explode(event.codes)),
+            units=tuple(event.codes),
+            from_dealer=event.from_dealer,
+            to_dealer=event.to_dealer,
+            approvers=tuple(dict.fromkeys(approvers or ())),
+            occurred_at=event.occurred,
+            received_at=event.received,
+            actor=_text(event.actor),
+        )
+
+    def _position(self, event: Event) -> Position:
+        source = _SOURCES.get(event.source or "none", Source.NONE)
+        adcode = None if event.adcode is None else str(event.adcode)
+        widest = _WIDEST_GPS_M if source is Source.GPS else _WIDEST_IP_M
+        if event.accuracy_m is not None and not 0 <= event.accuracy_m <= widest:
+            self.notices["absurd_accuracy"] += 1
+            source = Source.NONE
+        lat, lon = event.lat, event.lon
+        if lat is not None and lon is not None and not _on_earth(lat, lon):
+            self.notices["position_off_the_earth"] += 1
+            lat = lon = None
+        if source in (Source.SITE, Source.STORE):
+            found = self._sites.position(event)
+            if found is not None:
+                lat, lon, adcode = found
+        if (lat is None or lon is None) and adcode is None:
+            self.notices["without_location"] += event.type == "consumer_scan"
+            source = Source.NONE
+        return Position(source=source, lat=lat, lon=lon, accuracy_m=event.accuracy_m, adcode=adcode, place=event.place)
+
+
+def _on_earth(lat: float, lon: float) -> bool:
+    return isfinite(lat) and isfinite(lon) and abs(lat) <= 90 and abs(lon) <= 180 and (lat, lon) != (0, 0)  # noqa: PLR2004  # degrees
+
+
+def _text(value: str | int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,133 @@
+"""CSV and JSON-lines files of a world folder, plain or gzipped: errors name file, line and column."""
+
+import csv
+import gzip
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO, TypeVar, cast
+
+from trace_service.backtest.errors import WorldError
+
+T = TypeVar("T")
+_FOLDER_FORMAT: Final = "docs/detection.md lists the files and their columns."
+csv.field_size_limit(1_000_000)
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """Return a file of the folder, plain or gzipped, or None."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def require(folder: Path, name: str) -> Path:
+    """Return a file of the folder. Raises WorldError where there is none."""
+    found = find(folder, name)
+    if found is None:
+        raise WorldError(f"{folder}: there is no {name} or {name}.gz", advice=_FOLDER_FORMAT)
+    return found
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file for reading, unpacked where its name ends in .gz."""
+    return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+def _open_text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+class Row:
+    """One row, whose cells are read by column name and blamed by file, line and column."""
+
+    __slots__ = ("_cells", "_columns", "_line", "_path")
+
+    def __init__(self, path: Path, columns: dict[str, int]) -> None:
+        self._path, self._columns = path, columns
+        self._cells: list[str] = []
+        self._line = 0
+
+    def fill(self, line: int, cells: list[str]) -> None:
+        """Become the next row; one object serves a whole file."""
+        self._line, self._cells = line, cells
+
+    def text(self, column: str) -> str:
+        """Return a cell without the space around it."""
+        return self._cells[self._columns[column]].strip()
+
+    def texts(self, column: str) -> tuple[str, ...]:
+        """Return the parts of a cell that `;` separates."""
+        return tuple(part for each in self.text(column).split(";") if (part := each.strip()))
+
+    def _read(self, column: str, convert: Callable[[str], T], wanted: str) -> T:
+        text = self.text(column)
+        try:
+            return convert(text)
+        except (ValueError, OverflowError):
+            raise WorldError(
+                f"{self._path}, line {self._line}, column {column}: {text!r} is no {wanted}", advice=_FOLDER_FORMAT
+            ) from None
+
+    def number(self, column: str, default: float | None = None) -> float:
+        """Return a finite number, or the default for an empty cell."""
+        if default is not None and not self.text(column):
+            return default
+        return self._read(column, _finite, "number")
+
+    def moment(self, column: str) -> int:
+        """Return a time in milliseconds since the epoch."""
+        return self._read(column, milliseconds, "time such as 2026-03-01T08:00:00.000Z")
+
+    def perhaps(self, column: str) -> int | None:
+        """Return a time in milliseconds since the epoch, None for an empty cell."""
+        return self.moment(column) if self.text(column) else None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number - number != 0:
+        raise ValueError(text)
+    return number
+
+
+def milliseconds(text: str) -> int:
+    """Return a time as milliseconds since the epoch; one without a zone is UTC. Raises ValueError."""
+    return to_milliseconds(datetime.fromisoformat(text))
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Return a time as milliseconds since the epoch; one without a zone is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    passed = aware - _EPOCH
+    return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
+
+
+def rows(folder: Path, name: str, columns: Sequence[str], notice: Callable[[str], None]) -> Iterator[Row]:
+    """Yield the rows of a table. Raises WorldError for a missing file or column, and for a short row."""
+    path = require(folder, name)
+    with _open_text(path) as lines:
+        reader = csv.reader(lines)
+        try:
+            header = [each.strip() for each in next(reader, [])]
+            for column in columns:
+                if column not in header:
+                    raise WorldError(f"{path}, line 1: column {column} is missing", advice=_FOLDER_FORMAT)
+            for unknown in [each for each in header if each not in columns]:
+                notice(f"{path.name}: unknown column {unknown} ignored")
+            row = Row(path, {column: header.index(column) for column in columns})
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) < len(header):
+                    missing = header[len(cells)]
+                    raise WorldError(
+                        f"{path}, line {reader.line_num}, column {missing} is missing", advice=_FOLDER_FORMAT
+                    )
+                row.fill(reader.line_num, cells)
+                yield row
+        except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+            raise WorldError(f"{path}, line {reader.line_num + 1}: {error}", advice="Write it anew.") from error

@@ -1,0 +1,216 @@
+"""Reads a world folder: the channel, papers and items. Events are read as they are needed (`events`)."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from trace_service.backtest.errors import WorldError
+from trace_service.backtest.tables import Row, find, open_bytes, require, rows
+from trace_service.detection.network import COUNTRY, Channel, Dealer, Place, Product, Store, Territory
+
+T = TypeVar("T")
+Notice = Callable[[str], None]
+TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "dealers.csv": ("id", "parent_id", "level", "name", "kind", "lat", "lon"),
+    "dealer_sites.csv": ("dealer_id", "lat", "lon", "adcode", "valid_from", "valid_to"),
+    "territories.csv": ("dealer_id", "adcodes", "channel", "valid_from", "valid_to"),
+    "places.csv": ("adcode", "name", "province", "lat", "lon", "population", "is_capital", "level", "city_adcode"),
+    "stores.csv": ("id", "dealer_id", "lat", "lon", "adcode", "kind", "valid_from", "valid_to"),
+    "products.csv": ("gtin", "name", "items_per_case", "unit_price"),
+    "shipments.csv": ("id", "from", "to", "departed", "arrived", "document_time", "kind"),
+    "items.csv": ("code", "case", "pallet", "product", "batch", "shipments"),
+}
+_EVER: Final = -(2**62)
+_NEVER: Final = 2**62
+
+
+class Site(Struct, frozen=True):
+    """Where a dealer's warehouse is, for a time."""
+
+    dealer: str
+    lat: float
+    lon: float
+    adcode: str
+    valid_from: int
+    valid_to: int | None
+
+
+class Paper(Struct, frozen=True):
+    """A row of shipments.csv; `receiver` is a dealer or a store."""
+
+    id: str
+    sender: str
+    receiver: str
+    departed: int
+    arrived: int | None
+    document_time: int
+    kind: str
+
+
+class Item(Struct, frozen=True):
+    """A row of items.csv."""
+
+    code: str
+    case: str
+    pallet: str
+    product: str
+    batch: str
+    shipments: tuple[str, ...]
+
+
+class World(Struct, frozen=True, kw_only=True):
+    """Everything of a folder that is no event and no truth."""
+
+    folder: Path
+    channel: Channel
+    names: dict[str, str]
+    sites: tuple[Site, ...]
+    papers: dict[str, Paper]
+    items: dict[str, Item]
+
+
+def read_world(folder: Path, notice: Notice) -> World:
+    """Read a folder; `notice` is told what is ignored. Raises WorldError naming file, line and column."""
+    if not folder.is_dir():
+        raise WorldError(f"{folder} is no folder", advice="Name a folder that `codefence world generate` wrote.")
+    table = partial(_table, folder, notice)
+    names = table("places.csv", lambda row: (row.text("adcode"), row.text("name")))
+    require(folder, "events.jsonl")
+    return World(
+        folder=folder,
+        channel=_channel(folder, table),
+        names=dict(names),
+        sites=tuple(table("dealer_sites.csv", _site)),
+        papers={each.id: each for each in table("shipments.csv", _paper)},
+        items=_items(folder, notice),
+    )
+
+
+def read_document(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return labels.json or summary.json, None where there is none. Raises WorldError for one that is no object."""
+    path = find(folder, name)
+    if path is None:
+        return None
+    with open_bytes(path) as file:
+        try:
+            return msgspec.json.decode(file.read(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise WorldError(f"{path}: {error}", advice="Write it anew, or remove it to run without it.") from error
+
+
+class _Table(Protocol):
+    def __call__(self, name: str, read: Callable[[Row], T]) -> list[T]: ...
+
+
+def _table(folder: Path, notice: Notice, name: str, read: Callable[[Row], T]) -> list[T]:
+    return [read(row) for row in rows(folder, name, TABLES[name], notice)]
+
+
+def _channel(folder: Path, table: _Table) -> Channel:
+    digest = hashlib.sha256()
+    with open_bytes(require(folder, "territories.csv")) as file:
+        digest.update(file.read())
+    return Channel(
+        dealers=tuple(table("dealers.csv", _dealer)),
+        territories=tuple(table("territories.csv", _territory)),
+        places=tuple(each for each in table("places.csv", _place) if each.adcode != COUNTRY),
+        stores=tuple(table("stores.csv", _store)),
+        products=tuple(table("products.csv", _product)),
+        version=digest.hexdigest()[:12],
+    )
+
+
+def _dealer(row: Row) -> Dealer:
+    return Dealer(
+        id=row.text("id"),
+        parent=row.text("parent_id") or None,
+        level=int(row.number("level", 0)),
+        kind=row.text("kind"),
+        lat=row.number("lat", 0),
+        lon=row.number("lon", 0),
+    )
+
+
+def _site(row: Row) -> Site:
+    span = row.perhaps("valid_from"), row.perhaps("valid_to")
+    return Site(
+        row.text("dealer_id"), row.number("lat"), row.number("lon"), row.text("adcode"), _since(span[0]), span[1]
+    )
+
+
+def _territory(row: Row) -> Territory:
+    return Territory(
+        dealer=row.text("dealer_id"),
+        adcodes=row.texts("adcodes"),
+        valid_from=_since(row.perhaps("valid_from")),
+        valid_to=row.perhaps("valid_to"),
+    )
+
+
+def _place(row: Row) -> Place:
+    adcode = row.text("adcode")
+    return Place(
+        adcode=adcode,
+        lat=row.number("lat"),
+        lon=row.number("lon"),
+        population=max(1.0, row.number("population", 1)),
+        capital=row.text("is_capital").lower() in ("1", "true", "yes"),
+        city=adcode if row.text("level") == "city" else row.text("city_adcode"),
+    )
+
+
+def _store(row: Row) -> Store:
+    return Store(
+        id=row.text("id"),
+        dealer=row.text("dealer_id"),
+        lat=row.number("lat"),
+        lon=row.number("lon"),
+        adcode=row.text("adcode"),
+        valid_from=_since(row.perhaps("valid_from")),
+        valid_to=row.perhaps("valid_to"),
+    )
+
+
+def _product(row: Row) -> Product:
+    return Product(
+        gtin=row.text("gtin"),
+        items_per_case=int(row.number("items_per_case", 1)),
+        unit_price=row.number("unit_price", 0),
+    )
+
+
+def _paper(row: Row) -> Paper:
+    departed = row.moment("departed")
+    known = row.perhaps("document_time")
+    return Paper(
+        id=row.text("id"),
+        sender=row.text("from"),
+        receiver=row.text("to"),
+        departed=departed,
+        arrived=row.perhaps("arrived"),
+        # A paper that never came is never known.
+        document_time=_NEVER if known is None else known,
+        kind=row.text("kind"),
+    )
+
+
+def _items(folder: Path, notice: Notice) -> dict[str, Item]:
+    chains: dict[str, tuple[str, ...]] = {}
+    found: dict[str, Item] = {}
+    for row in rows(folder, "items.csv", TABLES["items.csv"], notice):
+        text = row.text("shipments")
+        chain = chains.get(text)
+        if chain is None:
+            chain = chains[text] = row.texts("shipments")
+        code = row.text("code")
+        found[code] = Item(code, row.text("case"), row.text("pallet"), row.text("product"), row.text("batch"), chain)
+    return found
+
+
+def _since(moment: int | None) -> int:
+    return _EVER if moment is None else moment
