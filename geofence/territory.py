@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import combinations
 from typing import TypeAlias
 
 import numpy as np
@@ -122,44 +121,12 @@ def polygon_digest(polygon: BaseGeometry) -> str:
     return hashlib.sha256(shapely.to_wkb(polygon, byte_order=1)).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """Counties that two exclusive versions grant at the same time in the same channel."""
-
-    first: TerritoryVersion
-    second: TerritoryVersion
-    adcodes: tuple[str, ...]
-
-
 def atom_mask(version: TerritoryVersion, atoms: AtomMap) -> AtomMask:
     """Return one boolean per county of the map, shape (atom_count,). Raises UnknownAdcodeError."""
     mask = np.zeros(atoms.atom_count, dtype=np.bool_)
     for adcode in version.adcodes:
         mask[atoms.atom_indexes(adcode)] = True
     return mask
-
-
-def outside_parent(child: TerritoryVersion, parent: TerritoryVersion, atoms: AtomMap) -> tuple[str, ...]:
-    """Return the counties a child grants that its parent does not hold; empty when all is well."""
-    return atoms.codes_of(atom_mask(child, atoms) & ~atom_mask(parent, atoms))
-
-
-def overlaps(siblings: Iterable[TerritoryVersion], atoms: AtomMap) -> list[Overlap]:
-    """Return every pair of exclusive siblings that share a county, a channel and a time."""
-    masked = [(version, atom_mask(version, atoms)) for version in siblings if version.exclusive]
-    found = []
-    for (first, first_mask), (second, second_mask) in combinations(masked, 2):
-        shared = first_mask & second_mask
-        if shared.any() and first.dealer != second.dealer and _meet(first, second):
-            found.append(Overlap(first, second, atoms.codes_of(shared)))
-    return found
-
-
-def _meet(first: TerritoryVersion, second: TerritoryVersion) -> bool:
-    later = max(first.valid_from, second.valid_from)
-    lines = {first.product_line, second.product_line}
-    same = first.channel == second.channel and (len(lines) == 1 or None in lines)
-    return same and first.covers(later) and second.covers(later)
 
 
 class TerritoryBook:

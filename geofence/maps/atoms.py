@@ -110,6 +110,14 @@ class Layer:
         found = [index for index, _ in self._groups(lons, lats) if self._covers(index, lons, lats)[0]]
         return np.array(found, dtype=np.intp)
 
+    def meeting(self, geometry: BaseGeometry) -> IndexArray:
+        """Return the positions of every division that shares a point with a geometry, in order."""
+        boxed = np.sort(self._tree.query(geometry))
+        with self._lock:
+            shapely.prepare(geometry)
+            found: IndexArray = boxed[shapely.intersects(geometry, self.geometries[boxed])]
+        return found
+
     def _groups(self, lon: FloatArray, lat: FloatArray) -> list[tuple[int, IndexArray]]:
         points, boxes = self._tree.query(shapely.points(lon, lat))
         order = np.argsort(boxes, kind="stable")

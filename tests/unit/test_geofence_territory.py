@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from geofence.errors import TerritoryError, UnknownAdcodeError
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import AtomRecord, Level
-from geofence.territory import Query, TerritoryBook, TerritoryVersion, atom_mask, outside_parent, overlaps
+from geofence.territory import Query, TerritoryBook, TerritoryVersion, atom_mask
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SIDE = 4
@@ -56,34 +56,6 @@ def test_a_province_means_all_its_counties() -> None:
 def test_the_mask_of_a_union_is_the_union_of_the_masks(first: set[str], second: set[str]) -> None:
     together = atom_mask(version("D", *(first | second)), ATOMS)
     assert (together == atom_mask(version("D", *first), ATOMS) | atom_mask(version("D", *second), ATOMS)).all()
-
-
-@given(codes, codes)
-def test_a_child_fits_exactly_when_it_adds_nothing_to_its_parent(child: set[str], parent: set[str]) -> None:
-    excess = outside_parent(version("C", *child), version("D", *parent), ATOMS)
-    child_atoms = {code for each in child for code in ATOMS.counties_of(each)}
-    parent_atoms = {code for each in parent for code in ATOMS.counties_of(each)}
-    assert set(excess) == child_atoms - parent_atoms
-
-
-def test_a_child_beyond_its_parent_is_reported_county_by_county() -> None:
-    assert outside_parent(version("C", "c00", "c33"), version("D", "00"), ATOMS) == ("c33",)
-
-
-def test_exclusive_siblings_that_meet_are_reported() -> None:
-    first, second = version("A", "00", "10"), version("B", "c11", "20")
-    (found,) = overlaps([first, second, version("C", "30")], ATOMS)
-    assert (found.first.dealer, found.second.dealer, found.adcodes) == ("A", "B", ("c11",))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"exclusive": False}, {"channel": "online"}, {"valid_from": START + timedelta(days=10)}],
-    ids=["shared", "another channel", "another time"],
-)
-def test_siblings_that_may_share_are_not_reported(change: dict[str, object]) -> None:
-    first = version("A", "00", valid_to=START + timedelta(days=10))
-    assert overlaps([first, version("B", "00", **change)], ATOMS) == []
 
 
 def test_an_unknown_code_is_refused() -> None:
