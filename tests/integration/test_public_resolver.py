@@ -13,12 +13,14 @@ import pytest
 from click.testing import CliRunner
 from conftest import TestDatabase
 from console_world import BRAND, Site, make_world, running
+from prometheus_client import CollectorRegistry
 
 from cli.main import main
 from contracts.gs1 import check_digit, item_key
 from contracts.tc20 import Tc20
 from trace_service.keys import KeyWrapper
 from trace_service.public.limits import PER_MINUTE
+from trace_service.public.service import PublicService
 from trace_service.web.headers import CONTENT_SECURITY_POLICY
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "en-GB,en;q=0.9"}
@@ -355,3 +357,18 @@ def test_one_address_is_slowed_down(market: Market) -> None:
         neighbour = client.get("/00/095060000000000015", headers={"X-Forwarded-For": "203.0.113.9"})
         assert neighbour.status_code == 200
     assert httpx.get(f"{market.site.url}/login").is_success, "the console is not affected"
+
+
+def test_strangers_are_answered_with_few_rights(market: Market) -> None:
+    market.get(market.item(market.first))
+    pids = market.database.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'codefence-public'")
+    assert pids.fetchall(), "they have connections of their own"
+    for table in ("account", "session", "partner_token", "alert", "webhook"):
+        row = market.row("SELECT has_table_privilege('codefence_public', 'trace.' || %s, 'SELECT, INSERT')", table)
+        assert row == (False,), table
+    settings = market.site.world.settings
+    service = PublicService(settings, CollectorRegistry())
+    service.open()
+    with service.connection() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT FROM trace.account")
+    service.close()

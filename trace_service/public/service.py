@@ -42,7 +42,7 @@ class PublicService:
                 "autocommit": True,
                 "row_factory": namedtuple_row,
                 "application_name": "codefence-public",
-                "options": "-c timezone=UTC -c statement_timeout=5000",
+                "options": "-c role=codefence_public -c timezone=UTC -c statement_timeout=5000",
             },
             name="public",
         )

@@ -46,3 +46,17 @@ REVOKE INSERT ON trace.epcis_pending FROM codefence_trace;
 GRANT UPDATE (removed_at) ON trace.public_link TO codefence_trace;
 GRANT DELETE ON trace.lookup TO codefence_trace;
 GRANT UPDATE (state, decided_at, decided_by, accepted, report, map_version) ON trace.territory_draft TO codefence_trace;
+-- What strangers' questions need, and no more: no account, no token, no alert and no secret but the wrapped keys.
+GRANT USAGE ON SCHEMA trace TO codefence_public;
+GRANT SELECT ON trace.brand, trace.product, trace.master_key, trace.batch, trace.public_link, trace.lookup,
+    trace.verdict, trace.custody_event, trace.custody_content, trace.site, trace.territory,
+    trace.dealer, trace.channel_version TO codefence_public;
+GRANT INSERT, DELETE ON trace.lookup TO codefence_public;
+GRANT UPDATE (state, owner, deadline, proposed_outcome, proposed_by, outcome, closed_at, closed_by, merged_into, version,
+    updated_at, refreshed_at, destinations, shipments, first_seen, last_seen, probability, calibrated, remaining, value,
+    priority) ON trace.case_file TO codefence_trace;
+GRANT UPDATE (case_id, joined_at) ON trace.case_alert TO codefence_trace;
+GRANT UPDATE (state) ON trace.field_check TO codefence_trace;
+GRANT UPDATE (state, attempts, due_at, sent_at, error) ON trace.mail TO codefence_trace;
+GRANT UPDATE (email, mail_topics) ON trace.account TO codefence_trace;
+GRANT EXECUTE ON FUNCTION landing.inspect TO codefence_trace;

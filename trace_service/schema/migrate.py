@@ -83,3 +83,7 @@ def _make_roles(connection: psycopg.Connection, roles: Roles) -> None:
         exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None
         statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if exists else "CREATE ROLE {} LOGIN PASSWORD {}")
         connection.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
+    # Nobody logs in as it: the service steps down to it before it answers strangers.
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = 'codefence_public'").fetchone() is None:
+        connection.execute("CREATE ROLE codefence_public NOLOGIN")
+    connection.execute("GRANT codefence_public TO codefence_trace")
