@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Entry] = {
     "geofence": Entry("cli.geofence:geofence", "server", "Judge positions against territories."),
     "coords": Entry("cli.coords:coords", "embedded", "Convert positions between WGS-84, GCJ-02 and BD-09."),
     "channel": Entry("trace_service.channel.cli:channel", "server", "Import and export products, dealers, contracts."),
+    "replenish": Entry("cli.replenish:replenish", "server", "Try policies on your own demand; plan orders."),
     "simulate": Entry("firmware_sim.cli:simulate", "embedded", "Emulate shelves, labels and a market."),
 }
 

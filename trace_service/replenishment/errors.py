@@ -1,0 +1,15 @@
+"""What replenishment refuses, each with a stable code."""
+
+from contracts.errors import CodefenceError
+
+
+class DemandTableError(CodefenceError):
+    """A table of demand cannot be used at all; a row that cannot be used is a flag instead."""
+
+    code = "DEMAND_TABLE"
+
+
+class NothingToPlanError(CodefenceError):
+    """No product has enough history for what was asked."""
+
+    code = "NOTHING_TO_PLAN"

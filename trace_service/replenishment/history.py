@@ -1,0 +1,52 @@
+"""Demand of many series over trading days, as arrays: what every forecast and replay reads."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+
+from trace_service.replenishment.kernel import Counts, Floats, Mask
+
+
+class Series(NamedTuple):
+    """What is stocked where: a store or warehouse, and a product."""
+
+    node: str
+    sku: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Arrays of shape (series, days), or (series,) where a series has one figure; `days` are trading days in order.
+
+    `known` is False where a day says nothing about demand (sold out, or a gap in the data); `promoted` is True on days
+    with a promotion. `expiry_days` is 0 where goods do not expire. Prices are per unit, in one currency.
+    """
+
+    series: tuple[Series, ...]
+    days: tuple[date, ...]
+    units: Floats
+    known: Mask
+    promoted: Mask
+    price: Floats
+    pack: Counts
+    lead: Counts
+    expiry_days: Counts
+    priced: bool
+
+    def __post_init__(self) -> None:
+        if self.units.shape != (len(self.series), len(self.days)):
+            raise ValueError("units must be of shape (series, days)")
+
+    def only(self, chosen: Mask) -> "History":
+        """Return the chosen series."""
+        at = np.flatnonzero(chosen)
+        return History(
+            tuple(self.series[each] for each in at), self.days, self.units[at], self.known[at], self.promoted[at],
+            self.price[at], self.pack[at], self.lead[at], self.expiry_days[at], self.priced,
+        )  # fmt: skip
+
+    def at_or_after(self, day: date) -> int:
+        """Return the index of the first trading day at or after a date, the number of days where there is none."""
+        return next((index for index, each in enumerate(self.days) if each >= day), len(self.days))
