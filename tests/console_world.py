@@ -57,7 +57,7 @@ def make_world(owner_dsn: str, trace_dsn: str, *, cases: int = 14) -> World:
     with connect(owner_dsn, "console tests") as connection:
         job = run_demo(connection, KeyWrapper(SecretStr(key)), "id.codefence.example")
         connection.execute("INSERT INTO trace.brand VALUES ('rival', '他牌', 'Rival')")
-        profile = {"name": "陈静", "role": "compliance", "language": "zh"}
+        profile = {"name": "陈静", "role": "manager", "language": "zh"}
         add_account(connection, LOGIN, PASSWORD, {"brand": BRAND, **profile})
         add_account(connection, OTHER_LOGIN, PASSWORD, {"brand": "rival", **profile})
         mine = [case for case in job["cases"] if _order(job, case) == DEALER][:cases]

@@ -13,6 +13,7 @@ from contracts.errors import ConfigurationError
 from geofence.maps import Level, load_installed_map
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
+from trace_service.cases.machine import Role
 from trace_service.cli_history import history
 from trace_service.cli_parts import reported
 from trace_service.cli_tokens import token
@@ -31,9 +32,9 @@ _EXAMPLES: Final = {
     "demo": "codefence trace demo --out market.json --password-file demo-password",
     "worker": "codefence trace worker",
     "web": "TRACE_HTTP_PORT=9000 codefence trace web",
-    "account add": "codefence trace account add li.wei --brand qingyuan --role compliance < password",
+    "account add": "codefence trace account add li.wei --brand qingyuan --role analyst < password",
 }
-_DEMO_PROFILE = {"brand": "qingyuan", "name": "演示 Demo", "role": "compliance", "language": "zh"}
+_DEMO_PROFILE = {"brand": "qingyuan", "name": "演示 Demo", "role": "manager", "language": "zh"}
 
 
 def _example(command: str) -> str:
@@ -133,7 +134,7 @@ def account() -> None:
 @click.argument("login")
 @click.option("--brand", required=True, help="The brand whose data the account sees.")
 @click.option("--name", default="", help="Shown in the console; the login by default.")
-@click.option("--role", type=click.Choice(["compliance", "supply"]), default="compliance", show_default=True)
+@click.option("--role", type=click.Choice([*Role]), default=Role.ANALYST, show_default=True)
 @click.option("--language", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
 @reported
 def add(login: str, *, brand: str, name: str, role: str, language: str) -> None:

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import ApiSession, SessionOf
+from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.inquiries import Journey
 from trace_service.web.models import Alert, Evidence, Outcome
@@ -53,14 +53,14 @@ async def get_alert(console: ConsoleOf, session: SessionOf, number: Number) -> A
 
 
 @router.post("/alerts/{number}/acknowledge")
-async def acknowledge_alert(console: ConsoleOf, session: ApiSession, number: Number) -> Alert:
+async def acknowledge_alert(console: ConsoleOf, session: ApiWorkerSession, number: Number) -> Alert:
     """Take an open alert on."""
     await inquiries.acknowledge(console.database, session, number)
     return await inquiries.alert(console.database, session.brand, number)
 
 
 @router.post("/alerts/{number}/close")
-async def close_alert(console: ConsoleOf, session: ApiSession, number: Number, closing: Closing) -> Alert:
+async def close_alert(console: ConsoleOf, session: ApiWorkerSession, number: Number, closing: Closing) -> Alert:
     """Close an alert with its outcome."""
     await inquiries.close(console.database, session, number, closing.outcome)
     return await inquiries.alert(console.database, session.brand, number)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import ApiSession, SessionOf
+from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.models import Proposal, Stock
 from trace_service.web.parameters import Before, Number, OptionalProposalFilter
@@ -44,7 +44,7 @@ async def list_proposals(
 
 @router.post("/proposals/{number}/{decision}")
 async def decide_proposal(
-    console: ConsoleOf, session: ApiSession, number: Number, decision: Literal["approve", "reject"]
+    console: ConsoleOf, session: ApiWorkerSession, number: Number, decision: Literal["approve", "reject"]
 ) -> Proposal:
     """Approve or reject an open proposal."""
     state = inquiries.DECISIONS[decision]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from trace_service.cases.sync import follow_alerts, follow_verdicts
 from trace_service.codes.verify import Text, read_parent, verify
 from trace_service.detection.cells import Cell, weigh
 from trace_service.domain.events import Event, Refusal, Site, Source, Step
@@ -88,9 +89,11 @@ def _judge(connection: Connection, keys: KeyWrapper, books: Books, batch: _Batch
     write_reliance(connection, replayed.custody, replayed.affected.keys() | {each.unit for each in verdicts})
     # 5. What do the changed verdicts add up to?
     cells = {Cell(each.brand, each.dealer) for each in changed if each.brand and each.dealer and each.city}
-    told = weigh(connection, books.current(connection), cells) | {
-        ("scan", each.brand) for each in changed if each.brand
-    }
+    weighed = weigh(connection, books.current(connection), cells)
+    # 6. Which case do the alerts belong to, and which decided ones lost their ground?
+    follow_verdicts(connection, {(each.device, each.boot, each.seq) for each in changed})
+    follow_alerts(connection, (brand for kind, brand in weighed if kind == "alert"))
+    told = weighed | {("scan", each.brand) for each in changed if each.brand}
     return News(frozenset(told), replayed.moved)
 
 

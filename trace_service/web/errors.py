@@ -37,6 +37,13 @@ class ScopeMissingError(WebError):
     code = "SCOPE_MISSING"
 
 
+class RoleMissingError(WebError):
+    """The account may look at this and not do it."""
+
+    status = 403
+    code = "ROLE_MISSING"
+
+
 class NotFoundError(WebError):
     """Nothing of that name, or nothing that this session's brand may see: the two look alike on purpose."""
 

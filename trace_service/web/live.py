@@ -21,7 +21,7 @@ HEARTBEAT_SECONDS: Final = 15.0
 # Bursts become one event: a page refreshes at most this often.
 PAUSE_SECONDS: Final = 1.0
 LARGEST_AUDIENCE: Final = 500
-KINDS: Final = frozenset({"alert", "stock", "proposal"})
+KINDS: Final = frozenset({"alert", "case", "stock", "proposal"})
 _RETRY_SECONDS: Final = 2.0
 
 log = structlog.get_logger(__name__)

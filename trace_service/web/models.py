@@ -8,7 +8,13 @@ from pydantic import BaseModel, ConfigDict
 
 AlertState: TypeAlias = Literal["open", "acknowledged", "closed"]
 Outcome: TypeAlias = Literal[
-    "confirmed", "tourist_or_gift", "e_commerce", "documented_transfer", "location_error", "unresolved"
+    "confirmed",
+    "tourist_or_gift",
+    "e_commerce",
+    "documented_transfer",
+    "location_error",
+    "scanner_outage",
+    "unresolved",
 ]
 ProposalState: TypeAlias = Literal["open", "approved", "rejected", "withdrawn"]
 
@@ -74,6 +80,7 @@ class Alert(Reasoned):
     nearest_name_en: str | None
     first_seen: datetime | None
     last_seen: datetime | None
+    case_id: int | None = None
 
     @property
     def expected(self) -> float | None:

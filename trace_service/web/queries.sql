@@ -11,7 +11,7 @@ VALUES (%(token_hash)s, %(login)s, %(csrf)s, %(expires_at)s);
 
 -- name: session
 SELECT session.token_hash, session.login, session.csrf, session.expires_at, account.brand, account.name,
-    account.language, brand.name_zh AS brand_name_zh, brand.name_en AS brand_name_en
+    account.role, account.language, brand.name_zh AS brand_name_zh, brand.name_en AS brand_name_en
 FROM trace.session
 JOIN trace.account USING (login)
 JOIN trace.brand ON brand.id = account.brand
@@ -44,8 +44,9 @@ SELECT state, count(*) AS number FROM trace.alert WHERE brand = %(brand)s GROUP 
 SELECT alert.id, alert.kind, alert.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
     alert.city, alert.raised_at, alert.updated_at, alert.state, alert.outcome, alert.decided_by, alert.decided_at,
     alert.cases, alert.scans, alert.reason, seen.first_seen, seen.last_seen,
-    nearest.name_zh AS nearest_name_zh, nearest.name_en AS nearest_name_en
+    nearest.name_zh AS nearest_name_zh, nearest.name_en AS nearest_name_en, link.case_id
 FROM trace.alert
+LEFT JOIN trace.case_alert AS link ON link.alert = alert.id
 JOIN trace.dealer ON dealer.id = alert.dealer
 LEFT JOIN trace.dealer AS nearest
     ON nearest.brand = alert.brand AND nearest.id = alert.reason #>> '{parameters,nearest_legal}'
@@ -99,15 +100,18 @@ ORDER BY territory.id DESC
 LIMIT 1;
 
 -- name: acknowledge_alert
+-- An alert that belongs to a case is decided with it, since closing may take a second person there.
 UPDATE trace.alert
 SET state = 'acknowledged', decided_by = %(login)s, decided_at = now(), updated_at = now()
 WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
+    AND NOT EXISTS (SELECT FROM trace.case_alert WHERE case_alert.alert = alert.id)
 RETURNING id;
 
 -- name: close_alert
 UPDATE trace.alert
 SET state = 'closed', outcome = %(outcome)s, decided_by = %(login)s, decided_at = now(), updated_at = now()
 WHERE id = %(id)s AND brand = %(brand)s AND state <> 'closed'
+    AND NOT EXISTS (SELECT FROM trace.case_alert WHERE case_alert.alert = alert.id)
 RETURNING id;
 
 -- name: stock

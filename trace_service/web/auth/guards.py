@@ -6,9 +6,10 @@ from typing import Annotated, Final
 from fastapi import Depends, Form, Header, Request
 from starlette.responses import Response
 
+from trace_service.cases.machine import Role
 from trace_service.web.auth.sessions import LIFETIME, Session
 from trace_service.web.context import Console, ConsoleOf
-from trace_service.web.errors import ForgedRequestError, NotSignedInError
+from trace_service.web.errors import ForgedRequestError, NotSignedInError, RoleMissingError
 
 CSRF_LENGTH: Final = 128
 _BEARER: Final = "bearer "
@@ -71,6 +72,12 @@ def require_equal(given: str, expected: str) -> None:
         raise ForgedRequestError("the form is too old or not ours", advice=_ADVICE)
 
 
+def require_role(session: Session, role: Role) -> None:
+    """Refuse an account that may do less. Raises RoleMissingError."""
+    if not Role(session.role).covers(role):
+        raise RoleMissingError(f"this takes the role {role}", advice="Ask a manager for the role.")
+
+
 async def form_session(
     request: Request,
     console: ConsoleOf,
@@ -80,6 +87,12 @@ async def form_session(
     """Return the session behind a posted form after proof of origin. Raises ForgedRequestError."""
     require_same_origin(request, console)
     require_equal(csrf, session.csrf)
+    return session
+
+
+async def worker_session(session: Annotated[Session, Depends(form_session)]) -> Session:
+    """Return the session of somebody who may change things by a form. Raises as `form_session`, RoleMissingError."""
+    require_role(session, Role.ANALYST)
     return session
 
 
@@ -96,5 +109,13 @@ async def api_session(
     return session
 
 
+async def api_worker_session(session: Annotated[Session, Depends(api_session)]) -> Session:
+    """Return the session of somebody who may change things by the API. Raises as `api_session`, RoleMissingError."""
+    require_role(session, Role.ANALYST)
+    return session
+
+
 FormSession = Annotated[Session, Depends(form_session)]
+WorkerSession = Annotated[Session, Depends(worker_session)]
 ApiSession = Annotated[Session, Depends(api_session)]
+ApiWorkerSession = Annotated[Session, Depends(api_worker_session)]

@@ -25,6 +25,7 @@ class Session:
     expires_at: datetime
     brand: str
     name: str
+    role: str
     language: str
     brand_name_zh: str
     brand_name_en: str

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import FormSession, SessionOf
+from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.context import ConsoleOf
 from trace_service.web.models import Alert
 from trace_service.web.parameters import AlertFilter, Before, Number, OutcomeField, Seen, SinceMs
@@ -66,14 +66,14 @@ async def one_news(
 
 
 @router.post("/alerts/{number}/acknowledge")
-async def acknowledge(console: ConsoleOf, session: FormSession, number: Number) -> Response:
+async def acknowledge(console: ConsoleOf, session: WorkerSession, number: Number) -> Response:
     """Take an alert on."""
     await inquiries.acknowledge(console.database, session, number)
     return RedirectResponse(f"/alerts/{number}", 303)
 
 
 @router.post("/alerts/{number}/close")
-async def close(console: ConsoleOf, session: FormSession, number: Number, outcome: OutcomeField) -> Response:
+async def close(console: ConsoleOf, session: WorkerSession, number: Number, outcome: OutcomeField) -> Response:
     """Close an alert with its outcome."""
     await inquiries.close(console.database, session, number, outcome)
     return RedirectResponse(f"/alerts/{number}", 303)

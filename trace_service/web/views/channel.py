@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
+from trace_service.cases.machine import Role
 from trace_service.channel.export import as_csv, as_excel, headings, template_row
 from trace_service.channel.files import LARGEST_FILE
 from trace_service.channel.importer import Job, import_files
@@ -20,7 +21,7 @@ from trace_service.channel.tables import TABLES
 from trace_service.channel.values import start_of
 from trace_service.channel.versions import Channel
 from trace_service.store.connection import connect
-from trace_service.web.auth.guards import SessionOf, require_equal, require_same_origin
+from trace_service.web.auth.guards import SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.dealers import Dealers, Step, steps
@@ -128,6 +129,7 @@ async def import_tables(request: Request, console: ConsoleOf, session: SessionOf
         raise InvalidParameterError("the files are too large together", advice=f"At most {LARGEST_FILE >> 20} MB.")
     async with request.form(max_files=MOST_FILES, max_fields=8) as form:
         require_equal(str(form.get("csrf", "")), session.csrf)
+        require_role(session, Role.ANALYST)
         files = await _files(form)
         trying = form.get("act") != "import"
     if not files:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import FormSession, SessionOf
+from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.context import ConsoleOf
 from trace_service.web.models import ProposalState
 from trace_service.web.parameters import Before, Number, ProposalFilter, Seen
@@ -52,7 +52,7 @@ async def proposals_news(
 async def decide(
     request: Request,
     console: ConsoleOf,
-    session: FormSession,
+    session: WorkerSession,
     number: Number,
     decision: Literal["approve", "reject"],
 ) -> Response:

@@ -1,0 +1,302 @@
+-- name: policy
+SELECT daily_budget, audit_share, two_person_value, loss_share, deadline_days, benign_days, zone, digest_at
+FROM trace.case_policy WHERE brand = %(brand)s ORDER BY id DESC LIMIT 1
+
+-- name: insert_policy
+INSERT INTO trace.case_policy (brand, daily_budget, audit_share, two_person_value, loss_share, deadline_days,
+    benign_days, zone, digest_at, recorded_by)
+VALUES (%(brand)s, %(daily_budget)s, %(audit_share)s, %(two_person_value)s, %(loss_share)s, %(deadline_days)s,
+    %(benign_days)s, %(zone)s, %(digest_at)s, %(by)s)
+
+-- name: loose_alerts
+SELECT alert.id, alert.dealer, alert.city, coalesce(middle.seen_at, alert.raised_at) AS at, alert.reason, middle.lon,
+    middle.lat, middle.shipments
+FROM trace.alert CROSS JOIN LATERAL (
+    SELECT avg(verdict.lon) AS lon, avg(verdict.lat) AS lat, max(verdict.occurred_at) AS seen_at,
+        coalesce(array_agg(DISTINCT verdict.shipment) FILTER (WHERE verdict.shipment IS NOT NULL), '{}') AS shipments
+    FROM trace.alert_evidence JOIN trace.verdict USING (device, boot, seq)
+    WHERE alert_evidence.alert = alert.id) AS middle
+WHERE alert.brand = %(brand)s AND alert.state <> 'closed'
+    AND NOT EXISTS (SELECT FROM trace.case_alert WHERE case_alert.alert = alert.id)
+ORDER BY alert.id
+
+-- name: groups
+-- A dealer's cases with where their alerts lie; what was merged lives on in another.
+SELECT case_file.id, case_file.kind, case_file.state, case_file.shipments,
+    coalesce(case_file.last_seen, case_file.opened_at) AS last_at, alert.city,
+    (SELECT avg(verdict.lon) FROM trace.alert_evidence JOIN trace.verdict USING (device, boot, seq)
+     WHERE alert_evidence.alert = alert.id) AS lon,
+    (SELECT avg(verdict.lat) FROM trace.alert_evidence JOIN trace.verdict USING (device, boot, seq)
+     WHERE alert_evidence.alert = alert.id) AS lat
+FROM trace.case_file
+JOIN trace.case_alert ON case_alert.case_id = case_file.id
+JOIN trace.alert ON alert.id = case_alert.alert
+WHERE case_file.brand = %(brand)s AND case_file.dealer = %(dealer)s AND case_file.state <> 'merged'
+ORDER BY case_file.id, alert.id
+
+-- name: open_case
+INSERT INTO trace.case_file (brand, kind, dealer, deadline)
+VALUES (%(brand)s, %(kind)s, %(dealer)s, clock_timestamp() + make_interval(days => %(days)s))
+RETURNING id
+
+-- name: link_alert
+INSERT INTO trace.case_alert (alert, case_id) VALUES (%(alert)s, %(case)s)
+
+-- name: move_alerts
+UPDATE trace.case_alert SET case_id = %(into)s, joined_at = clock_timestamp() WHERE case_id = ANY(%(cases)s)
+
+-- name: stale_cases
+-- Cases of which an alert changed since their figures were taken.
+SELECT DISTINCT case_file.id FROM trace.case_file
+JOIN trace.case_alert ON case_alert.case_id = case_file.id
+JOIN trace.alert ON alert.id = case_alert.alert
+WHERE case_file.brand = %(brand)s AND case_file.state <> 'merged'
+    AND (alert.updated_at > case_file.refreshed_at OR case_alert.joined_at > case_file.refreshed_at)
+ORDER BY case_file.id
+
+-- name: keep_evidence
+INSERT INTO trace.case_evidence (case_id, device, boot, seq, alert, place, dealer, city, decided_at)
+SELECT case_alert.case_id, evidence.device, evidence.boot, evidence.seq, evidence.alert, verdict.place, verdict.dealer,
+    verdict.city, verdict.decided_at
+FROM trace.case_alert
+JOIN trace.alert_evidence AS evidence ON evidence.alert = case_alert.alert
+JOIN trace.verdict USING (device, boot, seq)
+WHERE case_alert.case_id = %(case)s
+ON CONFLICT DO NOTHING
+
+-- name: alerts_of_case
+SELECT alert.id, alert.kind, alert.city, alert.state, alert.outcome, alert.probability, alert.reason, alert.cases,
+    alert.scans, alert.raised_at, alert.updated_at
+FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
+WHERE case_alert.case_id = %(case)s ORDER BY alert.id
+
+-- name: lock_alerts
+-- Before the case itself, as the worker does.
+SELECT alert.id FROM trace.alert JOIN trace.case_alert ON case_alert.alert = alert.id
+WHERE case_alert.case_id = ANY(%(cases)s) ORDER BY alert.id FOR UPDATE OF alert
+
+-- name: lock_case
+SELECT id, brand, dealer, state, version, owner, deadline, proposed_outcome, proposed_by, outcome, closed_at, closed_by,
+    merged_into, value
+FROM trace.case_file WHERE id = %(case)s AND brand = %(brand)s FOR UPDATE
+
+-- name: extent
+SELECT min(verdict.occurred_at) AS first_seen, max(verdict.occurred_at) AS last_seen,
+    coalesce(array_agg(DISTINCT verdict.shipment) FILTER (WHERE verdict.shipment IS NOT NULL), '{}') AS shipments,
+    count(DISTINCT evidence.case_unit) AS cases, avg(product.items_per_case)::float8 AS items_per_case,
+    avg(product.unit_price)::float8 AS unit_price
+FROM trace.case_alert
+JOIN trace.alert_evidence AS evidence ON evidence.alert = case_alert.alert
+JOIN trace.verdict USING (device, boot, seq)
+JOIN trace.product ON product.gtin = verdict.gtin
+WHERE case_alert.case_id = %(case)s
+
+-- name: remaining
+-- Items that left with the shipments, less those that somebody has bought or scanned since.
+WITH RECURSIVE inside AS (
+    SELECT binding.unit FROM trace.binding
+    WHERE binding.brand = %(brand)s AND binding.shipment = ANY(%(shipments)s)
+        AND binding.valid_to IS DISTINCT FROM binding.valid_from
+    UNION
+    SELECT containment.child FROM inside JOIN trace.containment ON containment.parent = inside.unit
+        AND containment.valid_to IS DISTINCT FROM containment.valid_from
+)
+SELECT count(*) FILTER (WHERE inside.unit LIKE '%%/21/%%') AS items,
+    count(*) FILTER (WHERE inside.unit LIKE '%%/21/%%' AND EXISTS (
+        SELECT FROM trace.verdict WHERE verdict.unit = inside.unit AND verdict.activity IN ('consumer', 'sell'))) AS gone
+FROM inside
+
+-- name: write_figures
+UPDATE trace.case_file SET destinations = %(destinations)s, shipments = %(shipments)s, first_seen = %(first_seen)s,
+    last_seen = %(last_seen)s, probability = %(probability)s, calibrated = %(calibrated)s, remaining = %(remaining)s,
+    value = %(value)s, priority = %(priority)s, refreshed_at = clock_timestamp()
+WHERE id = %(case)s
+
+-- name: write_case
+UPDATE trace.case_file SET state = %(state)s, owner = %(owner)s, deadline = %(deadline)s,
+    proposed_outcome = %(proposed_outcome)s, proposed_by = %(proposed_by)s, outcome = %(outcome)s,
+    closed_at = %(closed_at)s, closed_by = %(closed_by)s, merged_into = %(merged_into)s,
+    version = version + 1, updated_at = clock_timestamp()
+WHERE id = %(case)s
+
+-- name: take_alerts
+UPDATE trace.alert SET state = 'acknowledged', decided_by = %(login)s, decided_at = now(), updated_at = now()
+FROM trace.case_alert
+WHERE case_alert.alert = alert.id AND case_alert.case_id = %(case)s AND alert.state = 'open'
+
+-- name: close_alerts
+UPDATE trace.alert SET state = 'closed', outcome = %(outcome)s, decided_by = %(login)s, decided_at = now(),
+    updated_at = now()
+FROM trace.case_alert
+WHERE case_alert.alert = alert.id AND case_alert.case_id = %(case)s AND alert.state <> 'closed'
+
+-- name: reopen_alerts
+-- What the service itself took back stays so; and where the place has a newer alert, that one goes on.
+UPDATE trace.alert SET state = 'acknowledged', outcome = NULL, decided_by = %(login)s, decided_at = now(),
+    updated_at = now()
+FROM trace.case_alert
+WHERE case_alert.alert = alert.id AND case_alert.case_id = %(case)s AND alert.state = 'closed'
+    AND alert.outcome <> 'retracted'
+    AND alert.id = (SELECT max(same.id) FROM trace.alert AS same JOIN trace.case_alert AS link ON link.alert = same.id
+        WHERE link.case_id = %(case)s AND same.kind = alert.kind AND same.dealer = alert.dealer
+            AND same.city = alert.city AND same.outcome IS DISTINCT FROM 'retracted')
+    AND NOT EXISTS (SELECT FROM trace.alert AS newer WHERE newer.brand = alert.brand AND newer.kind = alert.kind
+        AND newer.dealer = alert.dealer AND newer.city = alert.city AND newer.state <> 'closed')
+
+-- name: last_entry
+SELECT number, digest FROM trace.case_history WHERE case_id = %(case)s ORDER BY number DESC LIMIT 1
+
+-- name: append_entry
+INSERT INTO trace.case_history (case_id, number, at, actor, action, from_state, to_state, detail, previous, digest)
+VALUES (%(case)s, %(number)s, %(at)s, %(actor)s, %(action)s, %(from_state)s, %(to_state)s, %(detail)s, %(previous)s,
+    %(digest)s)
+
+-- name: history
+SELECT entry.number, entry.at, entry.actor, account.name AS actor_name, entry.action, entry.from_state, entry.to_state,
+    entry.detail, entry.previous, entry.digest
+FROM trace.case_history AS entry LEFT JOIN trace.account ON account.login = entry.actor
+WHERE entry.case_id = %(case)s ORDER BY entry.number
+
+-- name: cases
+SELECT case_file.id, case_file.brand, case_file.kind, case_file.dealer, dealer.name_zh AS dealer_name_zh,
+    dealer.name_en AS dealer_name_en, case_file.state, case_file.opened_at, case_file.updated_at, case_file.version,
+    case_file.owner, account.name AS owner_name, case_file.deadline, case_file.proposed_outcome, case_file.proposed_by,
+    case_file.outcome, case_file.closed_at, case_file.closed_by, case_file.merged_into, case_file.destinations,
+    case_file.shipments, case_file.first_seen, case_file.last_seen, case_file.probability, case_file.calibrated,
+    case_file.remaining, case_file.value, case_file.priority,
+    (SELECT count(*) FROM trace.case_alert WHERE case_alert.case_id = case_file.id) AS alerts,
+    (SELECT count(*) FROM trace.field_check WHERE field_check.case_id = case_file.id AND field_check.state = 'open')
+        AS open_checks,
+    (SELECT selection.reason FROM trace.case_selection AS selection WHERE selection.case_id = case_file.id
+        AND selection.brand = case_file.brand ORDER BY selection.day DESC LIMIT 1) AS selected
+FROM trace.case_file
+JOIN trace.dealer ON dealer.id = case_file.dealer
+LEFT JOIN trace.account ON account.login = case_file.owner
+WHERE case_file.brand = %(brand)s
+    AND (%(states)s::text[] IS NULL OR case_file.state = ANY(%(states)s))
+    AND (%(id)s::bigint IS NULL OR case_file.id = %(id)s)
+    AND (%(owner)s::text IS NULL OR case_file.owner = %(owner)s)
+ORDER BY case_file.state = 'closed', CASE WHEN case_file.state = 'closed' THEN 0 ELSE case_file.priority END DESC,
+    CASE WHEN case_file.state = 'closed' THEN case_file.closed_at END DESC, case_file.id
+LIMIT %(limit)s OFFSET %(offset)s
+
+-- name: case_counts
+SELECT state, count(*) AS number FROM trace.case_file WHERE brand = %(brand)s GROUP BY state
+
+-- name: account_exists
+SELECT login FROM trace.account WHERE login = %(login)s AND brand = %(brand)s AND disabled_at IS NULL
+    AND role = ANY(%(roles)s)
+
+-- name: accounts
+SELECT login, name, role FROM trace.account WHERE brand = %(brand)s AND disabled_at IS NULL ORDER BY name, login
+
+-- name: changed_evidence
+-- Closed cases that rest on scans whose verdict is another now.
+SELECT DISTINCT case_file.id, case_file.brand FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[])
+    AS changed (device, boot, seq)
+JOIN trace.case_evidence AS evidence USING (device, boot, seq)
+JOIN trace.verdict USING (device, boot, seq)
+JOIN trace.case_file ON case_file.id = evidence.case_id
+WHERE case_file.state = 'closed' AND case_file.outcome <> 'retracted'
+    AND (verdict.place, verdict.dealer, verdict.city) IS DISTINCT FROM (evidence.place, evidence.dealer, evidence.city)
+    AND verdict.decided_at > case_file.closed_at
+
+-- name: now
+SELECT clock_timestamp() AS at
+
+-- name: tell_console
+SELECT pg_notify('console', %(payload)s)
+
+-- name: queue_mail
+INSERT INTO trace.mail (brand, login, topic, payload)
+SELECT account.brand, account.login, %(topic)s, %(payload)s FROM trace.account
+WHERE account.brand = %(brand)s AND account.disabled_at IS NULL AND account.email IS NOT NULL
+    AND account.mail_topics && %(patterns)s::text[] AND account.login IS DISTINCT FROM %(actor)s
+
+-- name: insert_attachment
+INSERT INTO trace.case_attachment (case_id, field_check, name, media_type, size, sha256, content, uploaded_by)
+VALUES (%(case)s, %(check)s, %(name)s, %(media_type)s, %(size)s, %(sha256)s, %(content)s, %(login)s)
+ON CONFLICT (case_id, sha256) DO NOTHING
+RETURNING id
+
+-- name: attachments
+SELECT attachment.id, attachment.field_check, attachment.name, attachment.media_type, attachment.size,
+    attachment.sha256, attachment.uploaded_at, attachment.uploaded_by
+FROM trace.case_attachment AS attachment
+WHERE attachment.case_id = %(case)s ORDER BY attachment.id
+
+-- name: attachment_content
+SELECT attachment.name, attachment.media_type, attachment.content FROM trace.case_attachment AS attachment
+JOIN trace.case_file ON case_file.id = attachment.case_id
+WHERE attachment.id = %(id)s AND attachment.case_id = %(case)s AND case_file.brand = %(brand)s
+
+-- name: attachment_total
+SELECT coalesce(sum(size), 0)::bigint AS size, count(*) AS number FROM trace.case_attachment WHERE case_id = %(case)s
+
+-- name: insert_check
+INSERT INTO trace.field_check (brand, case_id, kind, instructions, place, listing, assignee, due_at, created_by)
+VALUES (%(brand)s, %(case)s, %(kind)s, %(instructions)s, %(place)s, %(listing)s, %(assignee)s, %(due_at)s, %(login)s)
+RETURNING id
+
+-- name: checks
+SELECT field_check.id, field_check.case_id, field_check.kind, field_check.instructions, field_check.place,
+    field_check.listing, field_check.assignee, account.name AS assignee_name, field_check.due_at, field_check.state,
+    field_check.created_at, field_check.created_by, dealer.name_zh AS dealer_name_zh,
+    dealer.name_en AS dealer_name_en, case_file.destinations
+FROM trace.field_check
+JOIN trace.case_file ON case_file.id = field_check.case_id
+JOIN trace.dealer ON dealer.id = case_file.dealer
+LEFT JOIN trace.account ON account.login = field_check.assignee
+WHERE field_check.brand = %(brand)s
+    AND (%(case)s::bigint IS NULL OR field_check.case_id = %(case)s)
+    AND (%(id)s::bigint IS NULL OR field_check.id = %(id)s)
+    AND (%(state)s::text IS NULL OR field_check.state = %(state)s)
+ORDER BY field_check.state <> 'open', field_check.due_at, field_check.id
+LIMIT 200
+
+-- name: lock_check
+SELECT state FROM trace.field_check WHERE id = %(id)s FOR UPDATE
+
+-- name: end_check
+UPDATE trace.field_check SET state = %(state)s WHERE id = %(id)s
+
+-- name: insert_result
+INSERT INTO trace.field_check_result (field_check, result, code, note, price, lon, lat, accuracy_m, by, device, boot,
+    seq)
+VALUES (%(check)s, %(result)s, %(code)s, %(note)s, %(price)s, %(lon)s, %(lat)s, %(accuracy_m)s, %(login)s, %(device)s,
+    %(boot)s, %(seq)s)
+
+-- name: results
+SELECT result.field_check, result.result, result.code, result.note, result.price, result.lon, result.lat,
+    result.accuracy_m, result.at, result.by, result.device, result.boot, result.seq
+FROM trace.field_check_result AS result JOIN trace.field_check ON field_check.id = result.field_check
+WHERE field_check.case_id = %(case)s ORDER BY result.id
+
+-- name: inspect
+SELECT device, boot, seq FROM landing.inspect(%(brand)s, %(code)s, clock_timestamp(), %(lon)s, %(lat)s, %(accuracy_m)s,
+    %(login)s)
+
+-- name: waiting_cases
+SELECT id, priority::float8 AS priority FROM trace.case_file
+WHERE brand = %(brand)s AND state IN ('open', 'investigating', 'awaiting_dealer')
+
+-- name: insert_selection
+INSERT INTO trace.case_selection (brand, day, case_id, place, reason, probability)
+VALUES (%(brand)s, %(day)s, %(case)s, %(place)s, %(reason)s, %(probability)s) ON CONFLICT DO NOTHING
+
+-- name: outcomes
+-- Decided cases with what they were decided on, and the chance that they were looked at at all.
+SELECT case_file.id AS case, case_file.dealer, case_file.kind, case_file.destinations, case_file.outcome,
+    case_file.closed_at, case_file.closed_by, case_file.proposed_by, case_file.probability AS believed,
+    case_file.calibrated, chosen.reason AS selected, chosen.probability AS selection_probability,
+    (SELECT jsonb_agg(jsonb_build_object('alert', alert.id, 'kind', alert.kind, 'city', alert.city,
+        'raised_at', alert.raised_at, 'probability', alert.probability, 'reason', alert.reason) ORDER BY alert.id)
+     FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
+     WHERE case_alert.case_id = case_file.id) AS alerts
+FROM trace.case_file
+LEFT JOIN LATERAL (
+    SELECT (array_agg(selection.reason ORDER BY selection.probability DESC))[1] AS reason,
+        max(selection.probability) AS probability
+    FROM trace.case_selection AS selection WHERE selection.case_id = case_file.id) AS chosen ON true
+WHERE case_file.brand = %(brand)s AND case_file.state = 'closed' AND case_file.outcome <> 'retracted'
+ORDER BY case_file.closed_at, case_file.id
