@@ -170,4 +170,4 @@ def columns(version: TerritoryVersion) -> dict[str, Any]:
 
 
 def _missing(number: int) -> DraftMissingError:
-    return DraftMissingError(f"there is no draft {number}", advice="See `codefence territory list --drafts`.")
+    return DraftMissingError(f"there is no draft {number}", advice="See `codefence territory drafts`.")
