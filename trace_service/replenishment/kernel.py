@@ -19,6 +19,10 @@ _LONGEST: Final = 4_000
 _LEAST_RATIO: Final = 1.01
 _CROWD: Final = 0.8
 _TSB: Final = 0.05
+_TILT: Final = 0.1
+_LEAST_TILTED: Final = 0.05
+_LEAST_CHANCE: Final = 0.0005
+_GREATEST_CHANCE: Final = 0.8
 
 
 def first_sales(units: Floats) -> Counts:
@@ -102,9 +106,11 @@ def _fitted(mean: Floats, ratio: Floats) -> Floats:
 def quantiles(mean: Floats, ratio: Floats, levels: Floats) -> Counts:
     """Return the smallest counts whose probability reaches each level, shape (levels, series).
 
-    The counts are negative binomial with the given means and ratios of variance to mean.
+    The counts are negative binomial with the given means and ratios of variance to mean. `levels` has the shape
+    (levels,), or (levels, series) with every series' levels in the same order.
     """
     found = np.zeros((len(levels), len(mean)), dtype=np.int64)
+    wanted = np.broadcast_to(levels.reshape(len(levels), -1), found.shape)
     some = np.flatnonzero(mean > 0)
     size = mean[some] / (ratio[some] - 1.0)
     start = -size * np.log(ratio[some])
@@ -112,22 +118,22 @@ def quantiles(mean: Floats, ratio: Floats, levels: Floats) -> Counts:
     large = (start < _LEAST_LOG) | far
     small = some[~large]
     if len(small):
-        found[:, small] = _recursion(size[~large], start[~large], ratio[small], levels)
+        found[:, small] = _recursion(size[~large], start[~large], ratio[small], wanted[:, small])
     if large.any():
-        found[:, some[large]] = _continuous(mean[some[large]], ratio[some[large]], levels)
+        found[:, some[large]] = _continuous(mean[some[large]], ratio[some[large]], wanted[:, some[large]])
     return found
 
 
 def _recursion(size: Floats, start: Floats, ratio: Floats, levels: Floats) -> Counts:
     """Walk up the distribution, P(k) from P(k - 1), and drop each series once its highest level is reached."""
-    found = np.zeros((len(levels), len(size)), dtype=np.int64)
+    found = np.zeros(levels.shape, dtype=np.int64)
     alive = np.arange(len(size))
     chance = np.exp(start)
     total = chance.copy()
     factor = 1.0 - 1.0 / ratio
-    highest = int(levels.argmax())
+    highest = int(levels[:, 0].argmax())
     for count in range(1, 2 * _LONGEST):
-        below = total < levels[:, None]
+        below = total < levels
         going = below[highest]
         left = np.count_nonzero(going)
         if not left:
@@ -136,6 +142,7 @@ def _recursion(size: Floats, start: Floats, ratio: Floats, levels: Floats) -> Co
         # Compaction costs as much as a few steps: worth it once enough are done.
         if left < _CROWD * len(alive):
             alive, chance, total, size, factor = (each[going] for each in (alive, chance, total, size, factor))
+            levels = levels[:, going]
         chance *= (size + (count - 1)) / count * factor
         total += chance
     return found
@@ -144,7 +151,21 @@ def _recursion(size: Floats, start: Floats, ratio: Floats, levels: Floats) -> Co
 def _continuous(mean: Floats, ratio: Floats, levels: Floats) -> Counts:
     """Return quantiles of the gamma distribution with the same moments (Wilson and Hilferty 1931)."""
     ninth = ratio / mean / 9.0
-    normal = np.array([NormalDist().inv_cdf(float(level)) for level in levels])
-    found = mean * np.maximum(1.0 - ninth + normal[:, None] * np.sqrt(ninth), 0) ** 3
+    inverse = NormalDist().inv_cdf
+    normal = np.array([inverse(level) for level in levels.ravel().tolist()]).reshape(levels.shape)
+    found = mean * np.maximum(1.0 - ninth + normal * np.sqrt(ninth), 0) ** 3
     counts: Counts = np.ceil(found).astype(np.int64)
     return counts
+
+
+def tilted(levels: Floats, mean: Floats) -> Floats:
+    """Return each series' own levels, shape (levels, series): higher for quick sellers, lower for slow ones.
+
+    A unit on the shelf of a quick seller saves more lost sales than one that waits for weeks; the chance of running out
+    is divided by the .1th power of demand over its weighted geometric mean.
+    """
+    relative = np.maximum(mean, _LEAST_TILTED)
+    if mean.sum() > 0:
+        relative = relative / np.exp((np.log(relative) * mean).sum() / mean.sum())
+    found: Floats = 1.0 - np.clip((1.0 - levels[:, None]) * relative**-_TILT, _LEAST_CHANCE, _GREATEST_CHANCE)
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from trace_service.replenishment import forecasts
 from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Floats, first_sales, quantiles, spread
+from trace_service.replenishment.kernel import Floats, first_sales, quantiles, spread, tilted
 from trace_service.replenishment.moments import Moment
 
 LEVELS: Final = (
@@ -26,12 +26,15 @@ _LEAST_MEAN: Final = 0.001
 class Method:
     """A policy: `daily` forecasts demand an average day; without `fixed` the level is a negative-binomial quantile.
 
-    `fixed` keeps so many days of supply instead. `every` overrides after how many trading days it looks again.
+    `seasonal` follows the calendar; `tilted` gives quick sellers a higher level than slow ones; `fixed` keeps so many
+    days of supply instead; `every` overrides after how many trading days it looks again; `scored` says whether its
+    forecast is held against others.
     """
 
     summary: str
     daily: Callable[[History, Moment], Floats]
     seasonal: bool = False
+    tilted: bool = False
     fixed: bool = False
     every: int | None = None
     scored: bool = True
@@ -48,7 +51,8 @@ def order_levels(method: Method, history: History, now: Moment, swept: Floats, r
         found: Floats = np.ceil(swept[:, None] * mean)
         return found
     horizon = now.protected(history.lead, refresh) if method.seasonal else history.lead.astype(float)
-    return quantiles(mean * horizon, ratios(now), swept).astype(float)
+    levels = tilted(swept, mean) if method.tilted else swept
+    return quantiles(mean * horizon, ratios(now), levels).astype(float)
 
 
 def ratios(now: Moment) -> Floats:
@@ -68,7 +72,7 @@ METHODS: Final[Mapping[str, Method]] = {
     "known-mean": Method("the true mean of the coming days, known beforehand: a bound", _future_mean, scored=False),
     "codefence": Method(
         "two moving averages and TSB mixed, pooled trend and weekdays, shrunk negative binomial",
-        lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True,
+        lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True, tilted=True,
     ),
     "tsb-weekday": Method(
         "TSB with a pooled weekday profile, shrunk negative binomial",
@@ -81,6 +85,6 @@ METHODS: Final[Mapping[str, Method]] = {
     "ma48-fixed": Method("moving average of 48 days times fixed days of supply",
                          lambda _, now: forecasts.moving_average(now.units), fixed=True),
     "monthly": Method("as codefence, but looked at once a month of 24 trading days",
-                      lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True,
+                      lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True, tilted=True,
                       every=MONTH_DAYS, scored=False),
 }  # fmt: skip
