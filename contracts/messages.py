@@ -104,15 +104,21 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
     units: Annotated[int, Meta(ge=0, le=1_000_000)]
     confidence: Annotated[float, Meta(ge=0, le=1)]
     fault: Annotated[str, Meta(max_length=32, pattern=r"^[A-Z_]*\Z")] = ""
-    """Empty, or why the figure should not be believed: SATURATED, STUCK, UNIT_WEIGHT, UNSTABLE, SILENT."""
+    """Empty, or why the figure should not be believed: SATURATED, STUCK, UNIT_WEIGHT, UNSTABLE, SILENT, AMBIGUOUS
+    (products that share a cell cannot be told apart), SUPPLY, REBOOTED, and UNSEEN (a camera that sees too little)."""
 
 
-class Environment(Struct, frozen=True, kw_only=True):
+class Environment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Climate at a shelf or in a warehouse."""
 
     ts: Milliseconds
     temperature_c: Annotated[float, Meta(ge=-80, le=85)]
     humidity: Annotated[float, Meta(ge=0, le=100)] | None = None
+    mean_kinetic_c: Annotated[float, Meta(ge=-80, le=85)] | None = None
+    """Mean kinetic temperature of the past 30 days."""
+    door_open: bool | None = None
+    alarm: Annotated[str, Meta(max_length=32, pattern=r"^[A-Z_]*\Z")] = ""
+    """Empty, or what is wrong: TOO_WARM, TOO_COLD, TOO_HUMID, RATE, STALE (the last figure that was known), DOOR."""
 
 
 class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):

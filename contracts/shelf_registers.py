@@ -26,6 +26,9 @@ NO_TEMPERATURE: Final = -0x8000
 NO_HUMIDITY: Final = 0xFFFF
 """`humidity` of a controller without a working probe."""
 
+NO_DOOR: Final = 0xFFFF
+"""`door` of a controller without a door contact."""
+
 
 class Register(NamedTuple):
     """Where a value stands (offset in registers from its block's start) and how its words are read.
@@ -70,12 +73,13 @@ class Shared:
     """Input registers at 0x0000, one read of `SIZE`."""
 
     BASE: Final = 0x0000
-    SIZE: Final = 5
+    SIZE: Final = 6
     CHANNELS: Final = Register(0, "H", "how many channels there are, 1 to 64")
     TEMPERATURE: Final = Register(1, "h", "degrees Celsius × 10, or NO_TEMPERATURE")
     HUMIDITY: Final = Register(2, "H", "percent × 10, or NO_HUMIDITY")
     FAULTS: Final = Register(3, "H", "bits of Fault")
     FIRMWARE: Final = Register(4, "H", "version: major × 256 + minor")
+    DOOR: Final = Register(5, "H", "0 closed, 1 open, or NO_DOOR")
 
 
 class Input:

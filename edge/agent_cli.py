@@ -17,10 +17,9 @@ from contracts.errors import CodefenceError, ConfigurationError, OutboxError
 from edge.agent import Body, configure_log, run_agent
 from edge.outbox import Outbox
 from edge.outbox.inspection import Inspection, inspect
-from edge.planogram import load_planogram
 from edge.settings import AgentSettings, HubSettings, OutboxSettings, ShelfSettings, StationSettings
-from edge.shelf import ShelfAgent
-from edge.sources.modbus import ShelfController
+from edge.shelf import run_agents
+from edge.shelf_setup import equip
 from edge.station import Station
 from edge.station.display import Display
 from edge.station.equip import equipped
@@ -93,16 +92,15 @@ def station() -> None:
 def shelf() -> None:
     """Run a shelf agent.
 
-    Polls a shelf controller over Modbus RTU, counts the units on each channel, and publishes changes, a heartbeat
-    every 30 seconds, and the climate. The planogram is a JSON array of {"channel", "gtin", "unit_weight_g"}.
+    Polls shelf controllers over Modbus (RTU on a serial line, or TCP), counts the units of each facing, and publishes
+    changes, a heartbeat every 30 seconds, and the climate with its alarms. The planogram is a JSON array of
+    {"channel", "gtin", "unit_weight_g"}.
     """
     configure_log()
     settings = _settings(ShelfSettings)
 
     def work(outbox: Outbox, _uplink: Uplink, stop: threading.Event) -> None:
-        planogram = load_planogram(settings.planogram)
-        controller = ShelfController(settings.serial, [line.channel for line in planogram])
-        ShelfAgent(outbox, controller, planogram).run(stop)
+        run_agents(equip(settings, outbox), stop)
 
     _run(settings, work)
 

@@ -100,5 +100,9 @@ class HubSettings(BaseSettings):
 class ShelfSettings(AgentSettings):
     """Settings of a shelf agent."""
 
-    serial: str = Field(description="Serial line of the shelf controller, such as /dev/ttyUSB0.")
+    serial: str = Field(
+        min_length=1,
+        description="Shelf controllers, separated by commas: /dev/ttyUSB0, /dev/ttyUSB0#2 or tcp://HOST:502#2.",
+    )
     planogram: Path = Field(description="JSON file that says which product lies on which channel.")
+    climate: Path | None = Field(None, description="JSON file with the limits of the climate; without it, no alarms.")

@@ -1,4 +1,4 @@
-"""The shelf agent: polls a controller, counts units, and reports what changed."""
+"""The shelf agent: polls controllers, counts units, watches the climate, and reports what changed."""
 
 import threading
 import time
@@ -9,96 +9,41 @@ import msgspec
 import structlog
 
 from contracts.errors import OutboxError, OutboxFullError, SourceError
-from contracts.messages import Environment, Stock, encode_event
-from contracts.shelf_registers import Fault
+from contracts.messages import encode_event
+from contracts.shelf_registers import Fault, Holding
 from contracts.topics import Kind
 from edge.backoff import Backoff
 from edge.outbox import Draft, Outbox
 from edge.outbox.outbox import now_ms
-from edge.planogram import Line
+from edge.planogram import Line, by_cell
+from edge.shelf_cell import HEARTBEAT_SECONDS, Cell
+from edge.shelf_climate import Climate, Kinetic, Limits
 from edge.sources.modbus import Reading, ShelfSource
-from edge.weigh import Estimate, Memory, Weigher
 
 POLL_SECONDS: Final = 0.25
-HEARTBEAT_SECONDS: Final = 30.0
 SILENT_SECONDS: Final = 10.0
 _FIRST_WAIT_SECONDS: Final = 0.5
 _LAST_WAIT_SECONDS: Final = 5.0
-_NOTABLE: Final = 0.2
-_COLDEST_C, _HOTTEST_C = -80, 85
+NO_LIMITS: Final = Limits()
+_KINETIC_NOTE: Final = "climate/kinetic"
 _log = structlog.get_logger(__name__)
 
 
-class _Note(msgspec.Struct, frozen=True):
-    """A channel's memory, valid only for the product it was made with."""
-
-    gtin: str
-    unit_weight_g: float
-    memory: Memory
-
-
-class Channel:
-    """One line of the planogram: its weigher, and what was reported last."""
-
-    def __init__(self, line: Line, note: str | None) -> None:
-        self.line = line
-        self.weigher = Weigher(line.unit_weight_g, _recall(note, line))
-        self._reported: Estimate | None = None
-        self._reported_at = float("-inf")
-
-    @property
-    def note_name(self) -> str:
-        """The name under which the outbox remembers the count."""
-        return f"channel/{self.line.channel}"
-
-    def note(self) -> str:
-        """Return what to remember."""
-        memory = self.weigher.memory
-        if memory is None:
-            return "null"
-        return msgspec.json.encode(_Note(self.line.gtin, self.line.unit_weight_g, memory)).decode()
-
-    def silent(self) -> Estimate | None:
-        """Return the last figure, marked as not to be believed any more; None where there never was one."""
-        memory = self.weigher.memory
-        return Estimate(memory.units, round(memory.reference_g), 0.0, "SILENT") if memory else None
-
-    def report(self, estimate: Estimate, now: float) -> Draft | None:
-        """Return what to send: a change at once, the same again every 30 s, otherwise nothing."""
-        last = self._reported
-        changed = last is None or (estimate.units, estimate.fault) != (last.units, last.fault)
-        if last is not None and not changed:
-            changed = abs(estimate.confidence - last.confidence) >= _NOTABLE
-        if not changed and now - self._reported_at < HEARTBEAT_SECONDS:
-            return None
-        if changed:
-            shown = {"channel": self.line.channel, "units": estimate.units, "confidence": estimate.confidence}
-            _log.info("stock", action="shelf.stock", gtin=self.line.gtin, fault=estimate.fault, **shown)
-        self._reported, self._reported_at = estimate, now
-        at = now_ms()
-        stock = Stock(
-            ts=at,
-            channel=self.line.channel,
-            gtin=self.line.gtin,
-            grams=estimate.grams,
-            units=estimate.units,
-            confidence=estimate.confidence,
-            fault=estimate.fault,
-        )
-        return Draft(Kind.STOCK, encode_event(stock), at, slot=self.note_name)
-
-
 class ShelfAgent:
-    """Runs one shelf until it is told to stop."""
+    """Runs one controller until it is told to stop; without `limits` it leaves the climate to another's agent."""
 
-    def __init__(self, outbox: Outbox, source: ShelfSource, planogram: Sequence[Line]) -> None:
+    def __init__(
+        self, outbox: Outbox, source: ShelfSource, planogram: Sequence[Line], limits: Limits | None = NO_LIMITS
+    ) -> None:
         self._outbox = outbox
         self._source = source
         notes = outbox.notes()
-        self._channels = [Channel(line, notes.get(f"channel/{line.channel}")) for line in planogram]
+        self._cells = [Cell(sharing, notes) for _, sharing in by_cell(list(planogram))]
         self._backoff = Backoff(_FIRST_WAIT_SECONDS, _LAST_WAIT_SECONDS)
         self._answered_at = time.monotonic()
+        self._climate = None if limits is None else Climate(limits, _kinetic(notes.get(_KINETIC_NOTE)))
         self._next_climate = 0.0
+        self._last_alarm: tuple[str, bool | None] = ("", None)
         self._complaint: str | None = ""
         self._faults = Fault(0)
 
@@ -108,6 +53,8 @@ class ShelfAgent:
             started = time.monotonic()
             try:
                 reading = self._source.poll()
+                if self._complaint is not None:
+                    self._greet(reading)
             except SourceError as error:
                 self._source.close()
                 self._miss(error, started)
@@ -119,17 +66,20 @@ class ShelfAgent:
         self._source.close()
 
     def _digest(self, reading: Reading, now: float) -> None:
-        self._greet(reading)
         self._answered_at = now
-        drafts, notes = [], {}
-        for channel in self._channels:
-            sample = reading.channels.get(channel.line.channel)
-            estimate = sample and channel.weigher.feed(sample, now)
-            if estimate and (draft := channel.report(estimate, now)):
-                drafts.append(draft)
-                notes[channel.note_name] = channel.note()
-        drafts += self._climate(reading, now)
-        self._keep(drafts, notes)
+        drafts: list[Draft] = []
+        notes: dict[str, str] = {}
+        if reading.faults != self._faults:
+            drafts += self._hear(reading.faults, now)
+        supply = "SUPPLY" if Fault.SUPPLY in reading.faults else ""
+        for cell in self._cells:
+            sample = reading.channels.get(cell.number)
+            found = cell.feed(sample, now, supply) if sample else cell.doubt("SILENT", now)
+            if found:
+                drafts += found
+                notes[cell.note_name] = cell.note()
+        climate, kinetic = self._watch(reading, now)
+        self._keep(drafts + climate, notes | kinetic)
 
     def _keep(self, drafts: list[Draft], notes: dict[str, str]) -> None:
         if not drafts:
@@ -139,31 +89,61 @@ class ShelfAgent:
         except (OutboxFullError, OutboxError) as error:
             _log.critical(error.message, action="shelf.refused", advice=error.advice, readings=len(drafts))
 
-    def _climate(self, reading: Reading, now: float) -> list[Draft]:
-        if now < self._next_climate:
-            return []
-        self._next_climate = now + HEARTBEAT_SECONDS
-        temperature, humidity = reading.temperature_c, reading.humidity
-        if temperature is None or not _COLDEST_C <= temperature <= _HOTTEST_C:
-            _log.warning("the temperature is not known", action="shelf.no_climate", temperature_c=temperature)
-            return []
-        if humidity is not None and humidity > 100:  # noqa: PLR2004 - percent
-            humidity = None
+    def _watch(self, reading: Reading | None, now: float) -> tuple[list[Draft], dict[str, str]]:
+        """Return the climate: every 30 s, and at once where an alarm begins or ends or the door moves."""
+        if self._climate is None:
+            return [], {}
         at = now_ms()
-        climate = Environment(ts=at, temperature_c=temperature, humidity=humidity)
-        return [Draft(Kind.ENV, encode_event(climate), at, slot="climate")]
+        measured = (reading.temperature_c, reading.humidity) if reading else (None, None)
+        seen = self._climate.see(at, now, *measured, door_open=reading.door_open if reading else None)
+        if seen is None:
+            if now >= self._next_climate:
+                self._next_climate = now + HEARTBEAT_SECONDS
+                _log.warning("the temperature is not known", action="shelf.no_climate", temperature_c=measured[0])
+            return [], {}
+        state = (seen.alarm, seen.door_open)
+        if state == self._last_alarm and now < self._next_climate:
+            return [], {}
+        if seen.alarm != self._last_alarm[0]:
+            _log.warning("climate", action="shelf.climate", alarm=seen.alarm, temperature_c=seen.temperature_c)
+        self._last_alarm, self._next_climate = state, now + HEARTBEAT_SECONDS
+        # An alarm is history: a later reading does not take its place in the outbox.
+        draft = Draft(Kind.ENV, encode_event(seen), at, slot="" if seen.alarm else "climate")
+        return [draft], {_KINETIC_NOTE: msgspec.json.encode(self._climate.kinetic).decode()}
 
     def _greet(self, reading: Reading) -> None:
-        """Log what changed about the controller itself: it answers again, it complains, it lacks a channel."""
-        if self._complaint is not None:
-            missing = [each.line.channel for each in self._channels if each.line.channel not in reading.channels]
-            _log.info("the controller answers", action="shelf.linked", firmware=reading.firmware)
-            if missing:
-                _log.error("the planogram names channels that are not there", action="shelf.missing", channels=missing)
-            self._complaint = None
-        if reading.faults != self._faults:
-            _log.warning("the controller reports", action="shelf.faults", faults=str(reading.faults))
-            self._faults = reading.faults
+        """Set the controller up, and log that it answers again; raises `SourceError` where it refuses."""
+        missing = [cell.number for cell in self._cells if cell.number not in reading.channels]
+        for cell in self._cells:
+            if cell.number in reading.channels:
+                self._set_up(cell)
+        _log.info("the controller answers", action="shelf.linked", firmware=reading.firmware)
+        if missing:
+            _log.error("the planogram names channels that are not there", action="shelf.missing", channels=missing)
+        self._complaint = None
+
+    def _set_up(self, cell: Cell) -> None:
+        """Write unit weight and tare where the planogram says otherwise."""
+        registers = self._source.settings(cell.number)
+        wanted = {Holding.UNIT_WEIGHT: round(cell.unit_weight_g * 10)}
+        if cell.tare_g is not None:
+            wanted[Holding.TARE] = cell.tare_g
+        changed = {register: value for register, value in wanted.items() if register.unpack(registers) != value}
+        for register, value in changed.items():
+            self._source.write(cell.number, register, value)
+            _log.info("set up", action="shelf.set_up", cell=cell.number, setting=register.meaning, value=value)
+        cell.settled(self._source.settings(cell.number) if changed else registers)
+
+    def _hear(self, faults: Fault, now: float) -> list[Draft]:
+        """Log what the controller says of itself; after its reboot figures wait for a new plateau."""
+        _log.warning("the controller reports", action="shelf.faults", faults=str(faults))
+        rebooted = Fault.REBOOTED in faults and Fault.REBOOTED not in self._faults
+        self._faults = faults
+        if not rebooted:
+            return []
+        for cell in self._cells:
+            cell.interrupt()
+        return [draft for cell in self._cells for draft in cell.doubt("REBOOTED", now)]
 
     def _miss(self, error: SourceError, now: float) -> None:
         """Log the first failure of a series; after a while mark every figure as not to be believed."""
@@ -171,15 +151,28 @@ class ShelfAgent:
             _log.error(error.message, action="shelf.silent", advice=error.advice)
         self._complaint = error.message
         if now - self._answered_at > SILENT_SECONDS:
-            estimates = ((channel, channel.silent()) for channel in self._channels)
-            drafts = [channel.report(estimate, now) for channel, estimate in estimates if estimate]
-            self._keep([draft for draft in drafts if draft], {})
+            drafts = [draft for cell in self._cells for draft in cell.doubt("SILENT", now)]
+            climate, kinetic = self._watch(None, now)
+            self._keep(drafts + climate, kinetic)
 
 
-def _recall(note: str | None, line: Line) -> Memory | None:
+def run_agents(agents: Sequence[ShelfAgent], stop: threading.Event) -> None:
+    """Run the agents of several controllers beside one another; one that is silent keeps none of the others."""
+    others = [threading.Thread(target=agent.run, args=(stop,), name="shelf") for agent in agents[1:]]
+    for thread in others:
+        thread.start()
+    try:
+        agents[0].run(stop)
+    finally:
+        stop.set()
+        for thread in others:
+            thread.join()
+
+
+def _kinetic(note: str | None) -> Kinetic | None:
     if note is None:
         return None
-    known = msgspec.json.decode(note, type=_Note | None)
-    if known is None or (known.gtin, known.unit_weight_g) != (line.gtin, line.unit_weight_g):
+    try:
+        return msgspec.json.decode(note, type=Kinetic)
+    except msgspec.DecodeError:
         return None
-    return known.memory

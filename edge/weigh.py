@@ -1,30 +1,32 @@
-"""From weight to units: steps between quiet plateaus are counted, since a load cell drifts but its steps do not.
+"""From samples to units: medians twice a second, plateaus after four quiet seconds, and a count that follows steps.
 
-Drift between plateaus moves the reference and not the count; a step that is no whole number of units is flagged.
+Drift between plateaus moves the zero and not the count; a step that is no whole number of units is flagged. What a
+count rests on is told in `edge.weigh_belief`.
 """
 
 from collections import deque
+from dataclasses import fields
 from statistics import median
 from typing import Final, NamedTuple
 
+import numpy as np
 from msgspec import Struct
 
 from contracts.shelf_registers import RAW_LIMIT
+from edge.weigh_belief import RESIDUAL, Belief, begin, drift, reanchor, step
 
 MOST_UNITS: Final = 1_000_000
-_SMOOTHED: Final = 3
-_QUIET_SAMPLES: Final = 8
+QUIET_SAMPLES: Final = 8
+MEDIAN_SECONDS: Final = 0.5
 _STUCK_SECONDS: Final = 30.0
 _UNSTABLE_SECONDS: Final = 20.0
 _GAP_SECONDS: Final = 2.0
 _SURE: Final = 0.98
 _DOUBTFUL: Final = 0.5
-_RESIDUAL: Final = 0.25
-_RESIDUAL_A_UNIT: Final = 0.02
-_LEARNING_STEPS: Final = 20
-_LEARNING_LIMIT: Final = 0.1
 _LEAST_TOLERANCE_G: Final = 2.0
 _MOST_TOLERANCE_G: Final = 20.0
+_UNSEEN_SD_G: Final = 10.0
+"""How far a zero may go while nobody looks: overnight, or while a controller is away."""
 
 
 class Sample(NamedTuple):
@@ -45,109 +47,191 @@ class Estimate(NamedTuple):
 
 
 class Memory(Struct, frozen=True):
-    """What a restart must not forget: the count, the weight it belongs to, and the learnt unit weight, grams."""
+    """What a restart must not forget: the belief of `edge.weigh_belief`, one channel's row of each array."""
 
-    units: int
-    reference_g: float
-    unit_weight_g: float
-    confidence: float
+    state: dict[str, list[float] | float]
+
+    def belief(self) -> Belief:
+        """Return the belief; `KeyError` or `ValueError` for a memory of another version."""
+        rows = {name: np.array([value]) for name, value in self.state.items()}
+        rows["base"] = rows["base"].astype(np.int64)
+        found = Belief(**{each.name: rows[each.name] for each in fields(Belief)})
+        if found.log.shape != found.counts().shape or found.zero.shape != found.log.shape:
+            raise ValueError("another number of hypotheses")
+        return found
+
+
+class Plateaus:
+    """Finds quiet levels in a stream of samples, about four a second; times are monotonic seconds."""
+
+    def __init__(self, tolerance_g: float) -> None:
+        self._tolerance = tolerance_g
+        self._recent: deque[int] = deque(maxlen=3)
+        self._levels: deque[float] = deque(maxlen=QUIET_SAMPLES)
+        self._due = float("-inf")
+
+    def clear(self) -> None:
+        """Forget what was seen: what comes next does not follow it."""
+        self._recent.clear()
+        self._levels.clear()
+
+    @property
+    def last(self) -> float | None:
+        """The newest level, quiet or not."""
+        return self._levels[-1] if self._levels else None
+
+    def feed(self, grams: int, now: float) -> float | None:
+        """Take a sample in; return the level where it has been quiet."""
+        self._recent.append(grams)
+        if now < self._due:
+            return None
+        self._due = max(self._due + MEDIAN_SECONDS, now)
+        self._levels.append(median(self._recent))
+        if len(self._levels) < QUIET_SAMPLES or max(self._levels) - min(self._levels) > self._tolerance:
+            return None
+        return sum(self._levels) / QUIET_SAMPLES
+
+
+class Guard:
+    """Watches one converter: a reading that stands at its end, or still, or never still, is worth nothing."""
+
+    def __init__(self) -> None:
+        self._last_at = self._quiet_at = self._raw_since = float("-inf")
+        self._raw = RAW_LIMIT + 1
+
+    def resumes(self, now: float) -> bool:
+        """Note that a sample came; whether it comes after a gap."""
+        gap = now - self._last_at > _GAP_SECONDS
+        self._last_at = now
+        if gap:
+            self._quiet_at = self._raw_since = now
+        return gap
+
+    def broken(self, sample: Sample, now: float) -> str:
+        """Return why the reading itself is worthless; a working converter's noise never stands still."""
+        if sample.raw != self._raw:
+            self._raw, self._raw_since = sample.raw, now
+        if abs(sample.raw) >= RAW_LIMIT:
+            fault = "SATURATED"
+        elif sample.cell_failed or now - self._raw_since > _STUCK_SECONDS:
+            fault = "STUCK"
+        else:
+            return ""
+        self._quiet_at = now
+        return fault
+
+    def quiet(self, now: float) -> None:
+        """Note a plateau."""
+        self._quiet_at = now
+
+    def unstable(self, now: float) -> bool:
+        """Whether it has not rested for long."""
+        return now - self._quiet_at > _UNSTABLE_SECONDS
 
 
 class Weigher:
     """Counts the units of one channel. Feed it about four samples a second; times are monotonic seconds."""
 
-    def __init__(self, unit_weight_g: float, memory: Memory | None = None) -> None:
+    def __init__(self, unit_weight_g: float, memory: Memory | None = None, known: int | None = None) -> None:
+        self._known = known
         self._nominal = unit_weight_g
-        self._memory = memory
-        self._recent: deque[int] = deque(maxlen=_SMOOTHED)
-        self._levels: deque[float] = deque(maxlen=_QUIET_SAMPLES)
-        self._last_at = self._quiet_at = self._raw_since = float("-inf")
-        self._raw = RAW_LIMIT + 1
+        self._belief = memory.belief() if memory else None
+        self._plateaus = Plateaus(tolerance(unit_weight_g))
+        self._guard = Guard()
+        self._expected = 0
         self._settled = False
+        self._watched = False
 
     @property
     def memory(self) -> Memory | None:
         """What to keep for a restart; None before the first plateau."""
-        return self._memory
+        if self._belief is None:
+            return None
+        return Memory({each.name: getattr(self._belief, each.name)[0].tolist() for each in fields(Belief)})
+
+    @property
+    def units(self) -> int | None:
+        """The count, whatever it is worth; None before the first plateau."""
+        return None if self._belief is None else self._bounded(int(self._belief.units()[0]))
+
+    @property
+    def counts(self) -> list[int]:
+        """The count as a list, empty before the first plateau."""
+        return [] if self.units is None else [self.units]
+
+    @property
+    def unit_weight_g(self) -> float:
+        """What a unit weighs by all that was seen."""
+        return self._nominal if self._belief is None else float(self._belief.weight[0])
+
+    def interrupt(self) -> None:
+        """Forget the plateau: what comes next does not follow it."""
+        self._plateaus.clear()
+        self._settled = self._watched = False
+
+    def restart(self) -> None:
+        """Keep the count and begin with the next level: the cell was tared or calibrated anew."""
+        self.interrupt()
+        self._known, self._belief = self.units, None
+
+    def expect(self, units: int) -> None:
+        """Expect a refill: `units` have come in by scan. It settles how many of about that weight were put up."""
+        self._expected = units
 
     def feed(self, sample: Sample, now: float) -> Estimate | None:
         """Take a sample in and return what the channel holds; None until a weight has stood still.
 
         That goes for the time after a gap too: what happened meanwhile is not known yet.
         """
-        if now - self._last_at > _GAP_SECONDS:
-            self._recent.clear()
-            self._levels.clear()
-            self._quiet_at = self._raw_since = now
-            self._settled = False
-        self._last_at = now
-        if sample.raw != self._raw:
-            self._raw, self._raw_since = sample.raw, now
-        fault = self._broken(sample, now)
-        if not fault:
-            self._smooth(sample, now)
-            fault = "UNSTABLE" if now - self._quiet_at > _UNSTABLE_SECONDS else ""
-        if self._memory is None or not (self._settled or fault):
+        if self._guard.resumes(now):
+            self.interrupt()
+        fault = self._guard.broken(sample, now)
+        if fault:
+            self._plateaus.clear()
+            self._watched = False
+        else:
+            level = self._plateaus.feed(sample.grams, now)
+            if level is not None:
+                self._guard.quiet(now)
+                self._settle(level)
+            fault = "UNSTABLE" if self._guard.unstable(now) else ""
+        return self._estimate(sample, fault)
+
+    def _estimate(self, sample: Sample, fault: str) -> Estimate | None:
+        if self._belief is None or not (self._settled or fault):
             return None
-        grams = round(self._levels[-1]) if self._levels else sample.grams
+        units = int(self._belief.units()[0])
+        grams = sample.grams if self._plateaus.last is None else round(self._plateaus.last)
         if fault:
-            return Estimate(self._memory.units, grams, 0.0, fault)
-        doubt = "UNIT_WEIGHT" if self._memory.confidence < _DOUBTFUL else ""
-        return Estimate(self._memory.units, grams, round(self._memory.confidence, 2), doubt)
+            return Estimate(self._bounded(units), grams, 0.0, fault)
+        confidence = min(float(self._belief.confidence()[0]), _SURE)
+        if units > MOST_UNITS:
+            confidence = 0.0
+        doubt = "UNIT_WEIGHT" if confidence < _DOUBTFUL else ""
+        return Estimate(self._bounded(units), grams, round(confidence, 2), doubt)
 
-    def _broken(self, sample: Sample, now: float) -> str:
-        """Return why the reading itself is worthless; a working converter's noise never stands still."""
-        fault = ""
-        if abs(sample.raw) >= RAW_LIMIT:
-            fault = "SATURATED"
-        elif sample.cell_failed or now - self._raw_since > _STUCK_SECONDS:
-            fault = "STUCK"
-        if fault:
-            self._recent.clear()
-            self._levels.clear()
-            self._quiet_at = now
-        return fault
+    def _settle(self, grams: float) -> None:
+        """Let the belief follow a plateau."""
+        level = np.array([grams])
+        if self._belief is None:
+            known = None if self._known is None else np.array([self._known])
+            self._belief = begin(level, np.array([self._nominal]), known)
+        elif abs(grams - float(self._belief.level[0])) < RESIDUAL * float(self._belief.weight[0]):
+            drift(self._belief, level)
+            reanchor(self._belief)
+        else:
+            gap = np.array([0.0 if self._watched else _UNSEEN_SD_G])
+            before = int(self._belief.units()[0])
+            step(self._belief, level, gap, np.array([self._expected]))
+            if int(self._belief.units()[0]) - before == self._expected:
+                self._expected = 0
+        self._settled = self._watched = True
 
-    def _smooth(self, sample: Sample, now: float) -> None:
-        self._recent.append(sample.grams)
-        if len(self._recent) == _SMOOTHED:
-            self._levels.append(median(self._recent))
-        if len(self._levels) == _QUIET_SAMPLES and max(self._levels) - min(self._levels) <= self._tolerance:
-            self._quiet_at = now
-            self._settled = True
-            self._memory = self._step(median(self._levels))
-
-    @property
-    def _tolerance(self) -> float:
-        return max(_LEAST_TOLERANCE_G, min(self._nominal / 10, _MOST_TOLERANCE_G))
-
-    def _step(self, level: float) -> Memory:
-        """Return what a plateau at `level` grams makes of what was known."""
-        if self._memory is None:
-            units = max(round(level / self._nominal), 0)
-            return Memory(units, level, self._nominal, _belief(level / self._nominal, units))
-        known = self._memory
-        steps = (level - known.reference_g) / known.unit_weight_g
-        count = round(steps)
-        unit_weight = known.unit_weight_g
-        belief = _belief(steps, count)
-        confidence = min(known.confidence, belief)
-        if count and belief > _DOUBTFUL:
-            unit_weight = self._learn(unit_weight, (level - known.reference_g) / count, abs(count))
-        units = known.units + count
-        if not 0 <= units <= MOST_UNITS:
-            units, confidence = max(0, min(units, MOST_UNITS)), 0.0
-        if abs(level / unit_weight - units) <= _RESIDUAL:
-            confidence = max(confidence, min(_SURE, _belief(level / unit_weight, units)))
-        return Memory(units, level, unit_weight, confidence)
-
-    def _learn(self, believed: float, seen: float, steps: int) -> float:
-        """Move the unit weight towards what a step showed, never further than a tenth from what was configured."""
-        learnt = believed + (seen - believed) * steps / (steps + _LEARNING_STEPS)
-        span = self._nominal * _LEARNING_LIMIT
-        return max(self._nominal - span, min(learnt, self._nominal + span))
+    @staticmethod
+    def _bounded(units: int) -> int:
+        return max(0, min(units, MOST_UNITS))
 
 
-def _belief(steps: float, count: int) -> float:
-    """Return 1 for a whole number of units, 0.5 where the residual reaches .25 + .02 a unit, and 0 from twice that."""
-    return max(0.0, 1.0 - 0.5 * abs(steps - count) / (_RESIDUAL + _RESIDUAL_A_UNIT * abs(count)))
+def tolerance(unit_weight_g: float) -> float:
+    """Return by how many grams the levels of a plateau may differ: a tenth of a unit, 2 to 20 g."""
+    return max(_LEAST_TOLERANCE_G, min(unit_weight_g / 10, _MOST_TOLERANCE_G))

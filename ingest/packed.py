@@ -38,6 +38,7 @@ _sequence = struct.Struct(">iqiq").pack
 _instant = struct.Struct(">iq").pack
 _channel = struct.Struct(">ih").pack
 _single = struct.Struct(">if").pack
+_flag = struct.Struct(">i?").pack
 _size = struct.Struct(">i").pack
 _count = struct.Struct(">h").pack
 _instants = [struct.Struct(">" + "iq" * n).pack for n in range(_WORK_EVENTS)]
@@ -48,7 +49,7 @@ _range = struct.Struct(">iBiqiq").pack
 _LOWER_INCLUDED: Final = 0x02
 _RANGE_BYTES: Final = 25
 
-_COLUMNS: Final = {Kind.SCAN: 22, Kind.STOCK: 14, Kind.ENV: 10, Kind.STATUS: 12}
+_COLUMNS: Final = {Kind.SCAN: 22, Kind.STOCK: 14, Kind.ENV: 13, Kind.STATUS: 12}
 _BLOCKS: Final = {
     Kind.SCAN: "copy_scan",
     Kind.STOCK: "copy_stock",
@@ -159,7 +160,9 @@ def _values(event: Event) -> bytes:
         return _channel(2, event.channel) + _known(event.gtin) + numbers + _known(event.fault)
     if type(event) is Environment:
         humidity = _NULL if event.humidity is None else _single(4, event.humidity)
-        return _single(4, event.temperature_c) + humidity
+        mean = _NULL if event.mean_kinetic_c is None else _single(4, event.mean_kinetic_c)
+        door = _NULL if event.door_open is None else _flag(1, event.door_open)
+        return _single(4, event.temperature_c) + humidity + mean + door + _known(event.alarm)
     if type(event) is Status:
         depth = _instant(8, event.outbox_depth)
         return _known(event.state) + _known(event.firmware) + depth + _dropped(event.dropped)

@@ -58,8 +58,8 @@ COPY landing.stock (device, boot, site, seq, ts, sent_at, received_at, content, 
     confidence, fault) FROM STDIN (FORMAT binary)
 
 -- name: copy_environment
-COPY landing.environment (device, boot, site, seq, ts, sent_at, received_at, content, temperature_c, humidity)
-FROM STDIN (FORMAT binary)
+COPY landing.environment (device, boot, site, seq, ts, sent_at, received_at, content, temperature_c, humidity,
+    mean_kinetic_c, door_open, alarm) FROM STDIN (FORMAT binary)
 
 -- name: copy_status
 COPY landing.status (device, boot, site, seq, ts, sent_at, received_at, content, state, firmware, outbox_depth,

@@ -10,6 +10,7 @@ from contracts.shelf_registers import (
     BLOCK_BASE,
     BLOCK_SIZE,
     DEFAULT_UNIT_ID,
+    NO_DOOR,
     RAW_LIMIT,
     Fault,
     Holding,
@@ -62,6 +63,7 @@ class Controller:
         self._shared = [0] * Shared.SIZE
         self._set_shared(Shared.CHANNELS, max(self.holding))
         self._set_shared(Shared.FIRMWARE, FIRMWARE)
+        self._set_shared(Shared.DOOR, NO_DOOR)
 
     @property
     def unit_id(self) -> int:
@@ -78,6 +80,10 @@ class Controller:
         """Set what the probe measures, degrees Celsius and percent."""
         self._set_shared(Shared.TEMPERATURE, round(temperature_c * 10))
         self._set_shared(Shared.HUMIDITY, round(humidity * 10))
+
+    def door(self, *, is_open: bool) -> None:
+        """Set the door contact; a controller has none until this is called."""
+        self._set_shared(Shared.DOOR, int(is_open))
 
     def read_input(self, address: int, count: int) -> list[int] | None:
         """Return input registers, or None where one of them does not exist."""

@@ -137,7 +137,7 @@ def test_calibration_and_tare_change_the_grams_but_not_the_raw_reading() -> None
     assert Input.RAW.unpack(before) == Input.RAW.unpack(after)
 
 
-@pytest.mark.parametrize(("address", "count"), [(5, 1), (0, 6), (0xFF, 2), (0x11F, 2), (0x300, 1)])
+@pytest.mark.parametrize(("address", "count"), [(6, 1), (0, 7), (0xFF, 2), (0x11F, 2), (0x300, 1)])
 def test_registers_that_do_not_exist_cannot_be_read(address: int, count: int) -> None:
     assert Controller(SHELF).read_input(address, count) is None
 
