@@ -51,8 +51,9 @@ def read_polygon(where: str, geometry: Any) -> BaseGeometry:  # noqa: ANN401  wh
     Raises TerritoryError, with `where` before the reason.
     """
     try:
-        found = shape(geometry)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, shapely.errors.ShapelyError) as error:
+        with np.errstate(invalid="ignore"):  # NaN is refused below, with its own words
+            found = shape(geometry)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, shapely.errors.ShapelyError) as error:
         raise TerritoryError(f"{where} has no readable geometry: {error}", advice=_ADVICE) from error
     if found.geom_type not in ("Polygon", "MultiPolygon"):
         raise TerritoryError(f"{where} is a {found.geom_type}", advice="Only polygons enclose an area.")
