@@ -152,10 +152,10 @@ class EventReader:
 _OLDEST_MS: Final = 183 * DAY_MS
 
 
-def unknown_keys(path: Path, lines: int = 2_000) -> set[str]:
-    """Return the keys in the first lines of a file that the format does not have."""
+def unknown_keys(folder: Path, lines: int = 2_000) -> set[str]:
+    """Return the keys in the first lines of events.jsonl that the format does not have."""
     found: set[str] = set()
-    with open_bytes(path) as file:
+    with open_bytes(require(folder, "events.jsonl")) as file:
         for _, line in zip(range(lines), file, strict=False):
             try:
                 event: Any = msgspec.json.decode(line)

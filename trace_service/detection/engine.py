@@ -20,27 +20,50 @@ A live process that starts anew feeds the engine the stored stream again and dro
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
+from trace_service.detection.calibration import Calibration
 from trace_service.detection.changes import Change, Claim
 from trace_service.detection.detector import Detector
+from trace_service.detection.flow import FlowDetector
+from trace_service.detection.habits import Habits
 from trace_service.detection.ledger import Judged, Ledger
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Reviewed
 from trace_service.detection.settings import DAY_MS, Settings
+from trace_service.detection.sightings import Sightings
 
 # A stream whose clock leaps further than this has a wrong clock, not a quiet year.
 LARGEST_LEAP_MS: Final = 400 * DAY_MS
+_MONDAY: Final = 4  # the first day of the epoch was a Thursday
+_CELL_DAYS: Final = 63
+
+
+class CellProbability(NamedTuple):
+    """A dealer × city at the end of a week (milliseconds): how probable it is that goods are diverted there."""
+
+    week: int
+    dealer: str
+    adcode: str
+    probability: float
 
 
 class Engine:
-    """Every detector over one brand's stream. `notices` counts what was handled by rule, by name."""
+    """Every detector over one brand's stream. `notices` counts what was handled by rule, by name.
+
+    `evaluated` is None, or a list to which the end of each week adds every cell touched in the nine weeks before it.
+    """
 
     def __init__(self, network: Network, settings: Settings | None = None) -> None:
+        self.evaluated: list[CellProbability] | None = None
         self.network = network
         self.settings = settings or Settings()
         self.ledger = Ledger(self.settings)
-        self.detectors: tuple[Detector, ...] = ()
+        self.sightings = Sightings(network, self.settings)
+        self.habits = Habits(network)
+        self.flow = FlowDetector(network, self.settings, self.sightings, self.habits)
+        self.detectors: tuple[Detector, ...] = (self.flow,)
+        self.calibration = Calibration()
         self.notices: Counter[str] = Counter()
         self.clock: int | None = None
 
@@ -61,6 +84,7 @@ class Engine:
     def _tick(self, now: int) -> list[Change]:
         if self.clock is None:
             self.clock = now
+            self.habits.learn(self.sightings, now)
             return []
         if now - self.clock > LARGEST_LEAP_MS:
             self.notices["received_far_ahead"] += 1
@@ -74,11 +98,36 @@ class Engine:
 
     def _close(self, midnight: int) -> list[Change]:
         self.ledger.close_quiet(midnight)
+        if (midnight // DAY_MS - _MONDAY) % 7 == 0:
+            self.habits.learn(self.sightings, midnight)
+            self._evaluate(midnight)
+        else:
+            self.habits.watch(self.sightings, midnight)
         return [change for each in self.detectors for change in self._settle(each.close_day(midnight), midnight)]
 
     def _settle(self, claims: Iterable[Claim], now: int) -> list[Change]:
-        found = (self.ledger.settle(claim, Judged(0.5, (0.0, 1.0), self._versions()), now) for claim in claims)
-        return [change for change in found if change is not None]
+        changes = []
+        for claim in claims:
+            probability, band = self.calibration.judge(claim) if claim.alarming else (0.0, (0.0, 0.0))
+            change = self.ledger.settle(claim, Judged(probability, band, self._versions()), now)
+            if change is not None:
+                changes.append(change)
+        return changes
+
+    def _evaluate(self, now: int) -> None:
+        """Give every cell that was touched lately its probability."""
+        if self.evaluated is None:
+            return
+        since = now - _CELL_DAYS * DAY_MS
+        for (dealer, city), cell in self.sightings.cells.items():
+            if any(hit.at >= since for hit in cell.hits.values()):
+                probability = self.calibration.of_cell(self.flow.weigh(cell, now))
+                self.evaluated.append(CellProbability(now, dealer, self.network.cities[city].adcode, probability))
 
     def _versions(self) -> dict[str, str]:
-        return {"settings": self.settings.version, "territories": self.network.version}
+        return {
+            "settings": self.settings.version,
+            "territories": self.network.version,
+            "baseline": self.habits.snapshot,
+            "calibration": self.calibration.version,
+        }

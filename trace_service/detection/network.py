@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from math import cos, radians
+from math import cos, floor, inf, radians, sqrt
 from typing import Final
 
 import numpy as np
@@ -124,15 +124,24 @@ class Network:
 
     def locate(self, lat: float, lon: float) -> str | None:
         """Return the division whose centre is nearest, or None more than about 300 km from any."""
-        key = (int(lat * 2), int(lon * 2))
+        index, _ = self._nearest(lat, lon)
+        return None if index is None else self.places[index].adcode
+
+    def nearest_km(self, lat: float, lon: float) -> float:
+        """Return how far the nearest division's centre is, in kilometres."""
+        return self._nearest(lat, lon)[1]
+
+    def _nearest(self, lat: float, lon: float) -> tuple[int | None, float]:
+        key = (floor(lat * 2), floor(lon * 2))
         near = self._located.get(key)
         if near is None:
             near = self._located[key] = self._near((key[0] + 0.5) / 2, (key[1] + 0.5) / 2)
         indexes, lats, lons = near
         if not indexes:
-            return None
+            return None, inf
         squared = (lats - lat) ** 2 + ((lons - lon) * cos(radians(lat))) ** 2
-        return self.places[indexes[int(squared.argmin())]].adcode
+        chosen = int(squared.argmin())
+        return indexes[chosen], radians(sqrt(float(squared[chosen]))) * _EARTH_KM
 
     def _near(self, lat: float, lon: float) -> tuple[list[int], FloatArray, FloatArray]:
         lats, lons = self._points

@@ -1,0 +1,134 @@
+"""How often honest customers carry a dealer's goods to a foreign city, fitted weekly to the brand's own traffic.
+
+Poisson regression with factors that are shrunk and leave out the dealer in question, so that no diverter can hide in
+a baseline of its own making. One table for each kind of position: what a carrier's gateway does to addresses is no
+matter of GPS. docs/detection.md has the formula.
+"""
+
+import hashlib
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trace_service.detection.geometry import FEATURES, Geometry
+from trace_service.detection.network import FloatArray
+from trace_service.detection.placing import KINDS, Kind
+
+# Cold start: gravity, with a fifth of what is seen being foreign; the regression moves away from it as counts allow.
+_PRIOR: Final = np.array([0.0, 0.7, -0.9, -0.2, 0.3, 0.5, 0.0])
+_PRIOR_DEVIATION: Final = np.array([1.5, 0.4, 0.5, 0.4, 0.5, 0.7, 0.5])
+_FOREIGN: Final = {Kind.GPS: 0.2, Kind.IP: 0.25, Kind.STORE: 0.004}
+# Counts above this and far above expectation are as likely an attack as a habit.
+_WINSOR: Final = 4.0
+_STEPS: Final = 6
+_SMALLEST: Final = 1e-6
+_LARGEST: Final = 0.5
+_DISPERSION: Final = (0.4, 1.6)
+
+
+class Baseline:
+    """p[kind, dealer, city]: the share of a dealer's located cases that honest customers show in a foreign city."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        dealers, cities = geometry.home.shape
+        self.share: FloatArray = np.zeros((KINDS, dealers, cities))
+        self.coefficients: FloatArray = np.tile(_PRIOR, (KINDS, 1))
+        self.dispersion: list[float] = [0.8] * KINDS
+        self._foreign = ~geometry.home
+        open_rows = self._foreign.any(axis=1)
+        self._rows = np.flatnonzero(open_rows)
+        for kind in Kind:
+            raw = np.exp(geometry.features @ _PRIOR) * self._foreign
+            total = raw.sum() / max(1, len(self._rows))
+            self.coefficients[kind, 0] = np.log(_FOREIGN[kind] / max(total, 1e-12))
+        self.prior = self.coefficients.copy()
+        zero = np.zeros(geometry.home.shape)
+        self.fit(np.stack([zero] * KINDS), np.zeros((KINDS, dealers)))
+
+    def fit(self, seen: FloatArray, located: FloatArray) -> None:
+        """Fit to foreign cases `seen` (kind, dealer, city) among all `located` ones (kind, dealer)."""
+        for kind in Kind:
+            self._fit_kind(kind, seen[kind], located[kind])
+        digest = hashlib.sha256(np.round(self.coefficients, 9).tobytes())
+        digest.update(np.round(self.share, 12).tobytes())
+        self.snapshot = digest.hexdigest()[:12]
+
+    def _fit_kind(self, kind: Kind, seen: FloatArray, located: FloatArray) -> None:
+        features = self.geometry.features
+        exposure = located[:, None] * self._foreign
+        expected = exposure * np.exp(np.clip(features @ self.coefficients[kind], -30, 2))
+        capped = np.minimum(seen, _WINSOR + 2 * expected) * self._foreign
+        self._regress(kind, capped, exposure)
+        base = np.exp(np.clip(features @ self.coefficients[kind], -30, 0)) * self._foreign
+        expected = located[:, None] * base
+        capped = np.minimum(seen, _WINSOR + 2 * expected) * self._foreign
+        factor = np.ones_like(base)
+        for groups in (self._by_city, self._by_dealer, self._by_region, self._by_corridor):
+            factor *= groups(capped, expected * factor)
+        self.share[kind] = np.clip(base * factor, _SMALLEST, _LARGEST)
+        self.dispersion[kind] = _fit_dispersion(capped, expected * factor)
+
+    def _regress(self, kind: Kind, seen: FloatArray, exposure: FloatArray) -> None:
+        """Newton's method on the penalised likelihood; cells without exposure say nothing."""
+        rows = exposure.sum(axis=1) > 0
+        if not rows.any():
+            return
+        matrix = self.geometry.features[rows].reshape(-1, len(FEATURES))
+        counts, weights = seen[rows].ravel(), exposure[rows].ravel()
+        open_cells = weights > 0
+        matrix, counts, weights = matrix[open_cells], counts[open_cells], weights[open_cells]
+        precision = 1 / _PRIOR_DEVIATION**2
+        beta = self.coefficients[kind].copy()
+        for _ in range(_STEPS):
+            mean = weights * np.exp(np.clip(matrix @ beta, -30, 2))
+            gradient = matrix.T @ (counts - mean) - precision * (beta - self.prior[kind])
+            curvature = (matrix * mean[:, None]).T @ matrix + np.diag(precision)
+            step = np.clip(np.linalg.solve(curvature, gradient), -1, 1)
+            beta += step
+            if np.abs(step).max() < 1e-5:  # noqa: PLR2004  # converged
+                break
+        self.coefficients[kind] = beta
+
+    def _by_city(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
+        return _factor(seen.sum(axis=0) - seen, expected.sum(axis=0) - expected, 6.0)
+
+    def _by_dealer(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
+        return _factor(seen.sum(axis=1)[:, None] - seen, expected.sum(axis=1)[:, None] - expected, 4.0)
+
+    def _by_region(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
+        """Corridors between provinces, seen in the dealers of the same province but the one in question."""
+        geometry = self.geometry
+        size = len(geometry.provinces)
+        totals = []
+        for counts in (seen, expected):
+            pooled = np.zeros((size, size))
+            own = np.zeros((counts.shape[0], size))
+            np.add.at(own.T, geometry.city_province, counts.T)
+            np.add.at(pooled, geometry.dealer_province, own)
+            totals.append((pooled[geometry.dealer_province] - own)[:, geometry.city_province])
+        return _factor(totals[0], totals[1], 6.0)
+
+    def _by_corridor(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
+        """Flows from one province into one city: migration, gateways of carriers."""
+        geometry = self.geometry
+        totals = []
+        for counts in (seen, expected):
+            pooled = np.zeros((len(geometry.provinces), counts.shape[1]))
+            np.add.at(pooled, geometry.dealer_province, counts)
+            totals.append(pooled[geometry.dealer_province] - counts)
+        return _factor(totals[0], totals[1], 1.5)
+
+
+def _factor(seen: FloatArray, expected: FloatArray, shrink: float) -> FloatArray:
+    found: FloatArray = (seen + shrink) / (expected + shrink)
+    return found
+
+
+def _fit_dispersion(seen: FloatArray, expected: FloatArray) -> float:
+    """Return the negative binomial's dispersion by moments, with a prior worth twenty squared cases."""
+    chosen: NDArray[np.bool_] = expected > 0
+    excess = ((seen - expected) ** 2 - expected)[chosen].sum()
+    found = (excess + 0.8 * 20) / ((expected[chosen] ** 2).sum() + 20)
+    return float(np.clip(found, *_DISPERSION))

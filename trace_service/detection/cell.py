@@ -1,0 +1,91 @@
+"""One dealer × foreign city: which cases were seen there, put together into independent pieces of evidence."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from trace_service.detection.placing import Kind, flat_km
+from trace_service.detection.settings import DAY_MS
+
+_SAME_PARTY_MS: Final = 2 * DAY_MS
+_SAME_PARTY_KM: Final = 2.0
+_SAME_DAY_MS: Final = DAY_MS
+# A benign answer makes as much again no alert.
+_ALLOWANCE: Final = 3.0
+
+
+class Hit(Struct):
+    """The sightings of one case in one city; `at` is the first."""
+
+    case: str
+    at: int
+    kind: int
+    shipment: str | None
+    device: str
+    lat: float | None
+    lon: float | None
+    keys: list[str]
+    events: list[str]
+    units: list[str]
+
+
+class Piece(Struct):
+    """Hits that may have one cause: one buyer, one wedding, one company's gift."""
+
+    at: int
+    kind: int
+    hits: list[Hit]
+
+
+class Cell(Struct):
+    """All that is known of a dealer's goods in one foreign city."""
+
+    dealer: str
+    city: int
+    hits: dict[str, Hit] = {}
+    pieces: list[Piece] = []
+    # Cases of a closed review: neither evidence nor habit.
+    settled: set[str] = set()
+    allowance: float = 1.0
+    confirmed: bool = False
+
+    def add(self, hit: Hit) -> None:
+        """Count a case that was not here before."""
+        self.hits[hit.case] = hit
+        self._place(hit)
+
+    def remove(self, case: str) -> None:
+        """Forget a case and put the pieces together anew."""
+        del self.hits[case]
+        self.pieces = []
+        for hit in sorted(self.hits.values(), key=lambda each: (each.at, each.case)):
+            self._place(hit)
+
+    def _place(self, hit: Hit) -> None:
+        if hit.case in self.settled:
+            return
+        for piece in self.pieces:
+            if any(_one_cause(hit, other) for other in piece.hits):
+                piece.hits.append(hit)
+                piece.at = min(piece.at, hit.at)
+                return
+        self.pieces.append(Piece(hit.at, hit.kind, [hit]))
+
+    def settle(self, *, confirmed: bool) -> None:
+        """Take all that is here as answered by a person."""
+        self.settled |= self.hits.keys()
+        self.pieces = []
+        self.confirmed = self.confirmed or confirmed
+        if not confirmed:
+            self.allowance = _ALLOWANCE
+
+
+def _one_cause(hit: Hit, other: Hit) -> bool:
+    if hit.device and hit.device == other.device:
+        return True
+    apart = abs(hit.at - other.at)
+    if apart > _SAME_PARTY_MS:
+        return False
+    if hit.lat is None or hit.lon is None or other.lat is None or other.lon is None:
+        return apart <= _SAME_DAY_MS and hit.kind == other.kind == Kind.IP
+    return flat_km(hit.lat, hit.lon, other.lat, other.lon) <= _SAME_PARTY_KM

@@ -1,0 +1,264 @@
+"""Goods that turn up where their dealer may not sell: drip, bulk and whole provinces. docs/detection.md, statistic."""
+
+from collections.abc import Iterable, Iterator
+from math import exp, inf, log
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from trace_service.detection.cell import Cell, Hit, Piece
+from trace_service.detection.changes import Claim, Contribution
+from trace_service.detection.habits import Habits
+from trace_service.detection.network import Network
+from trace_service.detection.observations import Observation, Reviewed, Sighting, Withdrawn
+from trace_service.detection.placing import KINDS, Kind
+from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, drip_nats
+from trace_service.detection.settings import DAY_MS, Settings
+from trace_service.detection.sightings import Sightings
+
+_PROVINCE_DAYS: Final = (28, 100_000)
+_LEAST_SHARE: Final = 1e-6
+
+
+# The expected share for each kind of position, and the surge.
+_Honest: TypeAlias = tuple[tuple[float, ...], float]
+
+
+class Weighed(Struct):
+    """A place at one moment: nats by detector, and what they were computed from."""
+
+    drip: float = -inf
+    bulk: float = -inf
+    shipment: str | None = None
+    pieces: int = 0
+    expected: float = 0.0
+    located: tuple[int, ...] = (0,) * KINDS
+    surge: float = 1.0
+    windows: tuple[tuple[int, int, float, float], ...] = ()  # days, pieces, expected, nats
+
+
+class FlowDetector:
+    """Weighs a cell whenever a sighting changes it, with the habits of the last week."""
+
+    def __init__(self, network: Network, settings: Settings, sightings: Sightings, habits: Habits) -> None:
+        self.network, self.settings = network, settings
+        self.sightings, self.habits = sightings, habits
+        self._alarming: set[tuple[str, int]] = set()
+
+    def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
+        """Count a sighting, or take one back, and weigh what it changes."""
+        if isinstance(observation, Sighting):
+            touched: dict[tuple[str, int], None] = {}
+            if (old := self.sightings.forget(observation.key)) is not None and old.foreign:
+                touched[old.dealer, old.city] = None
+            cell = self.sightings.take(observation)
+            if cell is not None:
+                touched[cell.dealer, cell.city] = None
+            yield from self._weigh_all(touched, now)
+        elif isinstance(observation, Withdrawn):
+            old = self.sightings.forget(observation.key)
+            if old is not None and old.foreign:
+                yield from self._weigh_all({(old.dealer, old.city): None}, now)
+        elif isinstance(observation, Reviewed):
+            self._review(observation)
+
+    def close_day(self, now: int) -> Iterable[Claim]:
+        """Time alone makes nobody guilty."""
+        del now
+        return ()
+
+    def _weigh_all(self, touched: Iterable[tuple[str, int]], now: int) -> Iterator[Claim]:
+        for place in touched:
+            cell = self.sightings.cells.get(place)
+            if cell is None:
+                continue
+            yield self._claim(cell, self.weigh(cell, now))
+            yield from self._province_claim(cell, now)
+
+    def weigh(self, cell: Cell, now: int) -> Weighed:
+        """Weigh one city's pieces; pure of side effects."""
+        shares = self.habits.shares(cell.dealer, cell.city)
+        if shares is None or not cell.pieces:
+            return Weighed()
+        surge = self.habits.surge(cell.dealer, cell.city) * cell.allowance
+        found = self._drip(cell.dealer, cell.pieces, (shares, surge), self.settings.windows_days, now)
+        for shipment in dict.fromkeys(hit.shipment for piece in cell.pieces for hit in piece.hits):
+            if shipment is None:
+                continue
+            nats = self._bulk(cell, shipment, shares, surge)
+            if nats > found.bulk:
+                found.bulk, found.shipment = nats, shipment
+        return found
+
+    def _drip(self, dealer: str, pieces: list[Piece], honest: _Honest, windows: Iterable[int], now: int) -> Weighed:
+        shares, surge = honest
+        total, rows, widest = -inf, [], (0,) * KINDS
+        for days in windows:
+            since = now - days * DAY_MS
+            inside = [piece for piece in pieces if piece.at >= since]
+            located = self.sightings.exposure.located(dealer, since)
+            mean = surge * sum(number * share for number, share in zip(located, shares, strict=True))
+            visible = sum(number * part for number, part in zip(located, LOCATED, strict=True))
+            dispersion = self._dispersion(inside)
+            nats = drip_nats(len(inside), max(mean, _LEAST_SHARE), visible, dispersion)
+            rows.append((days, len(inside), mean, nats))
+            total, widest = _log_add(total, nats), located
+        last = rows[-1]
+        return Weighed(
+            drip=total - log(len(rows)), pieces=last[1], expected=last[2],
+            located=widest, surge=surge, windows=tuple(rows),
+        )  # fmt: skip
+
+    def _dispersion(self, pieces: list[Piece]) -> float:
+        return max((self.habits.dispersion[piece.kind] for piece in pieces), default=self.settings.dispersion)
+
+    def _bulk(self, cell: Cell, shipment: str, shares: tuple[float, ...], surge: float) -> float:
+        """Weigh one shipment's cases against this city; hits that may have one cause are one case."""
+        here = [piece for piece in cell.pieces if any(hit.shipment == shipment for hit in piece.hits)]
+        if not here:
+            return -inf
+        kappa = max(surge * shares[Kind.GPS] * 4, 0.002)
+        ratios = []
+        for piece in here:
+            honest = max(min(1.0, surge * shares[piece.kind]), _LEAST_SHARE)
+            ratios.append(LOCATED[piece.kind] / (honest + WHOLE_CASE * kappa * LOCATED[piece.kind]))
+        for case, cities in self.sightings.shipments[shipment].items():
+            if cell.city not in cities and case not in cell.hits:
+                ratio = 1.0
+                for kind, _ in cities.values():
+                    ratio *= 1 - LOCATED[kind]
+                ratios.append(ratio)
+        return bulk_nats(ratios)
+
+    def _claim(self, cell: Cell, weighed: Weighed) -> Claim:
+        raised = self._stricter()
+        drip, bulk = self.settings.drip_nats + raised, self.settings.bulk_nats + raised
+        by_bulk = weighed.bulk - bulk > weighed.drip - drip
+        nats, threshold = (weighed.bulk, bulk) if by_bulk else (weighed.drip, drip)
+        if weighed.pieces < self.settings.least_cases:
+            nats = min(nats, 0.0)
+        place = (cell.dealer, cell.city)
+        (self._alarming.add if nats >= threshold else self._alarming.discard)(place)
+        adcode = self.network.cities[cell.city].adcode
+        key = f"flow/{cell.dealer}/{adcode}"
+        if nats < threshold:
+            return Claim(key=key, detector="drip", kind="drip", dealer=cell.dealer, nats=nats, threshold=threshold)
+        hits = self._telling(cell.pieces, weighed.shipment if by_bulk else None)
+        return Claim(
+            key=key,
+            detector="bulk" if by_bulk else "drip",
+            kind="bulk" if by_bulk else "drip",
+            dealer=cell.dealer,
+            nats=nats,
+            threshold=threshold,
+            adcode=adcode,
+            contributions=_contributions(hits, nats),
+            units=tuple(dict.fromkeys(unit for hit, _ in hits for unit in hit.units)),
+            shipments=tuple(sorted({hit.shipment for hit, _ in hits if hit.shipment})),
+            figures=self._figures(cell, weighed),
+        )
+
+    def _telling(self, pieces: list[Piece], shipment: str | None) -> list[tuple[Hit, int]]:
+        """Return the hits that speak, each with how many share its cause."""
+        found = [
+            (hit, len(piece.hits))
+            for piece in pieces
+            for hit in piece.hits
+            if shipment is None or hit.shipment == shipment
+        ]
+        return sorted(found, key=lambda each: (each[0].at, each[0].case))
+
+    def _figures(self, cell: Cell, weighed: Weighed) -> dict[str, Any]:
+        return {
+            "observed": weighed.pieces,
+            "cases": len(cell.hits),
+            "expected": round(weighed.expected, 4),
+            "located": dict(zip(("gps", "ip", "store"), weighed.located, strict=True)),
+            "surge": round(weighed.surge, 3),
+            "drip_nats": round(weighed.drip, 3),
+            "bulk_nats": round(max(weighed.bulk, -99.0), 3),
+            "bulk_shipment": weighed.shipment,
+            "windows": [
+                {"days": days, "observed": seen, "expected": round(mean, 4), "nats": round(nats, 3)}
+                for days, seen, mean, nats in weighed.windows
+            ],
+            "baseline": self.habits.snapshot,
+        }
+
+    def _province_claim(self, cell: Cell, now: int) -> Iterator[Claim]:
+        if not self.habits.rows or cell.dealer not in self.habits.rows:
+            return
+        place = self.habits.place_of_province(cell.city)
+        cells = [
+            each
+            for each in self.sightings.by_dealer[cell.dealer]
+            if self.habits.province_of[each.city] == self.habits.province_of[cell.city]
+        ]
+        if len(cells) < 2:  # noqa: PLR2004  # one city is not a province
+            return
+        code = self.habits.provinces[self.habits.province_of[cell.city]]
+        key = f"province/{cell.dealer}/{code}"
+        pieces = [piece for each in cells for piece in each.pieces]
+        shares = self.habits.shares(cell.dealer, place) or (0.0,) * KINDS
+        surge = self.habits.surge(cell.dealer, place)
+        weighed = self._drip(cell.dealer, pieces, (shares, surge), _PROVINCE_DAYS, now)
+        threshold = self.settings.province_nats + self._stricter()
+        covered = any((each.dealer, each.city) in self._alarming for each in cells)
+        nats = weighed.drip if weighed.pieces >= self.settings.least_cases and not covered else -inf
+        if nats < threshold:
+            yield Claim(
+                key=key,
+                detector="province",
+                kind="drip",
+                dealer=cell.dealer,
+                nats=max(nats, -99.0),
+                threshold=threshold,
+            )
+            return
+        hits = self._telling(pieces, None)
+        yield Claim(
+            key=key,
+            detector="province",
+            kind="drip",
+            dealer=cell.dealer,
+            nats=nats,
+            threshold=threshold,
+            adcode=code,
+            contributions=_contributions(hits, nats),
+            units=tuple(dict.fromkeys(unit for hit, _ in hits for unit in hit.units)),
+            shipments=tuple(sorted({hit.shipment for hit, _ in hits if hit.shipment})),
+            figures=self._figures(cell, weighed),
+        )
+
+    def _stricter(self) -> float:
+        """Return by how much the number of tested cells raises every threshold."""
+        return max(0.0, log(max(1, len(self.sightings.cells)) / self.settings.cells_at_default))
+
+    def _review(self, review: Reviewed) -> None:
+        head, _, rest = review.key.partition("/")
+        dealer, _, adcode = rest.rpartition("/")
+        city = self.network.city_index.get(adcode)
+        if head != "flow" or city is None or (cell := self.sightings.cells.get((dealer, city))) is None:
+            return
+        cell.settle(confirmed=review.confirmed)
+        self._alarming.discard((dealer, city))
+
+
+def _contributions(hits: list[tuple[Hit, int]], nats: float) -> tuple[Contribution, ...]:
+    """Share out the evidence: hits with one cause share one part."""
+    parts = sum(1 / shared for _, shared in hits)
+    return tuple(
+        Contribution(
+            case=hit.case,
+            nats=round(nats / shared / parts, 3),
+            events=tuple(hit.events),
+            first_at=hit.at,
+            note="one_cause" if shared > 1 else "",
+        )
+        for hit, shared in hits
+    )
+
+
+def _log_add(first: float, second: float) -> float:
+    high, low = max(first, second), min(first, second)
+    return high if low == -inf else high + log(1 + exp(low - high))
