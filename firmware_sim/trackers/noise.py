@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from geofence.coordinates import FloatArray
+from geofence.coordinates import BoolArray, FloatArray
 from geofence.trips import Fix, Handling
 from geofence.trips.plane import scales
 
@@ -37,15 +37,17 @@ def sky(rng: np.random.Generator) -> Sky:
     return Sky(float(rng.uniform(3.0, 9.0)), float(rng.uniform(0.0, 0.06)), int(rng.integers(0, 3)), late)
 
 
-def fixes(
-    rng: np.random.Generator,
-    device: str,
-    times: FloatArray,
-    truth: FloatArray,
-    town: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
-    heard: Sky,
-) -> list[Fix]:
-    """Return what a tracker says: `times` in seconds since the epoch, `truth` degrees of shape (n, 2)."""
+class Track(NamedTuple):
+    """Where a truck truly was: seconds since the epoch, degrees of shape (n, 2), and whether among high houses."""
+
+    times: FloatArray
+    truth: FloatArray
+    town: BoolArray
+
+
+def fixes(rng: np.random.Generator, device: str, track: Track, heard: Sky) -> list[Fix]:
+    """Return what a tracker says of it."""
+    times, truth, town = track
     count = len(times)
     keep = np.exp(-np.diff(times, prepend=times[0]) / _CORRELATED_S)
     error = np.zeros((count, 2))
@@ -67,13 +69,7 @@ def fixes(
     return [Fix(at, device, lon, lat, round(wide, 1)) for at, (lon, lat), wide, good in rows if good]
 
 
-def _wander(
-    rng: np.random.Generator,
-    error: FloatArray,
-    radius: FloatArray,
-    town: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
-    share: float,
-) -> None:
+def _wander(rng: np.random.Generator, error: FloatArray, radius: FloatArray, town: BoolArray, share: float) -> None:
     """Add bursts of reflected signals in town; the tracker believes itself rather more exact than it is."""
     for index in np.flatnonzero(town & (rng.random(len(town)) < share)).tolist():
         angle, metres = rng.uniform(0.0, 2 * np.pi), float(rng.exponential(120.0)) + 40.0

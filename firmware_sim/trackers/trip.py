@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from firmware_sim.trackers.drive import Drive, Visit
-from firmware_sim.trackers.noise import Delivery, Sky, delivered, fixes, sky
+from firmware_sim.trackers.noise import Delivery, Sky, Track, delivered, fixes, sky
 from firmware_sim.trackers.roads import PLACES, Road, beside, bulged, road
 from geofence.trips import Fix, Handling, HandlingKind, Kind, Leg, Role, Site, Stop, TripPlan
 
@@ -53,12 +53,12 @@ def simulate(seed: int, kind: Kind | None = None) -> SimulatedTrip:
     legs = len(tour.roads) - (kind is Kind.OVERSTAY)
     chosen = int(rng.integers(0, legs))
     dwells = [float(rng.uniform(900.0, 2400.0)) for _ in tour.names]
-    spot = float(rng.uniform(0.3, 0.6)) * tour.roads[chosen].length_m
-    planted = _drive(drive, tour, _Deed(kind, chosen, spot), dwells)
-    plan = _plan(rng, device, tour, drive.visits, dwells, spot, chosen)
+    deed = _Deed(kind, chosen, float(rng.uniform(0.3, 0.6)) * tour.roads[chosen].length_m)
+    planted = _drive(drive, tour, deed, dwells)
+    plan = _plan(rng, device, tour, dwells, deed)
     plan, planted = _schedule(rng, plan, drive.visits, kind, planted)
     heard = sky(rng)
-    reports = _reports(rng, device, drive, heard, kind, planted)
+    reports = _reports(rng, device, drive, heard, planted)
     return SimulatedTrip(plan, delivered(rng, reports, heard), planted)
 
 
@@ -188,13 +188,13 @@ _DEEDS: Final = {
 }
 
 
-def _plan(
-    rng: np.random.Generator, device: str, tour: _Tour, visits: list[Visit], dwells: list[float], spot: float, leg: int
-) -> TripPlan:
+def _plan(rng: np.random.Generator, device: str, tour: _Tour, dwells: list[float], deed: _Deed) -> TripPlan:
     ends = [tour.roads[0].points[0], *(each.points[-1] for each in tour.roads)]
     sites = {name: Site(name, Role.STOP, *map(float, end), radius_m=float(rng.uniform(150.0, 300.0)))
              for name, end in zip(tour.names, ends, strict=True)}  # fmt: skip
-    forbidden = beside(tour.roads[leg], spot, _BESIDE * tour.width)
+    # A detour leads past forbidden ground, not through it.
+    spot = deed.spot / 2.0 if deed.kind is Kind.OFF_ROUTE else deed.spot
+    forbidden = beside(tour.roads[deed.leg], spot, _BESIDE * tour.width)
     radius = min(0.45 * tour.width, 350.0)
     sites["works"] = Site("works", Role.FORBIDDEN, *forbidden, radius_m=radius)
     stops = tuple(
@@ -202,7 +202,6 @@ def _plan(
         for name, dwell in zip(tour.names, dwells, strict=True)
     )
     legs = tuple(Leg(tuple((x, y) for x, y in each.points.tolist()), tour.width) for each in tour.roads)
-    del visits
     return TripPlan(device.replace("truck", "trip"), device, stops, legs, tuple(sites.values()))
 
 
@@ -240,17 +239,17 @@ def _schedule(
 
 
 def _reports(
-    rng: np.random.Generator, device: str, drive: Drive, heard: Sky, kind: Kind | None, planted: Planted | None
+    rng: np.random.Generator, device: str, drive: Drive, heard: Sky, planted: Planted | None
 ) -> list[Fix | Handling]:
     every = float(rng.choice([10.0, 20.0, 30.0, 60.0]))
     times, truth, metres = drive.sampled(every)
     ends = [np.interp(visit.arrived, *np.array(drive.knots).T) for visit in drive.visits]
     town = np.min([np.abs(metres - end) for end in ends], axis=0) < _CLEAR_M
-    found: list[Fix | Handling] = list(fixes(rng, device, times, truth, town, heard))
-    if kind is Kind.MISSING_SIGNAL and planted is not None:
-        found = [each for each in found if not planted.start < each.at < planted.end]
+    found: list[Fix | Handling] = list(fixes(rng, device, Track(times, truth, town), heard))
     handlings = _honest(rng, device, drive.visits)
-    if kind is Kind.UNLOAD_OUTSIDE and planted is not None:
+    if planted is not None and planted.kind is Kind.MISSING_SIGNAL:
+        found = [each for each in found if not planted.start < each.at < planted.end]
+    if planted is not None and planted.kind is Kind.UNLOAD_OUTSIDE:
         handlings += _dishonest(rng, device, planted)
     return sorted([*found, *handlings], key=lambda each: each.at)
 

@@ -5,7 +5,6 @@ the route it is; what would be odd (driving back, driving faster than a truck do
 believed, and nothing is held against a truck that one that costs little explains.
 """
 
-from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -21,6 +20,7 @@ _SLACK_M: Final = 150.0
 _LEAP_M: Final = 500.0
 _LEAP_FIXES: Final = 3
 _UNMOVED_M: Final = 300.0
+_MISSED_FIXES: Final = 3
 _PRUNED_M: Final = 5_000.0
 _MOST: Final = 6
 _BACK_FIXES: Final = 2
@@ -60,7 +60,8 @@ def _advance(ground: Ground, state: State, fix: Fix, near: list[Match]) -> bool:
         # Perhaps this fix is the odd one, and the next is where the truck was expected.
         for each in state.hypotheses:
             each.cost += _UNMOVED_M
-        fresh += state.hypotheses
+            each.missed += 1
+        fresh += [each for each in state.hypotheses if each.missed <= _MISSED_FIXES]
     fresh.sort(key=lambda each: each.cost)
     least = fresh[0].cost
     state.hypotheses = [each for each in fresh if each.cost - least <= _PRUNED_M][:_MOST]
@@ -83,9 +84,12 @@ def _best(ground: Ground, before: list[Hypothesis], match: Match, fix: Fix, slac
         )
         if each.cost + odd < least:
             least, chosen, leapt = each.cost + odd, each, odd if moved > 0 else 0.0
-    made = replace(chosen, s=match.s, at=fix.at, cost=least + _AWAY_SHARE * match.away, width=match.width)
-    made.away, made.low = match.away, min(chosen.low, match.s)
-    made.leap_fixes += 1
+    cost = least + _AWAY_SHARE * match.away
+    made = Hypothesis(match.s, fix.at, cost, match.width, match.away, chosen.peak, chosen.peak_at, chosen.low)
+    made.low = min(chosen.low, match.s)
+    if chosen.leap_m:
+        made.leap_m, made.leap_from, made.leap_to = chosen.leap_m, chosen.leap_from, chosen.leap_to
+        made.leap_fixes = chosen.leap_fixes + 1
     if match.s >= made.peak or match.s - made.low >= ground.rules.turned_back_m:
         made.peak, made.peak_at, made.low = match.s, fix.at, match.s
     if leapt >= _LEAP_M:

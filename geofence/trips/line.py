@@ -24,12 +24,16 @@ _MOST: Final = 6
 
 
 class Match(NamedTuple):
-    """A place along the route: metres from its beginning, metres away from it, and how wide the corridor is there."""
+    """A place along the route: metres from its beginning, metres away from it, and how wide the corridor is there.
+
+    `beside` tells that it lies within a segment, not at an end of one.
+    """
 
     s: float
     away: float
     width: float
     leg: int
+    beside: bool
 
 
 class _Segment(NamedTuple):
@@ -80,16 +84,10 @@ class RouteLine:
         if not numbers:
             return []
         found = [self._project(number, lon, lat) for number in numbers]
-        last = len(found) - 1
-        # Nearer than the segments before and after it, where those are near as well.
-        dips = [
-            match
-            for index, match in enumerate(found)
-            if match.away <= self.reach_m
-            and (index == 0 or numbers[index - 1] != numbers[index] - 1 or found[index - 1].away >= match.away)
-            and (index == last or numbers[index + 1] != numbers[index] + 1 or found[index + 1].away > match.away)
-        ]
-        return dips if len(dips) < 2 else _merged(sorted(dips, key=lambda each: each.away))  # noqa: PLR2004  nothing to merge
+        near = [match for match in found if match.away <= self.reach_m]
+        if len(near) > 1:
+            near = [match for match in near if match.beside or _dips(match, found)]
+        return near if len(near) < 2 else _merged(sorted(near, key=lambda each: each.away))  # noqa: PLR2004  one needs none
 
     def far_m(self, lon: float, lat: float) -> float:
         """Return the metres to the nearest point of the route, however far."""
@@ -99,10 +97,17 @@ class RouteLine:
         one = self._segments[number]
         x, y = ((lon - one.lon + 180.0) % 360.0 - 180.0) * one.east, (lat - one.lat) * one.north
         along = (x * one.dx + y * one.dy) / one.length_2
-        along = 0.0 if along < 0.0 else min(along, 1.0)
+        beside = 0.0 < along < 1.0
+        if not beside:
+            along = 0.0 if along <= 0.0 else 1.0
         x -= along * one.dx
         y -= along * one.dy
-        return Match(one.s + along * one.length, sqrt(x * x + y * y), one.width, one.leg)
+        return Match(one.s + along * one.length, sqrt(x * x + y * y), one.width, one.leg, beside)
+
+
+def _dips(match: Match, found: list[Match]) -> bool:
+    """Whether an end of a segment is nearer than what lies just before and behind it."""
+    return all(each.away >= match.away for each in found if abs(each.s - match.s) <= _MERGED_M)
 
 
 def _merged(near: list[Match]) -> list[Match]:

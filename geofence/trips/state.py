@@ -11,7 +11,8 @@ class Hypothesis:
     """One way in which the truck may be following the route; metres along it, moments in milliseconds.
 
     `cost` grows with what would be odd of it, in metres. `peak` is the farthest it came since it last turned, `low`
-    how far back it went from there. `leap_m` is a stretch of the route that there was no time to drive.
+    how far back it went from there; `missed` fixes in a row did not fit. `leap_m` is a stretch of the route that there
+    was no time to drive.
     """
 
     s: float
@@ -22,6 +23,7 @@ class Hypothesis:
     peak: float
     peak_at: int
     low: float
+    missed: int = 0
     leap_m: float = 0.0
     leap_from: int = 0
     leap_to: int = 0
