@@ -1,22 +1,19 @@
-"""May this be here? Judges the level state of one scan: where it is, not whether it crossed anything."""
+"""May this be here? Judges the level state of each scan: where it is, not whether it crossed anything."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from math import hypot, inf
+from collections.abc import Iterable, Sequence
+from itertools import starmap
+from math import inf, isnan
+from typing import NamedTuple
 
-import numpy as np
-
-from geofence.coordinates import to_wgs84
-from geofence.evidence import Evidence, EvidenceKind, GpsEvidence, IpCityEvidence, SiteEvidence
-from geofence.finding import DEFAULT_POLICY, Finding, NearestLegal, Policy, Reason, ReasonCode, Verdict
-from geofence.maps.atom_map import AtomMap
-from geofence.maps.atoms import IndexArray, Level
-from geofence.metric import nearest_segment_m
-from geofence.probability import REACH, probability_inside
-from geofence.territory import Query, TerritoryBook, TerritoryVersion
-
-# GCJ-02 moves a mainland point by a median of 429 m: the error of not knowing whether it was applied.
-UNKNOWN_CRS_SIGMA_M = 429.0
+from geofence.city import check_city
+from geofence.columns import NONE, VERDICTS, Judged
+from geofence.evidence import CellEvidence, Evidence, EvidenceKind, IpCityEvidence, SiteEvidence
+from geofence.finding import DEFAULT_POLICY, Finding, NearestLegal, Place, Policy, Reason, ReasonCode, Verdict
+from geofence.judging import judge
+from geofence.legal import Legal, legal
+from geofence.maps.atoms import Level
+from geofence.placing import Spot, places_of, scans_of
+from geofence.territory import Query, TerritoryBook
 
 
 def check(book: TerritoryBook, query: Query, evidence: Evidence | None, policy: Policy = DEFAULT_POLICY) -> Finding:
@@ -24,165 +21,145 @@ def check(book: TerritoryBook, query: Query, evidence: Evidence | None, policy: 
 
     Raises UnknownAdcodeError for a network address attributed to a division that the map does not know.
     """
-    if evidence is None:
-        return Finding(
-            verdict=Verdict.NO_LOCATION,
-            evidence=EvidenceKind.NONE,
-            map_version=book.atoms.version,
-            reasons=(Reason(ReasonCode.NO_LOCATION),),
-            territory_version=book.in_force(query),
-        )
     if isinstance(evidence, IpCityEvidence):
-        return _check_city(book, query, evidence, policy)
-    return _check_position(book, query, _position(book.atoms, evidence), policy)
+        book.atoms.record(evidence.adcode)
+    (found,) = check_many(book, [(query, evidence)], policy)
+    return found
 
 
 def check_many(
     book: TerritoryBook, scans: Iterable[tuple[Query, Evidence | None]], policy: Policy = DEFAULT_POLICY
 ) -> list[Finding]:
-    """Judge many scans, one finding each and in their order."""
-    return [check(book, query, evidence, policy) for query, evidence in scans]
+    """Judge many scans, one finding each and in their order, the same as one by one.
+
+    A network address in a division that the map does not know is `uncertain`, with the reason `unknown_division`.
+    """
+    asked = list(scans)
+    found: list[Finding | None] = [None] * len(asked)
+    spots: list[tuple[int, Query, Spot]] = []
+    for number, (query, evidence) in enumerate(asked):
+        if evidence is None:
+            found[number] = _nowhere(book, query, policy)
+        elif isinstance(evidence, IpCityEvidence):
+            found[number] = check_city(book, query, evidence, policy)
+        else:
+            spots.append((number, query, evidence))
+    if spots:
+        queries, evidences = [query for _, query, _ in spots], [evidence for _, _, evidence in spots]
+        judged = _at_places(book, queries, evidences, policy)
+        for (number, _, _), finding in zip(spots, judged, strict=True):
+            found[number] = finding
+    return [each for each in found if each is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
-    """A WGS-84 position with its error, and the counties that cover it."""
-
-    lon: float
-    lat: float
-    sigma_m: float
-    kind: EvidenceKind
-    covering: IndexArray
-    reasons: tuple[Reason, ...]
-
-    @property
-    def point(self) -> tuple[float, float]:
-        return self.lon, self.lat
+def _at_places(
+    book: TerritoryBook, queries: Sequence[Query], evidences: Sequence[Spot], policy: Policy
+) -> Iterable[Finding]:
+    places = places_of(book.atoms, evidences)
+    scans = scans_of(queries, places)
+    judged, others = judge(book, scans, policy), legal(book, scans)
+    rows = zip(queries, evidences, places, _rows(judged), _legal_rows(others), strict=True)
+    return starmap(_Words(book, policy).finding, rows)
 
 
-def _position(atoms: AtomMap, evidence: SiteEvidence | GpsEvidence) -> _Position:
-    counties = atoms.layer(Level.COUNTY)
+class _Row(NamedTuple):
+    verdict: Verdict
+    p_inside: float | None
+    distance_m: float | None
+    version: int
+    county: int
+
+
+def _rows(judged: Judged) -> Iterable[_Row]:
+    numbers = zip(judged.p_inside.tolist(), judged.distance_m.tolist(), strict=True)
+    known: list[tuple[float | None, float | None]] = [
+        (None, None) if isnan(p_inside) else (p_inside, metres) for p_inside, metres in numbers
+    ]
+    columns = zip(judged.verdict.tolist(), known, judged.version.tolist(), judged.county.tolist(), strict=True)
+    return [
+        _Row(VERDICTS[code], p_inside, metres, version, county) for code, (p_inside, metres), version, county in columns
+    ]
+
+
+def _legal_rows(found: Legal) -> Iterable[tuple[tuple[str, ...], NearestLegal | None]]:
+    starts, dealers = found.starts.tolist(), found.dealers.tolist()
+    for number, (nearest, metres) in enumerate(zip(found.nearest.tolist(), found.metres.tolist(), strict=True)):
+        here = tuple(found.names[each] for each in dealers[starts[number] : starts[number + 1]])
+        yield here, NearestLegal(found.names[nearest], metres) if nearest != NONE else None
+
+
+class _Words:
+    """Puts what was found into coded reasons."""
+
+    def __init__(self, book: TerritoryBook, policy: Policy) -> None:
+        self._book = book
+        self._policy = policy
+        self._counties = book.atoms.records(Level.COUNTY)
+
+    def finding(
+        self,
+        query: Query,
+        evidence: Spot,
+        place: Place,
+        row: _Row,
+        others: tuple[tuple[str, ...], NearestLegal | None],
+    ) -> Finding:
+        """Return one scan's finding."""
+        here, nearest = others
+        off_map = () if row.county != NONE else (Reason(ReasonCode.OFF_MAP),)
+        kind, known = _known(evidence, place)
+        near = _border_reason(query, row, place)
+        return Finding(
+            verdict=row.verdict,
+            evidence=kind,
+            map_version=self._book.atoms.version,
+            reasons=(*known, *off_map, near, *_owned_by_others(row.verdict, query, here)),
+            p_inside=row.p_inside,
+            sigma_m=place.sigma_m,
+            signed_distance_m=row.distance_m,
+            owner_atom=self._counties[row.county].adcode if row.county != NONE else None,
+            territory_version=self._book.versions[row.version] if row.version != NONE else None,
+            legal_dealers=here,
+            nearest_legal=nearest,
+            place=place,
+            policy=self._policy,
+        )
+
+
+def _known(evidence: Spot, place: Place) -> tuple[EvidenceKind, tuple[Reason, ...]]:
     if isinstance(evidence, SiteEvidence):
-        covering = counties.covering(evidence.lon, evidence.lat)
-        reason = Reason(ReasonCode.REGISTERED_SITE, {"site_id": evidence.site_id})
-        return _Position(evidence.lon, evidence.lat, 0.0, EvidenceKind.SITE, covering, (reason,))
-    lon, lat = evidence.lon, evidence.lat
-    sigma = hypot(evidence.device_sigma_m, atoms.boundary_sigma_m)
-    reasons: tuple[Reason, ...] = ()
-    if evidence.crs is None:
-        sigma = hypot(sigma, UNKNOWN_CRS_SIGMA_M)
-        reasons = (Reason(ReasonCode.CRS_UNKNOWN, {"sigma_m": UNKNOWN_CRS_SIGMA_M}),)
-    else:
-        lons, lats = to_wgs84(lon, lat, evidence.crs, atoms.mainland())
-        lon, lat = float(lons[0]), float(lats[0])
-    return _Position(lon, lat, sigma, EvidenceKind.GPS, counties.covering(lon, lat), reasons)
+        return EvidenceKind.SITE, (Reason(ReasonCode.REGISTERED_SITE, {"site_id": evidence.site_id}),)
+    if isinstance(evidence, CellEvidence):
+        return EvidenceKind.CELL, (Reason(ReasonCode.CELL_ONLY, {"radius_m": evidence.radius_m}),)
+    unknown = (Reason(ReasonCode.CRS_UNKNOWN, {"sigma_m": place.crs_m}),) if evidence.crs is None else ()
+    return EvidenceKind.GPS, unknown
 
 
-def _check_position(book: TerritoryBook, query: Query, position: _Position, policy: Policy) -> Finding:
-    legal, nearest = _legal(book, query, position)
-    version = book.in_force(query)
-    owner = _owner(book, version, position.covering)
-    off_map = () if len(position.covering) else (Reason(ReasonCode.OFF_MAP),)
-    reasons: tuple[Reason, ...]
-    if version is None:
-        verdict, p_inside, distance = Verdict.UNCERTAIN, None, None
-        reasons = (Reason(ReasonCode.NO_TERRITORY_IN_FORCE, {"dealer": query.dealer}),)
-    else:
-        distance = _signed_distance_m(book, version, position)
-        p_inside = _p_inside(book, version, position, distance, policy)
-        verdict = _verdict(p_inside, policy)
-        reasons = _border_reasons(query, verdict, distance, position.sigma_m)
-    return Finding(
-        verdict=verdict,
-        evidence=position.kind,
-        map_version=book.atoms.version,
-        reasons=(*position.reasons, *off_map, *reasons, *_others(verdict, query, legal)),
-        p_inside=p_inside,
-        sigma_m=position.sigma_m,
-        signed_distance_m=distance,
-        owner_atom=owner,
-        territory_version=version,
-        legal_dealers=legal,
-        nearest_legal=nearest,
-    )
+def _border_reason(query: Query, row: _Row, place: Place) -> Reason:
+    if row.distance_m is None:
+        return Reason(ReasonCode.NO_TERRITORY_IN_FORCE, {"dealer": query.dealer})
+    metres = abs(row.distance_m)
+    if metres == inf:
+        return Reason(ReasonCode.EMPTY_TERRITORY, {"dealer": query.dealer})
+    if row.verdict is Verdict.UNCERTAIN:
+        return Reason(ReasonCode.NEAR_BORDER, {"metres": metres, "sigma_m": place.radius_m or place.sigma_m})
+    code = ReasonCode.WELL_INSIDE if row.verdict is Verdict.INSIDE else ReasonCode.WELL_OUTSIDE
+    return Reason(code, {"metres": metres})
 
 
-def _check_city(book: TerritoryBook, query: Query, evidence: IpCityEvidence, policy: Policy) -> Finding:
-    # Counties of a city hold people in more equal numbers than their areas do, so each counts the same.
-    indexes = book.atoms.atom_indexes(evidence.adcode)
-    version = book.in_force(query)
-    share = float(book.mask(version)[indexes].mean()) if version and len(indexes) else None
-    inside = share is not None and share >= policy.inside_at
-    reason = Reason(ReasonCode.IP_CITY_ONLY, {"adcode": evidence.adcode, "share": share or 0.0})
-    missing = () if version else (Reason(ReasonCode.NO_TERRITORY_IN_FORCE, {"dealer": query.dealer}),)
-    return Finding(
-        verdict=Verdict.INSIDE if inside else Verdict.UNCERTAIN,
-        evidence=EvidenceKind.IP_CITY,
-        map_version=book.atoms.version,
-        reasons=(reason, *missing),
-        p_inside=share,
-        owner_atom=evidence.adcode,
-        territory_version=version,
-        legal_dealers=_dealers_at(book, query, indexes),
-    )
-
-
-def _signed_distance_m(book: TerritoryBook, version: TerritoryVersion, position: _Position) -> float:
-    distance = nearest_segment_m(position.point, book.border(version))
-    return -distance if book.mask(version)[position.covering].any() else distance
-
-
-def _p_inside(
-    book: TerritoryBook, version: TerritoryVersion, position: _Position, distance: float, policy: Policy
-) -> float:
-    if abs(distance) >= REACH * position.sigma_m:
-        return 1.0 if book.mask(version)[position.covering].any() else 0.0
-    place = (position.lon, position.lat, position.sigma_m)
-    return probability_inside(book.atoms, book.mask(version), place, (policy.inside_at, policy.outside_at))
-
-
-def _verdict(p_inside: float, policy: Policy) -> Verdict:
-    if p_inside >= policy.inside_at:
-        return Verdict.INSIDE
-    return Verdict.OUTSIDE if p_inside <= policy.outside_at else Verdict.UNCERTAIN
-
-
-def _border_reasons(query: Query, verdict: Verdict, distance: float, sigma_m: float) -> tuple[Reason, ...]:
-    if abs(distance) == inf:
-        return (Reason(ReasonCode.EMPTY_TERRITORY, {"dealer": query.dealer}),)
-    metres = abs(distance)
-    if verdict is Verdict.UNCERTAIN:
-        return (Reason(ReasonCode.NEAR_BORDER, {"metres": metres, "sigma_m": sigma_m}),)
-    code = ReasonCode.WELL_INSIDE if verdict is Verdict.INSIDE else ReasonCode.WELL_OUTSIDE
-    return (Reason(code, {"metres": metres}),)
-
-
-def _others(verdict: Verdict, query: Query, legal: tuple[str, ...]) -> tuple[Reason, ...]:
-    others = [dealer for dealer in legal if dealer != query.dealer]
+def _owned_by_others(verdict: Verdict, query: Query, here: tuple[str, ...]) -> tuple[Reason, ...]:
+    others = [dealer for dealer in here if dealer != query.dealer]
     if verdict is Verdict.INSIDE or not others:
         return ()
     return (Reason(ReasonCode.OWNED_BY_OTHERS, {"dealers": " ".join(others)}),)
 
 
-def _owner(book: TerritoryBook, version: TerritoryVersion | None, covering: IndexArray) -> str | None:
-    if not len(covering):
-        return None
-    # On a shared border the county in the dealer's favour is named: the border counts as inside.
-    favoured = covering[book.mask(version)[covering]] if version else covering
-    index = int((favoured if len(favoured) else covering)[0])
-    return book.atoms.records(Level.COUNTY)[index].adcode
-
-
-def _dealers_at(book: TerritoryBook, query: Query, indexes: IndexArray) -> tuple[str, ...]:
-    return tuple(each.dealer for each in book.all_in_force(query) if book.mask(each)[indexes].any())
-
-
-def _legal(book: TerritoryBook, query: Query, position: _Position) -> tuple[tuple[str, ...], NearestLegal | None]:
-    legal = _dealers_at(book, query, position.covering)
-    if legal:
-        return legal, NearestLegal(query.dealer if query.dealer in legal else legal[0], 0.0)
-    distances = {each.dealer: nearest_segment_m(position.point, book.border(each)) for each in book.all_in_force(query)}
-    nearest = min(distances, key=lambda dealer: distances[dealer], default=None)
-    if nearest is None or not np.isfinite(distances[nearest]):
-        return legal, None
-    return legal, NearestLegal(nearest, distances[nearest])
+def _nowhere(book: TerritoryBook, query: Query, policy: Policy) -> Finding:
+    return Finding(
+        verdict=Verdict.NO_LOCATION,
+        evidence=EvidenceKind.NONE,
+        map_version=book.atoms.version,
+        reasons=(Reason(ReasonCode.NO_LOCATION),),
+        territory_version=book.in_force(query),
+        policy=policy,
+    )

@@ -44,3 +44,9 @@ class TerritoryError(GeofenceError):
     """A territory version that contradicts itself or its parent."""
 
     code = "geofence_territory"
+
+
+class PolicyError(GeofenceError):
+    """Thresholds that leave no room between inside and outside."""
+
+    code = "geofence_policy"

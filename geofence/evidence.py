@@ -13,6 +13,7 @@ class EvidenceKind(StrEnum):
 
     SITE = "site"
     GPS = "gps"
+    CELL = "cell"
     IP_CITY = "ip_city"
     NONE = "none"
 
@@ -27,6 +28,8 @@ class Platform(StrEnum):
 
 # Android reports the 68 % radius, iOS combines two sigmas, the W3C web interface reports the 95 % radius.
 RADIUS_PER_SIGMA = {Platform.ANDROID: 1.51, Platform.IOS: 1.41, Platform.WEB: 2.45}
+# The widest cells of mobile networks.
+LARGEST_CELL_M = 150_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,27 @@ class GpsEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class CellEvidence:
+    """A base station's area: anywhere within `radius_m` of a WGS-84 position, evenly."""
+
+    lon: float
+    lat: float
+    radius_m: float
+
+    def __post_init__(self) -> None:
+        validated(self.lon, self.lat)
+        if not (0 < self.radius_m <= LARGEST_CELL_M):
+            raise CoordinateError(
+                f"the radius of a base station is {self.radius_m} m",
+                advice=f"Give metres above 0, at most {LARGEST_CELL_M:,.0f}.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class IpCityEvidence:
     """The division a network address was attributed to: somewhere in there, perhaps."""
 
     adcode: str
 
 
-Evidence = SiteEvidence | GpsEvidence | IpCityEvidence
+Evidence = SiteEvidence | GpsEvidence | CellEvidence | IpCityEvidence

@@ -1,24 +1,21 @@
 """Drawn territories: polygons with ids, from GeoJSON, and how likely an uncertain position lies in one of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from geofence.coordinates import MAX_LATITUDE, FloatArray
+from geofence.border import Border
+from geofence.coordinates import BoolArray, FloatArray
+from geofence.disc import REACH
+from geofence.drawings import drawn_edges
 from geofence.drawn import read_features, read_polygon
 from geofence.errors import TerritoryError
 from geofence.finding import DEFAULT_POLICY, Policy, Verdict
 from geofence.grid import Grid, build_grid
-from geofence.metric import metres_per_degree, nearest_segment_m
-from geofence.probability import COARSE_ERROR, COARSE_POINTS, FINE_POINTS, REACH, unit_disc
-
-# A degree is 111 km: drawn edges are followed in steps of at most 10 km.
-STEP_DEGREES = 0.09
-_WORLD = 360.0
+from geofence.probability import Discs, normal_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +27,33 @@ class Judgement:
     signed_distance_m: float
 
 
-@dataclass(frozen=True, slots=True)
 class Fence:
-    """One polygon with the segments of its border."""
+    """One polygon in WGS-84 degrees with its border, whose edges are followed in steps of at most 10 km."""
 
-    geometry: BaseGeometry
-    segments: NDArray[np.float64] = field(repr=False)
+    def __init__(self, geometry: BaseGeometry) -> None:
+        self.geometry = geometry
+        self.border = Border(drawn_edges(geometry))
 
     def judge(self, lon: float, lat: float, sigma_m: float, policy: Policy = DEFAULT_POLICY) -> Judgement:
         """Return verdict, probability and distance of a WGS-84 position with a standard deviation of `sigma_m`."""
-        shapely.prepare(self.geometry)
-        inside = bool(shapely.intersects_xy(self.geometry, lon, lat))
-        metres = nearest_segment_m((lon, lat), self.segments)
-        if metres >= REACH * sigma_m:
-            share = float(inside)
-        else:
-            share = self._share(lon, lat, sigma_m, COARSE_POINTS)
-            if min(abs(share - policy.inside_at), abs(share - policy.outside_at)) <= COARSE_ERROR:
-                share = self._share(lon, lat, sigma_m, FINE_POINTS)
-        return Judgement(_verdict(share, policy), share, -metres if inside else metres)
+        share, metres = self.judge_many(np.array([lon]), np.array([lat]), np.array([sigma_m]))
+        return Judgement(policy.verdict(float(share[0])), float(share[0]), float(metres[0]))
 
-    def _share(self, lon: float, lat: float, sigma_m: float, points: int) -> float:
-        east, north = metres_per_degree(np.array(lat))
-        x, y = unit_disc(points)
-        lons = (lon + x * sigma_m / east + 180.0) % _WORLD - 180.0
-        lats = np.clip(lat + y * sigma_m / north, -MAX_LATITUDE, MAX_LATITUDE)
-        return float(shapely.intersects_xy(self.geometry, lons, lats).mean())
+    def judge_many(self, lons: FloatArray, lats: FloatArray, sigmas_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the share of each error disc in the polygon and the signed distance in metres, shape (n,) each."""
+        inside = self._covers(lons, lats)
+        metres = self.border.nearest(lons, lats).metres
+        share = inside.astype(np.float64)
+        near = np.flatnonzero(metres < REACH * sigmas_m)
+        if len(near):
+            discs = Discs(lons[near], lats[near], sigmas_m[near]).off_border(metres[near])
+            share[near] = normal_within(self.border, discs, self._covers(discs.lon, discs.lat))
+        return share, np.where(inside, -metres, metres)
+
+    def _covers(self, lons: FloatArray, lats: FloatArray) -> BoolArray:
+        shapely.prepare(self.geometry)
+        covered: BoolArray = shapely.intersects_xy(self.geometry, lons, lats)
+        return covered
 
 
 class Fences:
@@ -75,25 +73,12 @@ class Fences:
         """Return one fence. Raises TerritoryError for an unknown id."""
         if fence_id not in self._shapes:
             raise TerritoryError(f"no feature has the id {fence_id!r}", advice=f"There are: {', '.join(self.ids[:20])}")
-        geometry = self._shapes[fence_id]
-        lines = shapely.get_parts(shapely.boundary(shapely.segmentize(geometry, STEP_DEGREES)))
-        points = [shapely.get_coordinates(line) for line in lines]
-        segments = [np.concatenate([each[:-1], each[1:]], axis=1) for each in points]
-        # The seam along ±180° is a cut through the polygon, not a border of it.
-        joined = np.concatenate(segments)
-        seam = (np.abs(joined[:, 0]) == _WORLD / 2) & (np.abs(joined[:, 2]) == _WORLD / 2)
-        return Fence(geometry, joined[~seam])
+        return Fence(self._shapes[fence_id])
 
     def _named(self, set_id: int) -> tuple[str, ...]:
         if set_id not in self._names:
             self._names[set_id] = tuple(self.ids[index] for index in self.grid.sets.of(set_id).tolist())
         return self._names[set_id]
-
-
-def _verdict(p_inside: float, policy: Policy) -> Verdict:
-    if p_inside >= policy.inside_at:
-        return Verdict.INSIDE
-    return Verdict.OUTSIDE if p_inside <= policy.outside_at else Verdict.UNCERTAIN
 
 
 def read_fences(content: bytes) -> dict[str, BaseGeometry]:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import hypot
 
+from geofence.errors import PolicyError
 from geofence.evidence import EvidenceKind
 from geofence.territory import TerritoryVersion
 
@@ -27,8 +29,10 @@ class ReasonCode(StrEnum):
     WELL_OUTSIDE = "well_outside"  # metres
     NEAR_BORDER = "near_border"  # metres, sigma_m
     OFF_MAP = "off_map"
+    CELL_ONLY = "cell_only"  # radius_m
     CRS_UNKNOWN = "crs_unknown"  # sigma_m
     IP_CITY_ONLY = "ip_city_only"  # adcode, share
+    UNKNOWN_DIVISION = "unknown_division"  # adcode
     OWNED_BY_OTHERS = "owned_by_others"  # dealers
 
 
@@ -47,8 +51,41 @@ class Policy:
     inside_at: float = 0.9
     outside_at: float = 0.05
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.outside_at < self.inside_at <= 1.0:
+            raise PolicyError(
+                f"inside from {self.inside_at}, outside to {self.outside_at}",
+                advice="Give probabilities from 0 to 1, the one for outside below the one for inside.",
+            )
+
+    def verdict(self, p_inside: float) -> Verdict:
+        """Return what a probability amounts to."""
+        if p_inside >= self.inside_at:
+            return Verdict.INSIDE
+        return Verdict.OUTSIDE if p_inside <= self.outside_at else Verdict.UNCERTAIN
+
 
 DEFAULT_POLICY = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a scan was judged to be: WGS-84 degrees, with the parts of its error as standard deviations in metres.
+
+    `radius_m` is that of a base station's area, whose error has no other parts.
+    """
+
+    lon: float
+    lat: float
+    device_m: float = 0.0
+    boundary_m: float = 0.0
+    crs_m: float = 0.0
+    radius_m: float = 0.0
+
+    @property
+    def sigma_m(self) -> float:
+        """All parts together."""
+        return hypot(self.device_m, self.boundary_m, self.crs_m)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +116,5 @@ class Finding:
     territory_version: TerritoryVersion | None = None
     legal_dealers: tuple[str, ...] = ()
     nearest_legal: NearestLegal | None = None
+    place: Place | None = None
+    policy: Policy = DEFAULT_POLICY

@@ -29,6 +29,27 @@ def offsets_m(origin: tuple[float, float], lons: FloatArray, lats: FloatArray) -
     return ((lons - lon_0 + 180.0) % 360.0 - 180.0) * east, (lats - lat_0) * north
 
 
+def segment_m(origin: LonLat, ends: FloatArray) -> FloatArray:
+    """Return the metres from origins to segments, elementwise; `ends` is lon, lat, lon, lat on its first axis."""
+    lon, lat = origin
+    lon_0, lat_0, lon_1, lat_1 = ends
+    east_0, north_0 = metres_per_degree((lat_0 + lat) / 2.0)
+    east_1, north_1 = metres_per_degree((lat_1 + lat) / 2.0)
+    start = (lon_0 - lon + 180.0) % 360.0 - 180.0
+    # The end lies beside the start, also where the shorter way round ends between them.
+    x_0, y_0, x_1, y_1 = (
+        start * east_0,
+        (lat_0 - lat) * north_0,
+        (start + lon_1 - lon_0) * east_1,
+        (lat_1 - lat) * north_1,
+    )
+    dx, dy = x_1 - x_0, y_1 - y_0
+    length_2 = np.maximum(dx * dx + dy * dy, np.finfo(np.float64).tiny)
+    along = np.clip(-(x_0 * dx + y_0 * dy) / length_2, 0.0, 1.0)
+    found: FloatArray = np.sqrt((x_0 + along * dx) ** 2 + (y_0 + along * dy) ** 2)
+    return found
+
+
 def nearest_segment_m(origin: tuple[float, float], segments: NDArray[np.float64]) -> float:
     """Return the metres from `origin` to the nearest of `segments`, shape (n, 4): lon, lat, lon, lat.
 
@@ -36,9 +57,5 @@ def nearest_segment_m(origin: tuple[float, float], segments: NDArray[np.float64]
     """
     if not len(segments):
         return float("inf")
-    x_0, y_0 = offsets_m(origin, segments[:, 0], segments[:, 1])
-    x_1, y_1 = offsets_m(origin, segments[:, 2], segments[:, 3])
-    dx, dy = x_1 - x_0, y_1 - y_0
-    length_2 = np.maximum(dx * dx + dy * dy, np.finfo(np.float64).tiny)
-    along = np.clip(-(x_0 * dx + y_0 * dy) / length_2, 0.0, 1.0)
-    return float(np.sqrt(np.min((x_0 + along * dx) ** 2 + (y_0 + along * dy) ** 2)))
+    lon, lat = np.array(origin)
+    return float(segment_m((lon, lat), segments.T).min())

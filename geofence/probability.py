@@ -1,57 +1,48 @@
-"""How much of a position's error disc lies in a territory.
+"""How much of an error disc lies within a border, exactly.
 
-The distance to the border alone misjudges real borders badly, because they bend inside the disc. The disc is therefore
-sampled at points of equal probability, and more finely where the answer is about to decide a verdict.
+The distance to the border alone misjudges real borders badly, because they bend inside the disc.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from geofence.coordinates import FloatArray, LonLat
-from geofence.maps.atom_map import AtomMap
-from geofence.maps.atoms import NOWHERE, Level
+from geofence.border import Border
+from geofence.coordinates import MAX_LATITUDE, BoolArray, FloatArray
+from geofence.disc import REACH, even_beyond, normal_beyond
 from geofence.metric import metres_per_degree
 
-COARSE_POINTS, FINE_POINTS = 64, 1024
-# The largest error seen at 64 points: closer to a threshold than this, they cannot be trusted.
-COARSE_ERROR = 0.03
-# No point of the finest disc lies further out than this many sigmas.
-REACH = 4.0
-GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
-# A coast or a land border ends the map, not the error disc. Goods are rarely scanned beyond it, and maps draw quays
-# and filled land late, so a point out there weighs a tenth of a point on the map.
-OFF_MAP_WEIGHT = 0.1
+# So near to a border, in parts of a disc's unit, rounding decides on which side of it the centre lies, and half of the
+# answer hangs on that: the centre is moved off the border, which changes the share by less than a thousandth.
+_ON_BORDER: Final = 1e-4
+_STEP: Final = 1e-3
+_STEP_ANGLE: Final = 0.7
+Covers: TypeAlias = Callable[[FloatArray, FloatArray], BoolArray]
 
 
-@lru_cache(maxsize=2)
-def unit_disc(points: int) -> LonLat:
-    """Return `points` positions of equal probability under a round normal of sigma 1, on a sunflower spiral."""
-    share = (np.arange(points) + 0.5) / points
-    radius = np.sqrt(-2.0 * np.log1p(-share))
-    angle = np.arange(points) * GOLDEN_ANGLE
-    return radius * np.cos(angle), radius * np.sin(angle)
+class Discs(NamedTuple):
+    """Centres in WGS-84 degrees, and the unit in metres: a normal's sigma per axis, or an even disc's radius."""
+
+    lon: FloatArray
+    lat: FloatArray
+    unit_m: FloatArray
+
+    def off_border(self, metres: FloatArray) -> "Discs":
+        """Return the discs, those whose centres lie on a border moved; `metres` is how far it is away."""
+        east, north = metres_per_degree(self.lat)
+        step = np.where(metres < _ON_BORDER * self.unit_m, _STEP * self.unit_m, 0.0)
+        lon = self.lon + step * np.cos(_STEP_ANGLE) / east
+        # Towards the equator: no latitude is beyond the poles.
+        lat = self.lat - np.copysign(step * np.sin(_STEP_ANGLE) / north, self.lat)
+        return Discs((lon + 180.0) % 360.0 - 180.0, lat.clip(-MAX_LATITUDE, MAX_LATITUDE), self.unit_m)
 
 
-def probability_inside(
-    atoms: AtomMap, mask: NDArray[np.bool_], place: tuple[float, float, float], thresholds: tuple[float, ...]
-) -> float:
-    """Return the share of the disc in the masked counties; `place` is lon, lat in degrees and sigma in metres."""
-    coarse = _share(atoms, mask, place, COARSE_POINTS)
-    if all(abs(coarse - threshold) > COARSE_ERROR for threshold in thresholds):
-        return coarse
-    return _share(atoms, mask, place, FINE_POINTS)
+def normal_within(border: Border, discs: Discs, inside: BoolArray) -> FloatArray:
+    """Return the share of round normals within a border, shape (n,); `inside` says which centres lie within."""
+    return np.clip(inside - border.beyond(discs, normal_beyond, REACH), 0.0, 1.0)
 
 
-def _share(atoms: AtomMap, mask: NDArray[np.bool_], place: tuple[float, float, float], points: int) -> float:
-    lon, lat, sigma_m = place
-    east, north = metres_per_degree(np.array(lat))
-    x, y = unit_disc(points)
-    lons: FloatArray = lon + x * sigma_m / east
-    lats: FloatArray = lat + y * sigma_m / north
-    owners = atoms.layer(Level.COUNTY).owners((lons + 180.0) % 360.0 - 180.0, np.clip(lats, -90.0, 90.0))
-    on_map = owners[owners != NOWHERE]
-    inside = float(mask[on_map].sum())
-    total = len(on_map) + OFF_MAP_WEIGHT * (points - len(on_map))
-    return inside / total
+def even_within(border: Border, discs: Discs, inside: BoolArray) -> FloatArray:
+    """Return the share of even discs within a border, likewise."""
+    return np.clip(inside - border.beyond(discs, even_beyond, 1.0), 0.0, 1.0)

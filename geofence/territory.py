@@ -2,16 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TypeAlias
+from functools import cached_property
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from geofence.border import Border
+from geofence.drawings import Drawings, joined_edges
 from geofence.errors import TerritoryError
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.boundary import Segments
@@ -19,6 +22,7 @@ from geofence.maps.boundary import Segments
 AtomMask = NDArray[np.bool_]
 # Dealer, channel and product line; None stands for all lines.
 Seller: TypeAlias = tuple[str, str, str | None]
+T = TypeVar("T")
 DEFAULT_CHANNEL = "retail"
 
 
@@ -139,7 +143,8 @@ class TerritoryBook:
         for version in sorted(self.versions, key=lambda each: each.recorded_at):
             self._by_seller.setdefault((version.dealer, version.channel, version.product_line), []).append(version)
         self._masks: dict[str, AtomMask] = {}
-        self._borders: dict[str, Segments] = {}
+        self._drawn_borders: dict[str, Border] = {}
+        self._kept: dict[object, object] = {}
 
     def with_versions(self, *versions: TerritoryVersion) -> "TerritoryBook":
         """Return a book that also holds `versions`."""
@@ -168,8 +173,27 @@ class TerritoryBook:
             self._masks[version.sha256] = atom_mask(version, self.atoms)
         return self._masks[version.sha256]
 
+    def outline(self, version: TerritoryVersion) -> Border:
+        """Return the version's border, that of its counties and its polygon together, ready to be measured."""
+        if version.polygon is None:
+            return self.atoms.border(self.mask(version))
+        if version.sha256 not in self._drawn_borders:
+            edges = joined_edges(self.atoms, self.mask(version), version.polygon)
+            self._drawn_borders[version.sha256] = Border(edges)
+        return self._drawn_borders[version.sha256]
+
     def border(self, version: TerritoryVersion) -> Segments:
-        """Return the version's border as segments, shape (n, 4), degrees; worked out once."""
-        if version.sha256 not in self._borders:
-            self._borders[version.sha256] = self.atoms.border_of(self.mask(version))
-        return self._borders[version.sha256]
+        """Return the version's border as segments, shape (n, 4), degrees, walked with the interior on the left."""
+        return self.outline(version).ends
+
+    @cached_property
+    def drawings(self) -> Drawings:
+        """Return the polygons of all versions that have one."""
+        held = [(number, each.polygon) for number, each in enumerate(self.versions) if each.polygon is not None]
+        return Drawings([number for number, _ in held], [polygon for _, polygon in held])
+
+    def kept(self, make: "Callable[[TerritoryBook], T]") -> T:
+        """Return what `make` says of this book, worked out once; a book never changes."""
+        if make not in self._kept:
+            self._kept[make] = make(self)
+        return cast("T", self._kept[make])

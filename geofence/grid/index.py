@@ -66,6 +66,10 @@ class Grid:
             found[part] = self._locate(lon[part], lat[part])
         return found
 
+    def covering(self, lons: ArrayLike, lats: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return (point, polygon) numbers of all coverings, ordered by point and then polygon. Raises likewise."""
+        return self.sets.pairs(self.locate(lons, lats))
+
     def _locate(self, lon: FloatArray, lat: FloatArray) -> Ids:
         frame, cells = self.frame, self.cells
         scale = 1.0 / frame.side

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from geofence.coordinates import FloatArray
 from geofence.errors import MapFormatError
 from geofence.grid.edges import KeyArray, polygon_keys
+from geofence.grid.frame import expanded
 from geofence.maps.atoms import GeometryArray
 
 Ids = NDArray[np.int32]
@@ -108,6 +109,17 @@ class PolygonSets:
         if set_id >= len(self.keys):
             return self._late_members[set_id - len(self.keys)]
         return self.members[self.starts[set_id] : self.starts[set_id + 1]]
+
+    def pairs(self, ids: Ids) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return (place in `ids`, polygon) numbers of all members of these sets, in order."""
+        starts, members = self.starts, self.members
+        if len(ids) and int(ids.max()) >= len(self.keys):
+            sizes = [len(each) for each in self._late_members]
+            starts = np.concatenate([starts, starts[-1] + np.cumsum(sizes)])
+            members = np.concatenate([members, *self._late_members])
+        first = starts.take(ids)
+        place, within = expanded(starts.take(ids + 1) - first)
+        return place, members.take(first.take(place) + within).astype(np.intp)
 
     def first(self) -> Ids:
         """Return for each set the number of its first polygon, -1 for the empty one."""

@@ -1,12 +1,15 @@
 """A map of three levels, loaded level by level when first asked."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geofence.border import Border
+from geofence.coordinates import validated
 from geofence.errors import UnknownAdcodeError
 from geofence.maps.atoms import NOWHERE, Atom, AtomRecord, GeometryArray, IndexArray, Layer, Level
 from geofence.maps.boundary import BoundaryLines, Segments
@@ -14,6 +17,8 @@ from geofence.maps.boundary import BoundaryLines, Segments
 # Two public maps of one city disagree by a median of 132 m. If both err alike and independently, their difference
 # has sqrt(2) sigma, and the median of its absolute value is 0.6745 of that: 132 / (0.6745 * 1.4142) = 138.
 BOUNDARY_SIGMA_M = 138.0
+# A border takes 32 bytes an edge: these are 100 MB where territories are as large as cities.
+_BORDERS_KEPT = 4096
 LARGEST_FIRST = (Level.PROVINCE, Level.CITY, Level.COUNTY)
 # Hong Kong, Macau and Taiwan use WGS-84: the shifted systems end at the mainland's border.
 UNSHIFTED_PROVINCES = frozenset({"710000", "810000", "820000"})
@@ -53,6 +58,7 @@ class AtomMap:
         self._geometries = geometries
         self._layers: dict[Level, Layer] = {}
         self._lines: BoundaryLines | None = None
+        self._borders: OrderedDict[bytes, Border] = OrderedDict()
         self._loading = threading.Lock()
         self._positions = {
             level: {record.adcode: index for index, record in enumerate(records.get(level, ()))}
@@ -68,12 +74,38 @@ class AtomMap:
             return self._layers[level]
 
     def border_of(self, mask: NDArray[np.bool_]) -> Segments:
-        """Return the border of a set of counties, shape (n, 4): lon, lat, lon, lat in degrees."""
+        """Return the border of a set of counties, shape (n, 4), degrees: lon, lat, lon, lat, the set on the left."""
+        return self.lines().around(mask)
+
+    def lines(self) -> BoundaryLines:
+        """Return all edges of counties, with the counties on their two sides."""
         geometries = self.layer(Level.COUNTY).geometries
         with self._loading:
             if self._lines is None:
-                self._lines = BoundaryLines(geometries)
-        return self._lines.around(mask)
+                self._lines = BoundaryLines.of(geometries)
+        return self._lines
+
+    def covering(self, lons: ArrayLike, lats: ArrayLike) -> tuple[IndexArray, IndexArray]:
+        """Return (point, county) numbers of all coverings of WGS-84 points, ordered by point and then county."""
+        return self.layer(Level.COUNTY).pairs(*validated(lons, lats))
+
+    def border(self, mask: NDArray[np.bool_]) -> Border:
+        """Return the border of a set of counties, ready to be measured; those asked for last are kept."""
+        key = mask.tobytes()
+        with self._loading:
+            if key in self._borders:
+                self._borders.move_to_end(key)
+                return self._borders[key]
+        made = Border(self.border_of(mask))
+        with self._loading:
+            self._borders[key] = made
+            if len(self._borders) > _BORDERS_KEPT:
+                self._borders.popitem(last=False)
+        return made
+
+    def outline(self) -> Border:
+        """Return the border of all counties together: where the map ends."""
+        return self.border(np.ones(self.atom_count, dtype=np.bool_))
 
     def mainland(self) -> Mainland:
         """Return the region in which GCJ-02 is shifted."""

@@ -110,6 +110,16 @@ class Layer:
         found = [index for index, _ in self._groups(lons, lats) if self._covers(index, lons, lats)[0]]
         return np.array(found, dtype=np.intp)
 
+    def pairs(self, lon: FloatArray, lat: FloatArray) -> tuple[IndexArray, IndexArray]:
+        """Return (point, division) numbers of all coverings, ordered by point and then division."""
+        points, divisions = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
+        for index, boxed in self._groups(lon, lat):
+            points.append(boxed[self._covers(index, lon[boxed], lat[boxed])])
+            divisions.append(np.full(len(points[-1]), index, dtype=np.intp))
+        point, division = np.concatenate(points), np.concatenate(divisions)
+        order = np.lexsort((division, point))
+        return point[order], division[order]
+
     def meeting(self, geometry: BaseGeometry) -> IndexArray:
         """Return the positions of every division that shares a point with a geometry, in order."""
         boxed = np.sort(self._tree.query(geometry))

@@ -1,53 +1,95 @@
 """Borders from the edges of counties, without uniting polygons.
 
-In a clean map an edge between two counties is drawn twice, once in each direction. Stored once with both owners, the
-border of any territory is the set of edges of which it owns exactly one side.
+In a clean map an edge between two counties is drawn twice, once in each direction. Stored once with the county on its
+left and the one on its right, the border of any territory is the set of edges of which it owns exactly one side.
 """
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from geofence.coordinates import FloatArray
 from geofence.maps.atoms import NOWHERE, GeometryArray, IndexArray
 
 Segments = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+_MORTON_BITS = 16
 
 
 class BoundaryLines:
-    """Every edge of a map, with the counties on its two sides."""
+    """Every edge of a map with the counties on its two sides; edges that are near to each other follow one another.
 
-    def __init__(self, geometries: GeometryArray) -> None:
-        segments, owners = _edges(geometries)
-        flipped = (segments[:, 0] > segments[:, 2]) | (
+    `ends` (n, 4) holds lon, lat, lon, lat in degrees, `left` and `right` (n,) numbers of counties or NOWHERE.
+    """
+
+    def __init__(self, ends: Segments, left: IndexArray, right: IndexArray) -> None:
+        self.ends, self.left, self.right = ends, left, right
+
+    @classmethod
+    def of(cls, geometries: GeometryArray) -> "BoundaryLines":
+        """Return the edges of valid polygons."""
+        segments, owners = directed_edges(geometries)
+        turned = (segments[:, 0] > segments[:, 2]) | (
             (segments[:, 0] == segments[:, 2]) & (segments[:, 1] > segments[:, 3])
         )
-        segments[flipped] = segments[flipped][:, [2, 3, 0, 1]]
-        order = np.lexsort(segments.T[::-1])
-        segments, owners = segments[order], owners[order]
-        repeats = np.zeros(len(segments), dtype=np.bool_)
-        repeats[1:] = (segments[1:] == segments[:-1]).all(axis=1)
-        firsts = np.flatnonzero(~repeats)
-        self._segments: Segments = segments[firsts]
-        self._one_side = owners[firsts]
-        self._other_side = np.full(len(firsts), NOWHERE, dtype=np.intp)
-        second = firsts + 1
-        shared = second < len(segments)
-        shared[shared] = repeats[second[shared]]
-        self._other_side[shared] = owners[second[shared]]
+        segments[turned] = segments[turned][:, [2, 3, 0, 1]]
+        # By edge, then by side; the rank tells apart counties that claim the same side of one edge.
+        order = np.lexsort((owners, turned, *segments.T[::-1]))
+        segments, owners, turned = segments[order], owners[order], turned[order]
+        fresh = np.ones(len(segments), dtype=np.bool_)
+        fresh[1:] = (segments[1:] != segments[:-1]).any(axis=1)
+        rank = _rank(fresh | (np.diff(turned, prepend=False) != 0))
+        edge = np.cumsum(fresh) - 1
+        most = int(rank.max(initial=0)) + 1
+        keys, at = np.unique(edge * most + rank, return_inverse=True)
+        left, right = (np.full(len(keys), NOWHERE, dtype=np.intp) for _ in range(2))
+        left[at[~turned]], right[at[turned]] = owners[~turned], owners[turned]
+        ends = segments[fresh][keys // most]
+        near = np.argsort(_morton(ends))
+        return cls(ends[near], left[near], right[near])
 
-    def around(self, mask: NDArray[np.bool_]) -> Segments:
-        """Return the border of a set of counties, shape (n, 4): lon, lat, lon, lat in degrees."""
+    def around(self, mask: Mask) -> Segments:
+        """Return the border of a set of counties, shape (n, 4), degrees, walked with the set on the left."""
+        return self.bounding(mask)[0]
+
+    def bounding(self, mask: Mask) -> tuple[Segments, IndexArray]:
+        """Return the same, and for each edge the county of the set that it bounds."""
         padded = np.append(mask, False)  # NOWHERE is -1, the padding: beyond the map belongs to nobody
-        border: Segments = self._segments[padded[self._one_side] != padded[self._other_side]]
-        return border
+        left, right = padded[self.left], padded[self.right]
+        edges = np.flatnonzero(left != right)
+        border: Segments = self.ends[edges]
+        turned = right[edges]
+        border[turned] = border[turned][:, [2, 3, 0, 1]]
+        return border, np.where(turned, self.right[edges], self.left[edges])
 
 
-def _edges(geometries: GeometryArray) -> tuple[Segments, IndexArray]:
-    _, points, offsets = shapely.to_ragged_array(geometries)
-    ring_ends, polygon_ends, shape_ends = offsets
-    owner_of_ring = np.repeat(np.arange(len(geometries)), np.diff(polygon_ends[shape_ends]))
-    owner_of_point = np.repeat(owner_of_ring, np.diff(ring_ends))
-    keeps = np.ones(len(points) - 1, dtype=np.bool_)
+def directed_edges(geometries: GeometryArray) -> tuple[Segments, IndexArray]:
+    """Return the edges of polygons, walked with the interior on the left, and the number of each one's polygon."""
+    _, points, offsets = shapely.to_ragged_array(shapely.orient_polygons(geometries))
+    ring_ends, polygon_ends, *outer = offsets
+    owner = np.arange(len(geometries))
+    shapes = np.repeat(owner, np.diff(outer[0])) if outer else owner
+    owner_of_point = np.repeat(np.repeat(shapes, np.diff(polygon_ends)), np.diff(ring_ends))
+    keeps = np.ones(max(len(points) - 1, 0), dtype=np.bool_)
     keeps[ring_ends[1:-1] - 1] = False  # from the end of one ring to the start of the next is no edge
     segments = np.concatenate([points[:-1][keeps], points[1:][keeps]], axis=1)
     return segments, owner_of_point[:-1][keeps]
+
+
+def _rank(starts: Mask) -> IndexArray:
+    """Return each member's number within its group; `starts` marks the groups' first members."""
+    index = np.arange(len(starts))
+    found: IndexArray = index - np.maximum.accumulate(np.where(starts, index, 0))
+    return found
+
+
+def _morton(ends: Segments) -> NDArray[np.uint64]:
+    """Return the places of edges on a curve through the whole map that keeps neighbours together (Morton, 1966)."""
+    middle: FloatArray = (ends[:, :2] + ends[:, 2:]) / 2
+    span = np.maximum(np.ptp(middle, axis=0), np.finfo(np.float64).tiny) if len(middle) else 1.0
+    cells = ((middle - middle.min(axis=0, initial=360.0)) / span * ((1 << _MORTON_BITS) - 1)).astype(np.uint64)
+    code = np.zeros(len(ends), dtype=np.uint64)
+    for bit in range(_MORTON_BITS):
+        for axis in (0, 1):
+            code |= ((cells[:, axis] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(2 * bit + axis)
+    return code
