@@ -190,13 +190,15 @@ _DEEDS: Final = {
 
 def _plan(rng: np.random.Generator, device: str, tour: _Tour, dwells: list[float], deed: _Deed) -> TripPlan:
     ends = [tour.roads[0].points[0], *(each.points[-1] for each in tour.roads)]
-    sites = {name: Site(name, Role.STOP, *map(float, end), radius_m=float(rng.uniform(150.0, 300.0)))
-             for name, end in zip(tour.names, ends, strict=True)}  # fmt: skip
+    sites = {
+        name: Site(name, Role.STOP, lon, lat, float(rng.uniform(150.0, 300.0)))
+        for name, (lon, lat) in zip(tour.names, np.array(ends).tolist(), strict=True)
+    }
     # A detour leads past forbidden ground, not through it.
     spot = deed.spot / 2.0 if deed.kind is Kind.OFF_ROUTE else deed.spot
     forbidden = beside(tour.roads[deed.leg], spot, _BESIDE * tour.width)
     radius = min(0.45 * tour.width, 350.0)
-    sites["works"] = Site("works", Role.FORBIDDEN, *forbidden, radius_m=radius)
+    sites["works"] = Site("works", Role.FORBIDDEN, *forbidden, radius)
     stops = tuple(
         Stop(name, min_dwell_s=int(dwell * 0.5), max_dwell_s=int(dwell + 1500.0))
         for name, dwell in zip(tour.names, dwells, strict=True)
@@ -215,6 +217,7 @@ def _schedule(
         slack = float(rng.uniform(1800.0, 5400.0))
         opens, closes = visit.arrived - slack, visit.arrived + slack
         departs = visit.left + float(rng.uniform(900.0, 1800.0)) if number == 0 else None
+        longest = stop.max_dwell_s
         if kind is Kind.LATE_ARRIVAL and number == chosen:
             closes = visit.arrived - float(rng.uniform(1200.0, 3600.0))
             opens = closes - 7200.0
@@ -224,17 +227,11 @@ def _schedule(
             closes = opens + 7200.0
             planted = Planted(kind, int(visit.left * 1000), int(visit.left * 1000))
         elif kind is Kind.LATE_DEPARTURE and number == 0:
-            departs = visit.left - float(rng.uniform(1500.0, 2000.0))
-            stop = replace(stop, max_dwell_s=None)
+            departs, longest = visit.left - float(rng.uniform(1500.0, 2000.0)), None
             planted = Planted(kind, int(departs * 1000), int(visit.left * 1000))
-        stops.append(
-            replace(
-                stop,
-                opens=int(opens * 1000),
-                closes=int(closes * 1000),
-                departs_by=int(departs * 1000) if departs else None,
-            )
-        )
+        by = int(departs * 1000) if departs else None
+        timed = replace(stop, opens=int(opens * 1000), closes=int(closes * 1000), departs_by=by, max_dwell_s=longest)
+        stops.append(timed)
     return TripPlan(plan.id, plan.device, tuple(stops), plan.legs, plan.sites), planted
 
 

@@ -26,14 +26,14 @@ _MOST: Final = 6
 class Match(NamedTuple):
     """A place along the route: metres from its beginning, metres away from it, and how wide the corridor is there.
 
-    `beside` tells that it lies within a segment, not at an end of one.
+    `end` is 0 within a segment, -1 at its beginning and 1 at its end.
     """
 
     s: float
     away: float
     width: float
     leg: int
-    beside: bool
+    end: int
 
 
 class _Segment(NamedTuple):
@@ -83,11 +83,18 @@ class RouteLine:
         numbers = self._cells.get((floor(lon / CELL_DEGREES), floor(lat / CELL_DEGREES)))
         if not numbers:
             return []
-        found = [self._project(number, lon, lat) for number in numbers]
-        near = [match for match in found if match.away <= self.reach_m]
-        if len(near) > 1:
-            near = [match for match in near if match.beside or _dips(match, found)]
-        return near if len(near) < 2 else _merged(sorted(near, key=lambda each: each.away))  # noqa: PLR2004  one needs none
+        found = {number: self._project(number, lon, lat) for number in numbers}
+        near = [number for number, match in found.items() if match.away <= self.reach_m]
+        if len(near) == 1:
+            return [found[near[0]]]
+        dips = [found[number] for number in near if not found[number].end or self._dips(number, found)]
+        return dips if len(dips) < 2 else _merged(sorted(dips, key=lambda each: each.away))  # noqa: PLR2004  one needs none
+
+    def _dips(self, number: int, found: dict[int, Match]) -> bool:
+        """Whether an end of a segment is nearer than the segment that goes on from there."""
+        match = found[number]
+        neighbour = found.get(number + match.end)
+        return neighbour is None or neighbour.away >= match.away
 
     def far_m(self, lon: float, lat: float) -> float:
         """Return the metres to the nearest point of the route, however far."""
@@ -97,17 +104,12 @@ class RouteLine:
         one = self._segments[number]
         x, y = ((lon - one.lon + 180.0) % 360.0 - 180.0) * one.east, (lat - one.lat) * one.north
         along = (x * one.dx + y * one.dy) / one.length_2
-        beside = 0.0 < along < 1.0
-        if not beside:
-            along = 0.0 if along <= 0.0 else 1.0
+        end = -1 if along <= 0.0 else 1 if along >= 1.0 else 0
+        if end:
+            along = max(0.0, float(end))
         x -= along * one.dx
         y -= along * one.dy
-        return Match(one.s + along * one.length, sqrt(x * x + y * y), one.width, one.leg, beside)
-
-
-def _dips(match: Match, found: list[Match]) -> bool:
-    """Whether an end of a segment is nearer than what lies just before and behind it."""
-    return all(each.away >= match.away for each in found if abs(each.s - match.s) <= _MERGED_M)
+        return Match(one.s + along * one.length, sqrt(x * x + y * y), one.width, one.leg, end)
 
 
 def _merged(near: list[Match]) -> list[Match]:
