@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "channel": Entry("trace_service.channel.cli:channel", "server", "Import and export products, dealers, contracts."),
     "replenish": Entry("cli.replenish:replenish", "server", "Try policies on your own demand; plan orders."),
     "simulate": Entry("firmware_sim.cli:simulate", "embedded", "Emulate shelves, labels and a market."),
+    "world": Entry("firmware_sim.world.cli:world", "embedded", "Generate networks with known truth; play them."),
 }
 
 

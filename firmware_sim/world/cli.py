@@ -1,0 +1,66 @@
+"""The command line of generated worlds: `codefence world`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Final, TypedDict, Unpack
+
+import click
+import msgspec
+
+from firmware_sim.world.model import make_world
+from firmware_sim.world.parameters import Request
+from firmware_sim.world.writing import write_world
+
+_GENERATE_HELP: Final = """\b
+Examples:
+  codefence world generate worlds/one --seed 1
+  codefence world generate worlds/hard --seed 2 --hard --gzip
+  codefence world generate worlds/quiet --seed 3 --attack-free --dealers 50 --items 60000
+
+\b
+Exit codes:
+  0  the folder is written
+  2  wrong usage
+"""
+
+
+class _Size(TypedDict):
+    """The options that describe a world."""
+
+    seed: int
+    days: int
+    dealers: int
+    items: int
+    scan_rate: float
+    scans_times: float
+    hard: bool
+    attack_free: bool
+
+
+@click.group()
+def world() -> None:
+    """Generate networks with known truth, and play them through real devices."""
+
+
+@world.command(epilog=_GENERATE_HELP)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="The same seed, the same bytes.")
+@click.option("--days", default=365, show_default=True, type=click.IntRange(30, 1500))
+@click.option("--dealers", default=200, show_default=True, type=click.IntRange(20, 2000))
+@click.option("--items", default=300_000, show_default=True, type=click.IntRange(5_000, 10_000_000))
+@click.option("--scan-rate", default=0.05, show_default=True, type=click.FloatRange(0.001, 0.9))
+@click.option("--scans-times", default=1.0, show_default=True, type=click.FloatRange(1, 300), help="Times the scans.")
+@click.option("--hard", is_flag=True, help="Attackers who hide, collude and stay near the border.")
+@click.option("--attack-free", is_flag=True, help="A network in which nobody diverts anything.")
+@click.option("--gzip", "compressed", is_flag=True, help="Compress the tables and the events.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on standard output.")
+def generate(folder: Path, *, compressed: bool, as_json: bool, **size: Unpack[_Size]) -> None:
+    """Write a generated network with a year of events to FOLDER, labels apart."""
+    made = make_world(Request(**size))
+    write_world(made, folder, lambda line: click.echo(line, err=True), compressed=compressed)
+    if as_json:
+        sys.stdout.write(json.dumps(msgspec.json.decode((folder / "summary.json").read_bytes())) + "\n")
+    else:
+        counts = f"{made.goods.item_count} items, {made.scans.item.size} consumer scans, {len(made.attacks)} attacks"
+        click.echo(f"{folder}: {counts}")

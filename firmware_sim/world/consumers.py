@@ -1,0 +1,204 @@
+"""Who buys what, carries it where, and scans it when."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from firmware_sim.world.arrays import Bools, Floats, Ints, Random
+from firmware_sim.world.fates import Attack, Fates
+from firmware_sim.world.goods import Goods
+from firmware_sim.world.mobility import Mobility
+from firmware_sim.world.network import Network
+from firmware_sim.world.parameters import Nature, Request, new_years
+from firmware_sim.world.positions import Observer, Seen, at_shops, seen_from
+from firmware_sim.world.routing import Routes
+
+_PURCHASE_DAYS: Final = 20.0
+_DRINK_DAYS: Final = 12.0
+_FEAST_SHARE: Final = 0.2
+_FEAST_WITHIN: Final = 40.0
+_LOYAL: Final = 0.8
+"""How many of a shop's buyers live in its county."""
+_DIVERTED_TRAVEL: Final = 0.06
+_CLONE_DAYS: Final = 45.0
+_ACCURACY: Final = 30
+"""Halvings in the search for the travel that makes the foreign share."""
+
+
+@dataclass(slots=True)
+class Scans:
+    """Consumer scans, one entry each. `item` is -1 - n for the n-th forged label; `attack` is -1 for honest goods."""
+
+    item: Ints
+    case: Ints
+    day: Floats
+    county: Ints
+    device: Ints
+    attack: Ints
+    party: Bools
+    shop: Ints
+    seen: Seen
+
+
+class Crowd:
+    """All consumers of a world."""
+
+    def __init__(
+        self, world: tuple[Network, Goods, Routes, Mobility], nature: Nature, request: Request, random: Random
+    ) -> None:
+        self._network, self._goods, self._routes, self._mobility = world
+        self._nature, self._request, self._random = nature, request, random
+        self._observer = Observer(self._mobility.land, nature, request, random)
+
+    def scan(self, fates: Fates, attacks: list[Attack]) -> tuple[Scans, float]:
+        """Return all scans before the world's end, and how willingly people travel."""
+        item, case = self._scanned(fates)
+        whole = self._random.random(fates.day.size) < self._nature.whole_case
+        day = self._days(fates, case, whole)
+        kept = day < self._request.days
+        item, case, day = item[kept], case[kept], day[kept]
+        home, shop = self._homes(fates, case)
+        buyer = np.where(whole[case], case, fates.day.size + np.arange(case.size))
+        away = self._away(home, case, day, whole)
+        attack, party = fates.attack[case], fates.party[case] >= 0
+        at_home = self._observer.observe(home, day, attack >= 0)
+        in_shop = (shop >= 0) & (attack < 0) & self._coin(case.size, self._nature.in_store)
+        at_home = at_shops(at_home, in_shop, self._shop_county(shop), self._mobility.land)
+        elsewhere = self._observer.observe(away, day, attack >= 0)
+        urge, chance = self._urges(case, day, whole)
+        foreign = [self.foreign(case, day, seen) for seen in (at_home, elsewhere)]
+        free = (attack < 0) & ~party
+        travel = _balance(urge, foreign, free, (at_home.located & (attack < 0)), self._nature.foreign_share)
+        gone = np.where(free, urge < travel, (attack >= 0) & (chance < _DIVERTED_TRAVEL))
+        gone = gone & ~at_home.in_shop
+        seen = seen_from(gone, elsewhere, at_home)
+        scans = Scans(item, case, day, np.where(gone, away, home), buyer, attack, party, shop, seen)
+        return self._more(scans, attacks), travel
+
+    def foreign(self, case: Ints, day: Floats, seen: Seen) -> Bools:
+        """Tell which scans were seen outside of the area of the dealer whom the papers entitle at that moment."""
+        dealer = self._routes.entitled(self._goods.case_lot[case], day)
+        by_city = self._network.may_sell_in_city(dealer, seen.city, day)
+        by_county = self._network.may_sell(dealer, np.maximum(seen.county, 0), day)
+        return np.asarray(seen.located & ~np.where(seen.county >= 0, by_county, by_city))
+
+    def _scanned(self, fates: Fates) -> tuple[Ints, Ints]:
+        dealers = len(self._network.dealers)
+        habit = self._random.lognormal(-0.045, 0.3, dealers)[self._routes.seller]
+        rate = self._request.chance * habit[self._goods.case_lot] * fates.rate
+        sizes = np.diff(self._goods.case_first)
+        count = self._random.binomial(sizes, np.clip(rate, 0, 0.95))
+        case = np.repeat(np.arange(sizes.size), count)
+        # The n-th scanned item of a case: a step that is coprime to no size repeats none, for n runs below the size.
+        nth = np.arange(case.size) - np.repeat(np.cumsum(count) - count, count)
+        turn = self._random.integers(0, 1 << 30, sizes.size)[case]
+        return self._goods.case_first[case] + (turn + nth) % sizes[case], case
+
+    def _days(self, fates: Fates, case: Ints, whole: Bools) -> Floats:
+        random = self._random
+        lag = random.exponential(_DRINK_DAYS, case.size)
+        lag += np.where(whole[case], 0.0, random.exponential(_PURCHASE_DAYS, case.size))
+        diverted = ~np.isnan(fates.linger[case])
+        lag = np.where(diverted, random.exponential(np.nan_to_num(fates.linger[case], nan=1.0)), lag)
+        day = fates.day[case] + lag
+        for eve in new_years(self._nature):
+            drawn = ~diverted & (day > eve - _FEAST_WITHIN) & (day < eve) & self._coin(case.size, _FEAST_SHARE)
+            day = np.where(drawn, np.maximum(fates.day[case], eve + random.normal(0, 4.0, case.size)), day)
+        # People scan at table: in China's evening.
+        return np.asarray(np.floor(day) + np.clip(random.normal(0.5, 0.12, case.size), 0, 0.999))
+
+    def _homes(self, fates: Fates, case: Ints) -> tuple[Ints, Ints]:
+        seller = self._routes.seller[self._goods.case_lot[case]]
+        home, shop = fates.county[case].copy(), self._routes.case_store[case].copy()
+        shop[home >= 0] = -1
+        loyal = (home < 0) & (shop >= 0) & self._coin(case.size, _LOYAL)
+        home[loyal] = self._shop_county(shop)[loyal]
+        people = self._mobility.land.counties.population
+        open_ = np.flatnonzero(home < 0)
+        open_ = open_[np.argsort(seller[open_], kind="stable")]
+        for part in np.split(open_, np.flatnonzero(np.diff(seller[open_])) + 1):
+            if part.size:
+                own = self._network.dealers[seller[part[0]]].counties
+                sums = people[own].cumsum()
+                home[part] = own[np.searchsorted(sums / sums[-1], self._random.random(part.size) * 0.999_999)]
+        return home, shop
+
+    def _shop_county(self, shop: Ints) -> Ints:
+        counties = np.array([store.county for store in self._network.stores] or [0])
+        return np.where(shop >= 0, counties[shop], -1)
+
+    def _away(self, home: Ints, case: Ints, day: Floats, whole: Bools) -> Ints:
+        modes = self._mobility.modes(day, self._random)
+        away = self._mobility.destinations(home, modes, self._random)
+        # A case that is taken along is opened where it was taken.
+        first = np.unique(case, return_index=True, return_inverse=True)
+        together = whole[case] & (_hash(case, 1) < self._nature.taken_along)
+        return np.where(together, away[first[1][first[2].ravel()]], away)
+
+    def _urges(self, case: Ints, day: Floats, whole: Bools) -> tuple[Floats, Floats]:
+        """Return a number that travellers have below a threshold, and an even one."""
+        together = whole[case] & (_hash(case, 1) < self._nature.taken_along)
+        even = np.where(together, _hash(case, 2), self._random.random(case.size))
+        habits = self._random.lognormal(0, self._nature.dealer_sigma, len(self._network.dealers))
+        habit = habits[self._routes.seller[self._goods.case_lot[case]]]
+        return even / (habit * self._mobility.intensity(day) ** 0.5), even
+
+    def _more(self, scans: Scans, attacks: list[Attack]) -> Scans:
+        """Add scans of copied and forged labels, then what people scan again."""
+        extra = [self._labels(number, attack) for number, attack in enumerate(attacks) if attack.type in _LABELS]
+        scans = _joined([scans, *extra])
+        again = np.flatnonzero(self._coin(scans.item.size, self._nature.rescans))
+        day = scans.day[again] + self._random.exponential(1.5, again.size)
+        again, day = again[day < self._request.days], day[day < self._request.days]
+        twice = _taken(scans, again)
+        twice.day, twice.seen = day, self._observer.observe(twice.county, day, twice.attack >= 0)
+        return _joined([scans, twice])
+
+    def _labels(self, number: int, attack: Attack) -> Scans:
+        forged = attack.type == "forged"
+        items = -1 - np.arange(len(attack.codes)) if forged else attack.items
+        items = items[self._coin(items.size, self._request.chance)]
+        day = attack.first_day + 3 + self._random.exponential(_CLONE_DAYS, items.size)
+        items, day = items[day < self._request.days], day[day < self._request.days]
+        size = items.size
+        county = self._mobility.somewhere(self._random.choice(attack.cities, size), self._random)
+        case = np.full(size, -1) if forged else np.searchsorted(self._goods.case_first, items, side="right") - 1
+        seen = self._observer.observe(county, day, np.ones(size, np.bool_))
+        device = -1 - (number << 20) - np.arange(size)
+        none = np.full(size, -1)
+        return Scans(items, case, day, county, device, np.full(size, number), np.zeros(size, np.bool_), none, seen)
+
+    def _coin(self, size: int, chance: float) -> Bools:
+        return self._random.random(size) < chance
+
+
+_LABELS: Final = ("clone", "forged")
+
+
+def _balance(urge: Floats, foreign: list[Bools], free: Bools, counted: Bools, wanted: float) -> float:
+    """Return the threshold of `urge` below which people travel, so that the wanted share is seen abroad."""
+    low, high = 0.0, 1.0
+    for _ in range(_ACCURACY):
+        middle = (low + high) / 2
+        seen = np.where(free & (urge < middle), foreign[1], foreign[0])
+        share = float(seen[counted].mean()) if counted.any() else wanted
+        low, high = (middle, high) if share < wanted else (low, middle)
+    return (low + high) / 2
+
+
+def _hash(numbers: Ints, salt: int) -> Floats:
+    """Return an even number in [0, 1) that depends on the number alone."""
+    mixed = (numbers.astype(np.uint64) + np.uint64(salt * 7919)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return np.asarray((mixed >> np.uint64(11)).astype(np.float64) / 2.0**53)
+
+
+def _joined(parts: list[Scans]) -> Scans:
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Scans.__slots__[:-1]}
+    return Scans(**columns, seen=Seen.joined([part.seen for part in parts]))
+
+
+def _taken(scans: Scans, rows: Ints) -> Scans:
+    columns = {name: getattr(scans, name)[rows] for name in Scans.__slots__[:-1]}
+    return Scans(**columns, seen=scans.seen.taken(rows))
