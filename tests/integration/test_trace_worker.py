@@ -3,7 +3,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -12,7 +11,7 @@ from trace_market import START, Market, Message
 
 from geofence.maps import AtomMap, load_installed_map
 from geofence.territory import TerritoryVersion
-from trace_service.domain.verification import ScanFacts, Verdict
+from trace_service.domain.verification import Asked, Verdict, World
 from trace_service.processing import scans
 from trace_service.store.connection import connect
 from trace_service.store.queries import SQL
@@ -370,14 +369,14 @@ def test_a_poisonous_scan_is_set_aside_with_its_reason_and_the_others_go_on(
     case = market.cases_to("D-CHENGDU")[0]
     poison = market.consumer(case["items"][3], "nanjing")
     market.land(*market.pack(case)[:3], poison, market.consumer(case["items"][0], "nanjing"))
-    original = scans.decide
+    original = scans.decide_all
 
-    def faulty(scan: ScanFacts, *rest: Any) -> Verdict:  # noqa: ANN401  passed on as it comes
-        if scan.source.seq == poison.seq:
+    def faulty(asked: list[Asked], world: World) -> list[Verdict]:
+        if any(scan.source.seq == poison.seq for scan, *_ in asked):
             raise ArithmeticError("this one")
-        return original(scan, *rest)
+        return original(asked, world)
 
-    monkeypatch.setattr(scans, "decide", faulty)
+    monkeypatch.setattr(scans, "decide_all", faulty)
     market.drain()
     assert market.rows("SELECT seq, code, reason, detail FROM trace.quarantine") == [
         (poison.seq, poison.code, "processing_failed", "ArithmeticError: this one")
@@ -402,14 +401,14 @@ def test_events_queued_in_one_row_are_done_and_a_poisonous_one_among_them_leaves
         )
     assert market.rows("SELECT count(*) FROM landing.work") == [(1,)]
     assert market.rows("SELECT seq FROM landing.queued ORDER BY seq") == [(each.seq,) for each in visits]
-    original = scans.decide
+    original = scans.decide_all
 
-    def faulty(scan: ScanFacts, *rest: Any) -> Verdict:  # noqa: ANN401  passed on as it comes
-        if scan.source.seq == visits[4].seq:
+    def faulty(asked: list[Asked], world: World) -> list[Verdict]:
+        if any(scan.source.seq == visits[4].seq for scan, *_ in asked):
             raise ArithmeticError("this one")
-        return original(scan, *rest)
+        return original(asked, world)
 
-    monkeypatch.setattr(scans, "decide", faulty)
+    monkeypatch.setattr(scans, "decide_all", faulty)
     market.drain()
     assert market.rows("SELECT seq, detail FROM trace.quarantine") == [(visits[4].seq, "ArithmeticError: this one")]
     good = sorted(set(codes) - {codes[4]})

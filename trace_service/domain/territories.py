@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from geofence.finding import Finding
+from geofence.finding import DEFAULT_POLICY, Finding, Policy
 from geofence.maps import Level
 from geofence.territory import Query, TerritoryBook
 
@@ -14,13 +14,15 @@ from geofence.territory import Query, TerritoryBook
 class BrandBook:
     """`version_ids` finds a version's row by its SHA-256; `levels` are the dealers' depths in the tree.
 
-    `lines` are the product lines by GTIN, of the products that belong to one.
+    `lines` are the product lines by GTIN, of the products that belong to one; `policy` are the thresholds that the
+    brand has set.
     """
 
     territories: TerritoryBook
     version_ids: Mapping[str, int]
     levels: Mapping[str, int]
     lines: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = DEFAULT_POLICY
 
     def query(self, dealer: str, gtin: str, valid_at: datetime, known_at: datetime) -> Query:
         """Return the question whose territory of a dealer counts for a product at a moment."""

@@ -1,15 +1,16 @@
 """One verdict on one scan, from what its code is, who holds the unit, and where it was seen."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from contracts.messages import Activity
-from geofence.check import check
-from geofence.coordinates import Crs, to_wgs84
+from geofence.check import check_many
+from geofence.coordinates import Crs
 from geofence.evidence import Evidence, GpsEvidence, Platform, SiteEvidence
 from geofence.finding import Finding
 from geofence.maps import AtomMap, Level
@@ -122,18 +123,40 @@ class World:
     now: datetime
 
 
-def decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) -> Verdict:
-    """Return the verdict on one scan; `refusal` is the rule of custody that it broke, if it is an event."""
-    verdict = _decide(scan, code, refusal, world)
-    return replace(verdict, reasons=verdict.reasons + _reason("reduced_assurance")) if code.reduced else verdict
+Asked: TypeAlias = tuple[ScanFacts, Code, Refusal | None]
 
 
-def _decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) -> Verdict:
+def decide_all(asked: Iterable[Asked], world: World) -> list[Verdict]:
+    """Return the verdicts on scans in their order; a refusal is the rule of custody that a scan broke as an event."""
+    drafts = [_draft(*each, world) for each in asked]
+    # 4. Those with a right place: are they there? All of a brand's at once.
+    by_brand: dict[str, list[_Draft]] = defaultdict(list)
+    for draft in drafts:
+        if draft.dealer is not None:
+            by_brand[draft.fields["brand"]].append(draft)
+    for brand, some in by_brand.items():
+        _place(some, world.books[brand], world)
+    reduced = _reason("reduced_assurance")
+    return [Verdict(**each.fields, reasons=each.reasons + (reduced if each.code.reduced else ())) for each in drafts]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A verdict on its way; `dealer` where the place is still to be judged."""
+
+    scan: ScanFacts
+    code: Code
+    fields: dict[str, Any]
+    reasons: tuple[dict[str, Any], ...] = ()
+    dealer: str | None = None
+
+
+def _draft(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) -> _Draft:
     fields = _facts(scan, code, world.custody)
     # 1. A code that nobody issued has no custody.
     if not code.state.accepted:
         state = CustodyState.NONE if refusal is None else CustodyState.QUARANTINED
-        return Verdict(**fields, custody_state=state.value, reasons=_reason(f"code_{code.state}"))
+        return _Draft(scan, code, fields | {"custody_state": state.value}, _reason(f"code_{code.state}"))
     # 2. Who is entitled to the unit at the time of the scan? While it is being made nobody, never another brand.
     made = scan.activity in {Activity.COMMISSION, Activity.PACK}
     holder = None if made else world.custody.entitled_at(code.unit, scan.occurred_at)
@@ -146,14 +169,12 @@ def _decide(scan: ScanFacts, code: Code, refusal: Refusal | None, world: World) 
             dealer = None
     state = _custody_state(scan, code, refusal, world, entitled=dealer is not None)
     fields["custody_state"] = state.value
-    book = world.books.get(fields["brand"] or "")
     # 3. Only what somebody is entitled to, and what was seen outside the brand's own lines, has a right place.
     # Where the papers are wrong, the goods are still where they were seen.
-    known = refusal is not Refusal.UNKNOWN_SITE
-    if dealer is None or book is None or not known or scan.activity in NOT_JUDGED or _at_home(scan, world):
-        return Verdict(**fields, reasons=() if state is CustodyState.OK else _reason(f"custody_{state}"))
-    # 4. Is it there?
-    return Verdict(**fields, **_place(scan, (dealer, code.gtin), book, world))
+    known = refusal is not Refusal.UNKNOWN_SITE and (fields["brand"] or "") in world.books
+    if dealer is None or not known or scan.activity in NOT_JUDGED or _at_home(scan, world):
+        return _Draft(scan, code, fields, () if state is CustodyState.OK else _reason(f"custody_{state}"))
+    return _Draft(scan, code, fields, dealer=dealer)
 
 
 def _facts(scan: ScanFacts, code: Code, custody: Custody) -> dict[str, Any]:
@@ -200,27 +221,32 @@ def _at_home(scan: ScanFacts, world: World) -> bool:
     return scan.lon is None and site is not None and site.home
 
 
-def _place(scan: ScanFacts, bound: tuple[str, str], book: BrandBook, world: World) -> dict[str, Any]:
-    atoms = book.territories.atoms
-    evidence = _evidence(scan, world.sites.get(scan.site))
-    finding = check(book.territories, book.query(*bound, scan.occurred_at, world.now), evidence)
-    lon, lat = _wgs84(evidence, atoms)
-    reasons = [{"code": each.code.value, "parameters": each.parameters} for each in finding.reasons]
-    nearest = book.nearest_legal(finding)
-    if nearest:
-        reasons.append({"code": "nearest_legal", "parameters": nearest})
-    version = finding.territory_version
-    return {
-        "place": finding.verdict.value,
-        "p_inside": _finite(finding.p_inside),
-        "signed_distance_m": _finite(finding.signed_distance_m),
-        "lon": lon,
-        "lat": lat,
-        "city": _city(finding, atoms),
-        "territory": book.version_ids.get(version.sha256) if version else None,
-        "map_version": finding.map_version,
-        "reasons": tuple(reasons),
-    }
+def _place(drafts: Sequence[_Draft], book: BrandBook, world: World) -> None:
+    """Enter where each scan was and what that means."""
+    asked = [
+        (
+            book.query(each.dealer or "", each.code.gtin, each.scan.occurred_at, world.now),
+            _evidence(each.scan, world.sites.get(each.scan.site)),
+        )
+        for each in drafts
+    ]
+    for draft, finding in zip(drafts, check_many(book.territories, asked, book.policy), strict=True):
+        reasons = [{"code": each.code.value, "parameters": each.parameters} for each in finding.reasons]
+        nearest = book.nearest_legal(finding)
+        if nearest:
+            reasons.append({"code": "nearest_legal", "parameters": nearest})
+        version, place = finding.territory_version, finding.place
+        draft.reasons = tuple(reasons)
+        draft.fields |= {
+            "place": finding.verdict.value,
+            "p_inside": _finite(finding.p_inside),
+            "signed_distance_m": _finite(finding.signed_distance_m),
+            "lon": place.lon if place else None,
+            "lat": place.lat if place else None,
+            "city": _city(finding, book.territories.atoms),
+            "territory": book.version_ids.get(version.sha256) if version else None,
+            "map_version": finding.map_version,
+        }
 
 
 def _evidence(scan: ScanFacts, site: Site | None) -> Evidence | None:
@@ -232,13 +258,6 @@ def _evidence(scan: ScanFacts, site: Site | None) -> Evidence | None:
     if site and site.position:
         return SiteEvidence(site.id, *site.position)
     return None
-
-
-def _wgs84(evidence: Evidence | None, atoms: AtomMap) -> tuple[float | None, float | None]:
-    if isinstance(evidence, GpsEvidence) and evidence.crs:
-        lons, lats = to_wgs84(evidence.lon, evidence.lat, evidence.crs, atoms.mainland())
-        return float(lons[0]), float(lats[0])
-    return (evidence.lon, evidence.lat) if isinstance(evidence, SiteEvidence) else (None, None)
 
 
 def _city(finding: Finding, atoms: AtomMap) -> str | None:

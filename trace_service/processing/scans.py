@@ -8,7 +8,7 @@ from trace_service.cases.sync import follow_alerts, follow_verdicts
 from trace_service.codes.verify import Text, read_parent, verify
 from trace_service.detection.cells import Cell, weigh
 from trace_service.domain.events import Event, Refusal, Site, Source, Step
-from trace_service.domain.verification import STEPS, Code, ScanFacts, Verdict, World, decide
+from trace_service.domain.verification import STEPS, Code, ScanFacts, Verdict, World, decide_all
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.custody import Replayed, Since, record
@@ -156,14 +156,13 @@ def _decide(
     current = books.current(connection)
     brands = {dealer: brand for brand, book in current.items() for dealer in book.levels}
     world = World(replayed.custody, batch.sites, current, brands, now)
-    found = []
+    asked = []
     for source, row in batch.scans.items():
         code = batch.codes[source]
         if code.brand is None:
             code = replace(code, brand=replayed.brands.get(code.unit))
-        refusal = refused.get(source) or replayed.refused.get(source)
-        found.append(decide(_facts(source, row), code, refusal, world))
-    return found
+        asked.append((_facts(source, row), code, refused.get(source) or replayed.refused.get(source)))
+    return decide_all(asked, world)
 
 
 def _facts(source: Source, row: Row) -> ScanFacts:
