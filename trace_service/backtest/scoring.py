@@ -141,11 +141,11 @@ def _count_recall(found: Score, truth: Truth, first: dict[int, int]) -> None:
         groups = [attack.type, "all"] + (["core"] if attack.type in CORE else [])
         for group in groups:
             recall[group].add(hit, 1)
-            if attack.scanned_items >= ENOUGH_SCANS:
+            if attack.scanned >= ENOUGH_SCANS:
                 recall[f"{group}+"].add(hit, 1)
         if attack.type not in CORE:
             continue
-        by_scans[scan_group(attack.scanned_items)].add(hit, 1)
+        by_scans[scan_group(attack.scanned)].add(hit, 1)
         leaks = truth.leaks[index]
         if leaks:
             gone = bisect_left(leaks, first[index]) / len(leaks) if hit else 1.0

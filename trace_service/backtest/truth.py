@@ -43,8 +43,13 @@ class Attack(Struct):
     cases: list[str] = []
     items: list[str] = []
     leaks: list[str] = []
-    scanned_items: int = 0
+    scanned_items: int | list[str] = 0
     events: list[str] = []
+
+    @property
+    def scanned(self) -> int:
+        """How many of its items consumers scanned, whether the labels count or list them."""
+        return self.scanned_items if isinstance(self.scanned_items, int) else len(set(self.scanned_items))
 
 
 class _Labels(Struct):

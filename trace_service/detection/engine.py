@@ -22,14 +22,18 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from trace_service.detection.backflow import BackflowDetector
 from trace_service.detection.calibration import Calibration
 from trace_service.detection.changes import Change, Claim
+from trace_service.detection.clone import CloneDetector
 from trace_service.detection.detector import Detector
 from trace_service.detection.flow import FlowDetector
+from trace_service.detection.forged import ForgedDetector
 from trace_service.detection.habits import Habits
 from trace_service.detection.ledger import Judged, Ledger
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Reviewed
+from trace_service.detection.rebind import RebindDetector
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 
@@ -62,7 +66,14 @@ class Engine:
         self.sightings = Sightings(network, self.settings)
         self.habits = Habits(network)
         self.flow = FlowDetector(network, self.settings, self.sightings, self.habits)
-        self.detectors: tuple[Detector, ...] = (self.flow,)
+        placer = self.sightings.placer
+        self.detectors: tuple[Detector, ...] = (
+            self.flow,
+            ForgedDetector(network, self.settings, placer),
+            CloneDetector(network, self.settings, placer),
+            RebindDetector(network, self.settings),
+            BackflowDetector(network, self.settings),
+        )
         self.calibration = Calibration()
         self.notices: Counter[str] = Counter()
         self.clock: int | None = None

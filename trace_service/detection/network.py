@@ -127,6 +127,11 @@ class Network:
         index, _ = self._nearest(lat, lon)
         return None if index is None else self.places[index].adcode
 
+    def city_near(self, lat: float, lon: float) -> str | None:
+        """Return the city of the division whose centre is nearest."""
+        found = self.locate(lat, lon)
+        return self.city(found) if found else None
+
     def nearest_km(self, lat: float, lon: float) -> float:
         """Return how far the nearest division's centre is, in kilometres."""
         return self._nearest(lat, lon)[1]

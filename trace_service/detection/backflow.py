@@ -1,0 +1,109 @@
+"""Receipts that no paper explains: goods upstream of where they were sold to, at a third dealer, or past a level."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from trace_service.detection.changes import Claim, Contribution
+from trace_service.detection.network import Network
+from trace_service.detection.observations import Movement, Observation, Withdrawn
+from trace_service.detection.settings import DAY_MS, Settings
+
+_THRESHOLD: Final = 6.9
+# A receipt without papers: of one case it is a slip of the reader, of several at once it is goods.
+_FIRST_CASE_NATS: Final = 4.5
+_NEXT_CASE_NATS: Final = 2.5
+_MOST_NATS: Final = 30.0
+_READ_RATE: Final = 0.9
+_OUTAGE: Final = 0.04
+
+
+class _Receipt(Struct):
+    """Cases of one dealer that turned up at one other dealer on one day."""
+
+    dealer: str
+    site: str
+    due: int
+    movements: dict[str, Movement]
+
+
+class BackflowDetector:
+    """Waits three days for the paper of each receipt, then speaks; a paper that comes later takes it back."""
+
+    def __init__(self, network: Network, settings: Settings) -> None:
+        self.network, self.settings = network, settings
+        self._receipts: dict[str, _Receipt] = {}
+        self._receipt_of: dict[str, str] = {}
+        self._waiting: dict[str, int] = {}
+        self._received: dict[str, set[str | None]] = {}
+
+    def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
+        """Keep a receipt without a paper; drop one that has its paper now."""
+        if not isinstance(observation, Movement | Withdrawn):
+            return
+        key = self._receipt_of.pop(observation.key, None)
+        if key is not None:
+            self._receipts[key].movements.pop(observation.key, None)
+            if key not in self._waiting:
+                yield self._claim(key)
+        if not isinstance(observation, Movement) or observation.kind != "receive":
+            return
+        case, dealer, site = observation.goods.case, observation.goods.dealer, observation.site_dealer
+        if case is None:
+            return
+        self._received.setdefault(case, set()).add(site)
+        if observation.documented or dealer is None or site is None or dealer == site:
+            return
+        key = f"backflow/{dealer}/{site}/{observation.occurred_at // (7 * DAY_MS)}"
+        due = now + self.settings.document_grace_hours * DAY_MS // 24
+        receipt = self._receipts.setdefault(key, _Receipt(dealer, site, due, {}))
+        receipt.movements[observation.key] = observation
+        self._receipt_of[observation.key] = key
+        self._waiting.setdefault(key, due)
+
+    def close_day(self, now: int) -> Iterable[Claim]:
+        """Speak of receipts whose grace is over."""
+        for key in [key for key, due in self._waiting.items() if due <= now]:
+            del self._waiting[key]
+            yield self._claim(key)
+
+    def _claim(self, key: str) -> Claim:
+        receipt = self._receipts[key]
+        cases = {each.goods.case: each for each in receipt.movements.values() if each.goods.case}
+        nats = min(_MOST_NATS, _FIRST_CASE_NATS + _NEXT_CASE_NATS * (len(cases) - 1)) if cases else 0.0
+        skipped = [case for case in cases if receipt.dealer not in self._received.get(case, ())]
+        kind = "skip" if cases and len(skipped) == len(cases) else "backflow"
+        site = self.network.dealers.get(receipt.site)
+        return Claim(
+            key=key,
+            detector="level_skip" if kind == "skip" else "backflow",
+            kind=kind,
+            dealer=receipt.dealer,
+            nats=nats,
+            threshold=_THRESHOLD,
+            adcode=self.network.city_near(site.lat, site.lon) if site else None,
+            contributions=tuple(
+                Contribution(
+                    case=case,
+                    nats=round(nats / len(cases), 3),
+                    events=(each.event,),
+                    first_at=each.occurred_at,
+                    note="level_missing" if case in set(skipped) else "",
+                )
+                for case, each in cases.items()
+            ),
+            shipments=tuple(sorted({each.goods.shipment for each in cases.values() if each.goods.shipment})),
+            parties=tuple(dict.fromkeys((receipt.dealer, receipt.site, *self._upstream(cases.values())))),
+            figures={
+                "received_at": receipt.site,
+                "sold_to": receipt.dealer,
+                "cases": len(cases),
+                "level_missing": len(skipped),
+                "grace_hours": self.settings.document_grace_hours,
+            },
+        )
+
+    @staticmethod
+    def _upstream(movements: Iterable[Movement]) -> list[str]:
+        return [each for movement in movements for each in movement.goods.chain[-2:]]
