@@ -30,6 +30,8 @@ _CREEP: Final = 0.003
 _UNIT_SD: Final = 0.02
 _WEIGHT_SD: Final = 0.01
 _LEAST_WEIGHT_SD: Final = 0.002
+_BATCH_SD: Final = 0.005
+"""By how much the mean weight of a refill differs from that of what stood there, relative."""
 _LEAST_UNIT_SD: Final = 0.004
 _MOST_UNIT_SD: Final = 0.15
 _PRIOR_UNITS: Final = 8.0
@@ -38,11 +40,13 @@ _LEARNING_LIMIT: Final = 0.1
 _OUTLIER: Final = 1e-5
 _WORST: Final = -40.0
 _REACH: Final = 2
+_REFILL: Final = 5
+"""More units than that put up at once are a refill."""
 RESIDUAL: Final = 0.25
 RESIDUAL_A_UNIT: Final = 0.02
 _CLEARLY_STRANGE: Final = 4.0
 _DECISIVE: Final = 6.0
-_HINT: Final = 4.0
+_HINT: Final = 9.0
 
 
 @dataclass(slots=True)
@@ -180,8 +184,9 @@ def _moved(belief: Belief, count: Ints, moved: Ints, level: Floats, noise: Float
     size = np.abs(k)
     there = np.maximum(count, 1)
     share = np.where(k < 0, np.minimum(size / there, 1.0), 0.0)
-    # Of units on the shelf, those taken share its deviation; added ones bring their own.
-    spread = np.where(k < 0, unit_var * size * (1 - share), unit_var * size + k**2 * belief.weight_var[:, None])
+    # Of units on the shelf, those taken share its deviation; added ones bring their own, and are of another batch.
+    batch_var = belief.weight_var[:, None] + (_BATCH_SD * weight) ** 2
+    spread = np.where(k < 0, unit_var * size * (1 - share), unit_var * size + k**2 * batch_var)
     expected = deviation * share
     surprise = np.where(k < 0, -change - size * weight, change - k * weight) - expected
     total = belief.zero_var * share**2 + spread + noise
@@ -220,7 +225,8 @@ def _notice(belief: Belief, delta: Floats, moved: Ints, noise: Floats) -> None:
     weight = belief.weight + gain * (seen - belief.weight)
     span = _LEARNING_LIMIT * belief.nominal
     belief.weight = np.clip(weight, belief.nominal - span, belief.nominal + span)
-    belief.weight_var = np.maximum(belief.weight_var * (1 - gain), (_LEAST_WEIGHT_SD * belief.nominal) ** 2)
+    fresh = np.where(moved > _REFILL, (_BATCH_SD * belief.nominal) ** 2, 0.0)
+    belief.weight_var = np.maximum(belief.weight_var * (1 - gain) + fresh, (_LEAST_WEIGHT_SD * belief.nominal) ** 2)
 
 
 def _recentre(belief: Belief) -> None:
