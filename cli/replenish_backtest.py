@@ -16,6 +16,7 @@ from trace_service.replenishment.errors import NothingToPlanError
 from trace_service.replenishment.history import History
 from trace_service.replenishment.methods import METHODS
 from trace_service.replenishment.replay import Costs, Protocol, evaluated
+from trace_service.replenishment.report import page
 from trace_service.replenishment.table import Reading, Table, read_demand
 
 _BACKTEST: Final = """\b
@@ -137,6 +138,7 @@ def _tell(table: Table) -> None:
 def _write(out: Path, report: dict[str, Any], table: Table) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1), "utf-8")
+    (out / "report.html").write_text(page(report), "utf-8")
     with (out / "flags.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["line", "column", "reason", "done", "detail"])
