@@ -71,6 +71,3 @@ LEFT JOIN landing.scan ON scan.device = verdict.device AND scan.boot = verdict.b
     AND scan.ts = verdict.occurred_at
 WHERE verdict.brand = %(brand)s AND verdict.dealer = ANY(%(dealers)s) AND verdict.place <> 'not_checked'
     AND verdict.occurred_at >= %(since)s AND verdict.occurred_at < %(until)s
-
--- name: role
-SELECT role FROM trace.account WHERE login = %(login)s AND disabled_at IS NULL

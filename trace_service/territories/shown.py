@@ -10,7 +10,7 @@ import shapely
 
 from geofence.areas import area_of
 from geofence.maps import AtomMap, Level
-from geofence.maps.outline import simplified
+from geofence.maps.outline import DIGITS_PER_TOLERANCE, simplified
 from geofence.territory import Query, TerritoryVersion
 from trace_service.domain.territories import BrandBook
 from trace_service.processing.books import read_version
@@ -92,9 +92,11 @@ def feature_of(version: TerritoryVersion, atoms: AtomMap, number: int | None, to
         shapes.append(area.polygon)
     # Counties of a clean map meet without overlapping, which makes their union fifty times cheaper.
     joined = shapely.coverage_union_all(shapes) if area.polygon is None else shapely.union_all(shapes)
+    digits = _DIGITS
     if tolerance:
+        digits = int(np.ceil(np.log10(DIGITS_PER_TOLERANCE / tolerance)))
         joined = simplified(np.array([joined], dtype=object), tolerance)[0]
-    geometry = None if joined.is_empty else json.loads(shapely.to_geojson(_rounded(joined)))
+    geometry = None if joined.is_empty else json.loads(shapely.to_geojson(_rounded(joined, digits)))
     return {
         "type": "Feature",
         "id": number if number is not None else version.sha256[:16],
@@ -109,6 +111,6 @@ def feature_of(version: TerritoryVersion, atoms: AtomMap, number: int | None, to
     }  # fmt: skip
 
 
-def _rounded(geometry: shapely.Geometry) -> shapely.Geometry:
-    rounded: shapely.Geometry = shapely.transform(geometry, lambda points: points.round(_DIGITS))
+def _rounded(geometry: shapely.Geometry, digits: int) -> shapely.Geometry:
+    rounded: shapely.Geometry = shapely.transform(geometry, lambda points: points.round(digits))
     return rounded
