@@ -10,20 +10,19 @@ from geofence.territory import TerritoryBook
 
 @dataclass(frozen=True, slots=True)
 class Covering:
-    """The counties, and the versions with a drawn polygon, that cover each of `count` points."""
+    """The counties, and the versions with a drawn polygon, that cover points."""
 
-    count: int
     counties: Pairs
     drawn: Pairs
 
     @classmethod
     def of(cls, book: TerritoryBook, lon: FloatArray, lat: FloatArray) -> "Covering":
         """Return what covers WGS-84 points, borders included."""
-        return cls(len(lon), Pairs(*book.atoms.covering(lon, lat)), Pairs(*book.drawings.pairs(lon, lat)))
+        return cls(Pairs(*book.atoms.covering(lon, lat)), Pairs(*book.drawings.pairs(lon, lat)))
 
     def part(self, part: slice) -> "Covering":
         """Return the same for some points that follow one another."""
-        return Covering(part.stop - part.start, self.counties.part(part), self.drawn.part(part))
+        return Covering(self.counties.part(part), self.drawn.part(part))
 
 
 def parts(starts: Indexes, count: int) -> list[slice]:

@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geofence.border import Border
+from geofence.border import Discs, Forest, Tree, table_of
 from geofence.coordinates import BoolArray, FloatArray
 from geofence.disc import REACH
 from geofence.drawings import drawn_edges
@@ -15,7 +15,7 @@ from geofence.drawn import read_features, read_polygon
 from geofence.errors import TerritoryError
 from geofence.finding import DEFAULT_POLICY, Policy, Verdict
 from geofence.grid import Grid, build_grid
-from geofence.probability import Discs, normal_within
+from geofence.probability import normal_within, off_border
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class Fence:
 
     def __init__(self, geometry: BaseGeometry) -> None:
         self.geometry = geometry
-        self.border = Border(drawn_edges(geometry))
+        ends = drawn_edges(geometry)
+        table = table_of(ends)
+        self._forest = Forest.of(table, [Tree.of(table, np.arange(1, len(ends) + 1, dtype=np.int32))])
 
     def judge(self, lon: float, lat: float, sigma_m: float, policy: Policy = DEFAULT_POLICY) -> Judgement:
         """Return verdict, probability and distance of a WGS-84 position with a standard deviation of `sigma_m`."""
@@ -42,13 +44,18 @@ class Fence:
     def judge_many(self, lons: FloatArray, lats: FloatArray, sigmas_m: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the share of each error disc in the polygon and the signed distance in metres, shape (n,) each."""
         inside = self._covers(lons, lats)
-        metres = self.border.nearest(lons, lats).metres
+        metres = self.distance_m(lons, lats)
         share = inside.astype(np.float64)
         near = np.flatnonzero(metres < REACH * sigmas_m)
         if len(near):
-            discs = Discs(lons[near], lats[near], sigmas_m[near]).off_border(metres[near])
-            share[near] = normal_within(self.border, discs, self._covers(discs.lon, discs.lat))
+            discs = off_border(Discs(lons[near], lats[near], sigmas_m[near]), metres[near])
+            alone = self._forest, np.zeros(len(near), dtype=np.intp)
+            share[near] = normal_within(alone, discs, self._covers(discs.lon, discs.lat))
         return share, np.where(inside, -metres, metres)
+
+    def distance_m(self, lons: FloatArray, lats: FloatArray) -> FloatArray:
+        """Return the metres from WGS-84 points to the border, shape (n,)."""
+        return self._forest.nearest(np.zeros(len(lons), dtype=np.intp), lons, lats).metres
 
     def _covers(self, lons: FloatArray, lats: FloatArray) -> BoolArray:
         shapely.prepare(self.geometry)

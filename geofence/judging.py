@@ -2,24 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from geofence.border import Border
+from geofence.border import Discs, Forest
 from geofence.columns import INSIDE, NONE, OUTSIDE, UNCERTAIN, Codes, Indexes, Judged, Pairs, Scans
 from geofence.coordinates import BoolArray, FloatArray
-from geofence.covering import Covering, parts
+from geofence.covering import Covering
 from geofence.disc import REACH
 from geofence.finding import Policy
 from geofence.in_force import Timeline
-from geofence.probability import Discs, even_within, normal_within
-from geofence.territory import TerritoryBook, TerritoryVersion
+from geofence.probability import even_within, normal_within, off_border
+from geofence.territory import TerritoryBook
 
 # A coast or a land border ends the map, not the error disc. Goods are rarely scanned beyond it, and maps draw quays
 # and filled land late, so a place out there weighs a tenth of a place on the map.
 OFF_MAP_WEIGHT: Final = 0.1
 _TINY: Final = np.finfo(np.float64).tiny
+# What is held in memory at once.
+_CHUNK: Final = 1 << 16
+_Within: TypeAlias = Callable[[tuple[Forest, Indexes], Discs, BoolArray], FloatArray]
 
 
 def judge(book: TerritoryBook, scans: Scans, policy: Policy) -> Judged:
@@ -27,24 +30,26 @@ def judge(book: TerritoryBook, scans: Scans, policy: Policy) -> Judged:
 
     Raises UnknownAdcodeError for a version that the map does not know.
     """
+    starts = range(0, max(len(scans), 1), _CHUNK)
+    found = [_judge(book, scans.taken(slice(start, start + _CHUNK)), policy) for start in starts]
+    names = ("verdict", "p_inside", "distance_m", "version", "county")
+    return Judged(*(np.concatenate([getattr(each, name) for each in found]) for name in names))
+
+
+def _judge(book: TerritoryBook, scans: Scans, policy: Policy) -> Judged:
     version = book.kept(timeline).in_force(scans)
-    order = np.argsort(version, kind="stable")
-    grouped = scans.taken(order)
+    covering = Covering.of(book, scans.lon, scans.lat)
     p_inside, distance = np.full(len(scans), np.nan), np.full(len(scans), np.nan)
-    covering = Covering.of(book, grouped.lon, grouped.lat)
     county = _first(covering.counties, len(scans))
-    numbers, starts = np.unique(version[order], return_index=True)
-    for number, part in zip(numbers.tolist(), parts(starts, len(scans)), strict=True):
-        if number != NONE:
-            held = _Held(book, number)
-            inside, favoured = held.inside(covering.part(part))
-            p_inside[part], distance[part] = held.p_inside(grouped.taken(part), inside)
-            # On a shared border the county in the dealer's favour is named: the border counts as inside.
-            county[part] = np.where(favoured == NONE, county[part], favoured)
-    back = np.empty(len(scans), dtype=np.intp)
-    back[order] = np.arange(len(scans))
-    p_inside = p_inside[back]
-    return Judged(verdicts(p_inside, scans, policy), p_inside, distance[back], version, county[back])
+    held = _Held.of(book, version)
+    inside, favoured = held.inside(covering, version)
+    # On a shared border the county in the dealer's favour is named: the border counts as inside.
+    county = np.where(favoured == NONE, county, favoured)
+    for drawn in (False, True):
+        rows = np.flatnonzero((version != NONE) & (held.drawn[version] == drawn))
+        if len(rows):
+            p_inside[rows], distance[rows] = held.p_inside(scans.taken(rows), version[rows], inside[rows])
+    return Judged(verdicts(p_inside, scans, policy), p_inside, distance, version, county)
 
 
 def timeline(book: TerritoryBook) -> Timeline:
@@ -69,31 +74,45 @@ def _first(pairs: Pairs, count: int) -> Indexes:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """What one version holds."""
+    """What the versions of a book hold; `place` leads from a version's number to its row of `masks`."""
 
     book: TerritoryBook
-    number: int
+    place: Indexes
+    masks: BoolArray
+    drawn: BoolArray
 
-    @property
-    def version(self) -> TerritoryVersion:
-        """The version itself."""
-        return self.book.versions[self.number]
+    @classmethod
+    def of(cls, book: TerritoryBook, version: Indexes) -> "_Held":
+        """Return it for the versions that are asked about; the last row stands for none."""
+        numbers = np.unique(version[version != NONE])
+        place = np.full(len(book.versions) + 1, len(numbers), dtype=np.intp)
+        place[numbers] = np.arange(len(numbers))
+        masks = np.zeros((len(numbers) + 1, book.atoms.atom_count), dtype=np.bool_)
+        drawn = np.zeros(len(book.versions) + 1, dtype=np.bool_)
+        for row, number in enumerate(numbers.tolist()):
+            masks[row] = book.mask(book.versions[number])
+            drawn[number] = book.versions[number].polygon is not None
+        return cls(book, place, masks, drawn)
 
-    def inside(self, covering: Covering) -> tuple[BoolArray, Indexes]:
-        """Tell which points lie in the territory, and in which of its counties."""
-        counties = covering.counties
-        mine = counties.matching(self.book.mask(self.version)[counties.things])
-        favoured = _first(mine, covering.count)
+    def inside(self, covering: Covering, version: Indexes) -> tuple[BoolArray, Indexes]:
+        """Tell which points lie in their territory, and in which of its counties."""
+        counties, drawn = covering.counties, covering.drawn
+        mine = counties.matching(self.masks[self.place[version[counties.scans]], counties.things])
+        favoured = _first(mine, len(version))
         inside = favoured != NONE
-        inside[covering.drawn.scans[covering.drawn.things == self.number]] = True
+        inside[drawn.scans[drawn.things == version[drawn.scans]]] = True
         return inside, favoured
 
-    def p_inside(self, scans: Scans, inside: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """Return the share of each error disc in the territory, and the signed distance of its centre."""
-        border = self.book.outline(self.version)
-        metres = border.nearest(scans.lon, scans.lat).metres
+    def p_inside(self, scans: Scans, version: Indexes, inside: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """Return the share of each error disc in its territory, and the signed distance of its centre.
+
+        The versions all hold counties alone, or all have a polygon.
+        """
+        numbers, at = np.unique(version, return_inverse=True)
+        forest, trees = self.book.borders([self.book.versions[number] for number in numbers.tolist()])
+        metres = forest.nearest(trees[at], scans.lon, scans.lat).metres
         share = inside.astype(np.float64)
         even = scans.even_m > 0
         for rows, unit, within in (
@@ -101,17 +120,16 @@ class _Held:
             (np.flatnonzero(even & (metres < scans.even_m)), scans.even_m, even_within),
         ):
             if len(rows):
-                discs = Discs(scans.lon[rows], scans.lat[rows], unit[rows]).off_border(metres[rows])
-                share[rows] = self._share(border, discs, within)
+                discs = off_border(Discs(scans.lon[rows], scans.lat[rows], unit[rows]), metres[rows])
+                share[rows] = self._share((forest, trees[at[rows]]), discs, version[rows], within)
         return share, np.where(inside, -metres, metres)
 
-    def _share(
-        self, border: Border, discs: Discs, within: Callable[[Border, Discs, BoolArray], FloatArray]
-    ) -> FloatArray:
+    def _share(self, borders: tuple[Forest, Indexes], discs: Discs, version: Indexes, within: _Within) -> FloatArray:
         covering = Covering.of(self.book, discs.lon, discs.lat)
-        share = within(border, discs, self.inside(covering)[0])
-        if self.version.polygon is not None:
+        share = within(borders, discs, self.inside(covering, version)[0])
+        if self.drawn[version[0]]:
             return share  # who draws a border says how far out to sea it goes
-        on_map = np.bincount(covering.counties.scans, minlength=covering.count) > 0
-        known = within(self.book.atoms.outline(), discs, on_map)
+        on_map = np.bincount(covering.counties.scans, minlength=len(version)) > 0
+        forest, (coast,) = self.book.atoms.borders([np.ones(self.book.atoms.atom_count, dtype=np.bool_)])
+        known = within((forest, np.full(len(version), coast)), discs, on_map)
         return share / np.maximum(known + OFF_MAP_WEIGHT * (1.0 - known), np.maximum(share, _TINY))

@@ -9,11 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from geofence.border import Border
 from geofence.columns import NONE, Indexes, Pairs, Scans, Times, microseconds, moment_of
 from geofence.coordinates import FloatArray
 from geofence.covering import Covering, parts
-from geofence.drawings import drawn_edges
+from geofence.fences import Fence
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
 
 _MARKETS_KEPT: Final = 64
@@ -148,31 +147,22 @@ class _Market:
         found, metres = np.full(len(lon), NONE, dtype=np.intp), np.full(len(lon), np.inf)
         if not len(lon):
             return found, metres
-        border, first = self._border
-        near = border.nearest(lon, lat)
+        forest, (tree,) = self._book.atoms.borders([np.diff(self._starts) > 0])
+        near = forest.nearest(np.full(len(lon), tree), lon, lat)
         metres[:] = near.metres
-        dealers = first[near.edges]
+        dealers = self._members[self._starts[self._book.atoms.lines().inner(near.edges)]]
         order = np.lexsort((-dealers, near.points))  # the least number is written last
         found[near.points[order]] = dealers[order]
         for dealer, drawn in self._drawn:
-            far = drawn.nearest(lon, lat).metres
+            far = drawn.distance_m(lon, lat)
             closer = (far < metres) | ((far == metres) & (dealer < found))
             found[closer], metres[closer] = dealer, far[closer]
         return found, metres
 
     @cached_property
-    def _border(self) -> tuple[Border, Indexes]:
-        """The border of all counties that anyone holds, and each edge's first dealer."""
-        held = np.diff(self._starts) > 0
-        ends, inner = self._book.atoms.lines().bounding(held)
-        return Border(ends), self._members[self._starts[inner]] if len(inner) else inner
-
-    @cached_property
-    def _drawn(self) -> list[tuple[int, Border]]:
+    def _drawn(self) -> list[tuple[int, Fence]]:
         return [
-            (self._numbers[each.dealer], Border(drawn_edges(each.polygon)))
-            for each in self._versions
-            if each.polygon is not None
+            (self._numbers[each.dealer], Fence(each.polygon)) for each in self._versions if each.polygon is not None
         ]
 
 

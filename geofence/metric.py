@@ -15,10 +15,11 @@ ECCENTRICITY_2 = 0.0066943799901413165
 
 def metres_per_degree(lat: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return metres per degree of longitude and of latitude at `lat`, degrees."""
-    phi = np.radians(lat)
-    flattening = 1.0 - ECCENTRICITY_2 * np.sin(phi) ** 2
-    east = np.radians(SEMI_MAJOR_M / np.sqrt(flattening)) * np.cos(phi)
-    north = np.radians(SEMI_MAJOR_M * (1.0 - ECCENTRICITY_2) / flattening**1.5)
+    sine_2 = np.sin(np.radians(lat)) ** 2
+    flattening = 1.0 - ECCENTRICITY_2 * sine_2
+    root = np.sqrt(flattening)
+    east = np.radians(SEMI_MAJOR_M) * np.sqrt(1.0 - sine_2) / root
+    north = np.radians(SEMI_MAJOR_M * (1.0 - ECCENTRICITY_2)) / (flattening * root)
     return east, north
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from geofence.border import Border
+from geofence.border import Forest, Grove
 from geofence.drawings import Drawings, joined_edges
 from geofence.errors import TerritoryError
 from geofence.maps.atom_map import AtomMap
@@ -143,7 +143,7 @@ class TerritoryBook:
         for version in sorted(self.versions, key=lambda each: each.recorded_at):
             self._by_seller.setdefault((version.dealer, version.channel, version.product_line), []).append(version)
         self._masks: dict[str, AtomMask] = {}
-        self._drawn_borders: dict[str, Border] = {}
+        self._drawn = Grove(np.empty((0, 4)))
         self._kept: dict[object, object] = {}
 
     def with_versions(self, *versions: TerritoryVersion) -> "TerritoryBook":
@@ -173,18 +173,17 @@ class TerritoryBook:
             self._masks[version.sha256] = atom_mask(version, self.atoms)
         return self._masks[version.sha256]
 
-    def outline(self, version: TerritoryVersion) -> Border:
-        """Return the version's border, that of its counties and its polygon together, ready to be measured."""
-        if version.polygon is None:
-            return self.atoms.border(self.mask(version))
-        if version.sha256 not in self._drawn_borders:
-            edges = joined_edges(self.atoms, self.mask(version), version.polygon)
-            self._drawn_borders[version.sha256] = Border(edges)
-        return self._drawn_borders[version.sha256]
-
     def border(self, version: TerritoryVersion) -> Segments:
         """Return the version's border as segments, shape (n, 4), degrees, walked with the interior on the left."""
-        return self.outline(version).ends
+        if version.polygon is None:
+            return self.atoms.border_of(self.mask(version))
+        return joined_edges(self.atoms, self.mask(version), version.polygon)
+
+    def borders(self, versions: Sequence[TerritoryVersion]) -> tuple[Forest, NDArray[np.intp]]:
+        """Return the borders of versions, all of counties alone or all with a polygon: a forest, and their numbers."""
+        if not any(each.polygon is not None for each in versions):
+            return self.atoms.borders([self.mask(each) for each in versions])
+        return self._drawn.borders([each.sha256 for each in versions], lambda place: self.border(versions[place]))
 
     @cached_property
     def drawings(self) -> Drawings:

@@ -1,14 +1,13 @@
 """A map of three levels, loaded level by level when first asked."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geofence.border import Border
+from geofence.border import Forest, Grove
 from geofence.coordinates import validated
 from geofence.errors import UnknownAdcodeError
 from geofence.maps.atoms import NOWHERE, Atom, AtomRecord, GeometryArray, IndexArray, Layer, Level
@@ -17,8 +16,6 @@ from geofence.maps.boundary import BoundaryLines, Segments
 # Two public maps of one city disagree by a median of 132 m. If both err alike and independently, their difference
 # has sqrt(2) sigma, and the median of its absolute value is 0.6745 of that: 132 / (0.6745 * 1.4142) = 138.
 BOUNDARY_SIGMA_M = 138.0
-# A border takes 32 bytes an edge: these are 100 MB where territories are as large as cities.
-_BORDERS_KEPT = 4096
 LARGEST_FIRST = (Level.PROVINCE, Level.CITY, Level.COUNTY)
 # Hong Kong, Macau and Taiwan use WGS-84: the shifted systems end at the mainland's border.
 UNSHIFTED_PROVINCES = frozenset({"710000", "810000", "820000"})
@@ -58,7 +55,7 @@ class AtomMap:
         self._geometries = geometries
         self._layers: dict[Level, Layer] = {}
         self._lines: BoundaryLines | None = None
-        self._borders: OrderedDict[bytes, Border] = OrderedDict()
+        self._grove: Grove | None = None
         self._loading = threading.Lock()
         self._positions = {
             level: {record.adcode: index for index, record in enumerate(records.get(level, ()))}
@@ -89,23 +86,13 @@ class AtomMap:
         """Return (point, county) numbers of all coverings of WGS-84 points, ordered by point and then county."""
         return self.layer(Level.COUNTY).pairs(*validated(lons, lats))
 
-    def border(self, mask: NDArray[np.bool_]) -> Border:
-        """Return the border of a set of counties, ready to be measured; those asked for last are kept."""
-        key = mask.tobytes()
+    def borders(self, masks: Sequence[NDArray[np.bool_]]) -> tuple[Forest, IndexArray]:
+        """Return the borders of sets of counties, ready to be measured: a forest over `lines`, and their numbers."""
+        lines = self.lines()
         with self._loading:
-            if key in self._borders:
-                self._borders.move_to_end(key)
-                return self._borders[key]
-        made = Border(self.border_of(mask))
-        with self._loading:
-            self._borders[key] = made
-            if len(self._borders) > _BORDERS_KEPT:
-                self._borders.popitem(last=False)
-        return made
-
-    def outline(self) -> Border:
-        """Return the border of all counties together: where the map ends."""
-        return self.border(np.ones(self.atom_count, dtype=np.bool_))
+            if self._grove is None:
+                self._grove = Grove(lines.ends)
+        return self._grove.borders([mask.tobytes() for mask in masks], lambda place: lines.bounding(masks[place]))
 
     def mainland(self) -> Mainland:
         """Return the region in which GCJ-02 is shifted."""

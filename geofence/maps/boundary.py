@@ -13,6 +13,7 @@ from geofence.maps.atoms import NOWHERE, GeometryArray, IndexArray
 
 Segments = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Ids = NDArray[np.int32]
 _MORTON_BITS = 16
 
 
@@ -50,17 +51,22 @@ class BoundaryLines:
 
     def around(self, mask: Mask) -> Segments:
         """Return the border of a set of counties, shape (n, 4), degrees, walked with the set on the left."""
-        return self.bounding(mask)[0]
+        edges = self.bounding(mask)
+        turned = edges < 0
+        border: Segments = self.ends[np.where(turned, ~edges, edges) - 1]
+        border[turned] = border[turned][:, [2, 3, 0, 1]]
+        return border
 
-    def bounding(self, mask: Mask) -> tuple[Segments, IndexArray]:
-        """Return the same, and for each edge the county of the set that it bounds."""
+    def bounding(self, mask: Mask) -> Ids:
+        """Return the numbers of these edges, from 1, complemented where the set is on their right."""
         padded = np.append(mask, False)  # NOWHERE is -1, the padding: beyond the map belongs to nobody
         left, right = padded[self.left], padded[self.right]
-        edges = np.flatnonzero(left != right)
-        border: Segments = self.ends[edges]
-        turned = right[edges]
-        border[turned] = border[turned][:, [2, 3, 0, 1]]
-        return border, np.where(turned, self.right[edges], self.left[edges])
+        edges = np.flatnonzero(left != right).astype(np.int32)
+        return np.where(right[edges], ~(edges + 1), edges + 1)
+
+    def inner(self, edges: Ids) -> IndexArray:
+        """Return the counties on the inner side of edges numbered so."""
+        return np.where(edges < 0, self.right[~edges - 1], self.left[edges - 1])
 
 
 def directed_edges(geometries: GeometryArray) -> tuple[Segments, IndexArray]:
