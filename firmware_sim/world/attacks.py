@@ -16,8 +16,8 @@ from firmware_sim.world.routing import Routes
 TYPES: Final = ("drip", "bulk", "promo", "backflow", "skip", "rebind", "strip", "clone", "forged", "collusion")
 SHARES: Final = np.array([0.25, 0.26, 0.13, 0.05, 0.05, 0.05, 0.05, 0.06, 0.06, 0.04])
 HARD_SHARES: Final = np.array([0.30, 0.20, 0.10, 0.04, 0.04, 0.04, 0.05, 0.05, 0.05, 0.13])
-_CASES: Final = {"drip": (2.9, 0.75), "bulk": (2.8, 0.85), "promo": (3.6, 0.7), "collusion": (2.9, 0.6)}
-_OTHER_CASES: Final = (2.6, 0.7)
+_CASES: Final = {"drip": (2.9, 1.0), "bulk": (2.7, 1.1), "promo": (3.5, 0.9), "collusion": (2.9, 0.8)}
+_OTHER_CASES: Final = (2.6, 0.8)
 _FAR_KM: Final = 160.0
 _BORDER_KM: Final = (20.0, 130.0)
 _TRUCK_DAYS: Final = (1.0, 6.0)
@@ -62,7 +62,7 @@ class Attackers:
             cases = self._take(fates, dealer, size, (start, start + 45.0))
         else:
             dealer = self._some_dealer(fates, size)
-            span = float(self.random.uniform(50, 260)) if name == "drip" else 15.0
+            span = float(self.random.uniform(30, 160)) if name == "drip" else 15.0
             cases = self._take(fates, dealer, size, self._window(fates, dealer, span))
         if cases.size == 0:
             return None
@@ -206,9 +206,7 @@ class Attackers:
         near[first] = 0.0
         return np.unique(np.concatenate([first, pick(near, count - 1, self.random)]))
 
-    def _attack(
-        self, name: str, parties: tuple[int, ...], cities: Ints, cases: Ints, lost: Floats
-    ) -> Attack:
+    def _attack(self, name: str, parties: tuple[int, ...], cities: Ints, cases: Ints, lost: Floats) -> Attack:
         number = f"A{len(self.attacks) + 1:03}"
         return Attack(number, name, parties[0], parties, cities, float(lost.min()), cases, lost)
 

@@ -21,6 +21,9 @@ _FEAST_WITHIN: Final = 40.0
 _LOYAL: Final = 0.8
 """How many of a shop's buyers live in its county."""
 _DIVERTED_TRAVEL: Final = 0.06
+_SEVERAL: Final = 0.15
+_SEVERAL_CASES: Final = 3
+_VENUE_DEGREES: Final = 0.0004
 _CLONE_DAYS: Final = 45.0
 _ACCURACY: Final = 30
 """Halvings in the search for the travel that makes the foreign share."""
@@ -49,31 +52,35 @@ class Crowd:
     ) -> None:
         self._network, self._goods, self._routes, self._mobility = world
         self._nature, self._request, self._random = nature, request, random
-        self._observer = Observer(self._mobility.land, nature, request, random)
+        self._observer = Observer(self._mobility.land, _volumes(self._network), (nature, request), random)
 
     def scan(self, fates: Fates, attacks: list[Attack]) -> tuple[Scans, float]:
         """Return all scans before the world's end, and how willingly people travel."""
         item, case = self._scanned(fates)
-        whole = self._random.random(fates.day.size) < self._nature.whole_case
+        buyer_of, whole = self._buyers(fates)
         day = self._days(fates, case, whole)
         kept = day < self._request.days
         item, case, day = item[kept], case[kept], day[kept]
         home, shop = self._homes(fates, case)
-        buyer = np.where(whole[case], case, fates.day.size + np.arange(case.size))
-        away = self._away(home, case, day, whole)
+        device = np.where(whole[case], buyer_of[case], fates.day.size + np.arange(case.size))
+        together = whole[case] & (_hash(buyer_of[case], 1) < self._nature.taken_along)
+        away = self._away(home, buyer_of[case], day, together)
         attack, party = fates.attack[case], fates.party[case] >= 0
         at_home = self._observer.observe(home, day, attack >= 0)
         in_shop = (shop >= 0) & (attack < 0) & self._coin(case.size, self._nature.in_store)
         at_home = at_shops(at_home, in_shop, self._shop_county(shop), self._mobility.land)
         elsewhere = self._observer.observe(away, day, attack >= 0)
-        urge, chance = self._urges(case, day, whole)
+        urge, chance = self._urges(buyer_of[case], day, together)
         foreign = [self.foreign(case, day, seen) for seen in (at_home, elsewhere)]
         free = (attack < 0) & ~party
-        travel = _balance(urge, foreign, free, (at_home.located & (attack < 0)), self._nature.foreign_share)
+        travel = _balance(
+            urge, foreign, free, at_home.located & elsewhere.located & (attack < 0), self._nature.foreign_share
+        )
         gone = np.where(free, urge < travel, (attack >= 0) & (chance < _DIVERTED_TRAVEL))
         gone = gone & ~at_home.in_shop
         seen = seen_from(gone, elsewhere, at_home)
-        scans = Scans(item, case, day, np.where(gone, away, home), buyer, attack, party, shop, seen)
+        self._gather(seen, fates.party[case], fates.linger[case])
+        scans = Scans(item, case, day, np.where(gone, away, home), device, attack, party, shop, seen)
         return self._more(scans, attacks), travel
 
     def foreign(self, case: Ints, day: Floats, seen: Seen) -> Bools:
@@ -82,6 +89,27 @@ class Crowd:
         by_city = self._network.may_sell_in_city(dealer, seen.city, day)
         by_county = self._network.may_sell(dealer, np.maximum(seen.county, 0), day)
         return np.asarray(seen.located & ~np.where(seen.county >= 0, by_county, by_city))
+
+    def _buyers(self, fates: Fates) -> tuple[Ints, Bools]:
+        """Return who buys each case, named by the first case bought, and whether the case is bought whole."""
+        lots = self._goods.case_lot
+        nth = np.arange(lots.size) - np.searchsorted(lots, lots)
+        first = np.arange(lots.size) - nth % _SEVERAL_CASES
+        buyer = np.where(_hash(first, 3) < _SEVERAL, first, np.arange(lots.size))
+        buyer = np.where(fates.free & fates.free[buyer], buyer, np.arange(lots.size))
+        several = buyer != np.arange(lots.size)
+        fates.day[several] = fates.day[buyer[several]]
+        whole = self._random.random(lots.size) < self._nature.whole_case
+        whole[buyer[several]] = True
+        return buyer, whole[buyer]
+
+    def _gather(self, seen: Seen, party: Ints, linger: Floats) -> None:
+        """Bring the guests of a wedding to one place in their county."""
+        guests = np.flatnonzero((party >= 0) & (linger < 1) & (seen.county >= 0) & ~seen.in_shop)
+        spots, county = self._mobility.land.counties, seen.county[guests]
+        north = (_hash(party[guests], 4) - 0.5) * self._mobility.land.radius_km[county] / 111.2
+        seen.lat[guests] = spots.lat[county] + north + self._random.normal(0, _VENUE_DEGREES, guests.size)
+        seen.lon[guests] = spots.lon[county] + north + self._random.normal(0, _VENUE_DEGREES, guests.size)
 
     def _scanned(self, fates: Fates) -> tuple[Ints, Ints]:
         dealers = len(self._network.dealers)
@@ -128,20 +156,18 @@ class Crowd:
         counties = np.array([store.county for store in self._network.stores] or [0])
         return np.where(shop >= 0, counties[shop], -1)
 
-    def _away(self, home: Ints, case: Ints, day: Floats, whole: Bools) -> Ints:
+    def _away(self, home: Ints, buyer: Ints, day: Floats, together: Bools) -> Ints:
         modes = self._mobility.modes(day, self._random)
         away = self._mobility.destinations(home, modes, self._random)
-        # A case that is taken along is opened where it was taken.
-        first = np.unique(case, return_index=True, return_inverse=True)
-        together = whole[case] & (_hash(case, 1) < self._nature.taken_along)
+        # What one buyer takes along is opened where it was taken.
+        first = np.unique(buyer, return_index=True, return_inverse=True)
         return np.where(together, away[first[1][first[2].ravel()]], away)
 
-    def _urges(self, case: Ints, day: Floats, whole: Bools) -> tuple[Floats, Floats]:
+    def _urges(self, buyer: Ints, day: Floats, together: Bools) -> tuple[Floats, Floats]:
         """Return a number that travellers have below a threshold, and an even one."""
-        together = whole[case] & (_hash(case, 1) < self._nature.taken_along)
-        even = np.where(together, _hash(case, 2), self._random.random(case.size))
+        even = np.where(together, _hash(buyer, 2), self._random.random(buyer.size))
         habits = self._random.lognormal(0, self._nature.dealer_sigma, len(self._network.dealers))
-        habit = habits[self._routes.seller[self._goods.case_lot[case]]]
+        habit = habits[self._routes.seller[self._goods.case_lot[buyer]]]
         return even / (habit * self._mobility.intensity(day) ** 0.5), even
 
     def _more(self, scans: Scans, attacks: list[Attack]) -> Scans:
@@ -174,6 +200,16 @@ class Crowd:
 
 
 _LABELS: Final = ("clone", "forged")
+
+
+def _volumes(network: Network) -> Floats:
+    """Return how much is sold in each city, on some scale."""
+    land = network.land
+    weights = np.zeros(len(land.cities.adcodes))
+    for dealer in network.dealers:
+        people = land.counties.population[dealer.counties]
+        np.add.at(weights, land.county_city[dealer.counties], dealer.weight * people / people.sum())
+    return weights
 
 
 def _balance(urge: Floats, foreign: list[Bools], free: Bools, counted: Bools, wanted: float) -> float:

@@ -12,9 +12,9 @@ from firmware_sim.world.parameters import Nature
 from firmware_sim.world.routing import Routes
 
 _SHELF_DAYS: Final = 25.0
-_PARTY_CASES: Final = 0.45
-_MOST_PARTY_CASES: Final = 8
-_GIFT_SHARE: Final = 0.45
+_PARTY_CASES: Final = 0.28
+_MOST_PARTY_CASES: Final = 12
+_GIFT_SHARE: Final = 0.3
 
 
 @dataclass(slots=True)
@@ -103,6 +103,6 @@ def feasts(fates: Fates, goods: Goods, mobility: Mobility, nature: Nature, rando
         place = mobility.destinations(np.array([home]), modes, random)[0]
         fates.county[cases], fates.day[cases], fates.party[cases] = place, day, number
         fates.linger[cases] = 10.0 if gift else 0.3
-        fates.rate[cases] = 1.0 if gift else float(random.uniform(1.0, 2.5))
+        fates.rate[cases] = float(random.uniform(1.0, 2.0 if gift else 5.0))
         fates.free[cases] = False
     return count

@@ -234,7 +234,7 @@ class Builder:
 
     def _weight(self, dealer: Dealer) -> float:
         people = float(self._land.counties.population[dealer.counties].sum())
-        spread = float(self._random.lognormal(0, 0.6))
+        spread = float(self._random.lognormal(0, 1.05))
         share = {"brand": 0.0, "regional": 0.1, "online": 0.12, "horeca": 0.3, "sub": 0.8}.get(dealer.kind, 1.0)
         return share * math.sqrt(people) * spread
 

@@ -23,6 +23,7 @@ _RADIUS_OF_SIGMA: Final = np.array([1.51, 1.41, 2.45])
 """Accuracy radius that each platform states for a sigma: 68 %, square root of two, 95 %."""
 _SHY: Final = 0.8
 """How many who scan diverted goods of a cautious attacker give no position of their own."""
+_BUSY: Final = 0.6
 _TO_CAPITAL: Final = 0.6
 
 
@@ -85,10 +86,13 @@ class Gateway:
 class Observer:
     """Phones, networks and the carriers behind them."""
 
-    def __init__(self, land: Land, nature: Nature, request: Request, random: Random) -> None:
-        self._land, self._nature, self._random = land, nature, random
+    def __init__(self, land: Land, volumes: Floats, made: tuple[Nature, Request], random: Random) -> None:
+        self._land, self._random = land, random
+        self._nature, request = made
         self._hidden = request.hard
-        self.gateways = [self._gateway(request.days) for _ in range(nature.gateways)]
+        # Gateways show where much is sold.
+        cities = pick(volumes**_BUSY, self._nature.gateways, random)
+        self._gateways = [self._gateway(int(city), request.days) for city in cities]
 
     def observe(self, county: Ints, day: Floats, diverted: Bools) -> Seen:
         """Return what is observed of scans made in these counties."""
@@ -125,14 +129,13 @@ class Observer:
         capital = land.capitals[land.province_of_city[city]]
         anywhere = pick(land.cities.population, city.size, random)
         found = np.where(wrong, np.where(random.random(city.size) < _TO_CAPITAL, capital, anywhere), city)
-        for gateway in self.gateways:
+        for gateway in self._gateways:
             sent = (city == gateway.city) & (day >= gateway.begin) & (day < gateway.end)
             found = np.where(sent & (random.random(city.size) < gateway.share), gateway.to, found)
         return found
 
-    def _gateway(self, days: int) -> Gateway:
+    def _gateway(self, city: int, days: int) -> Gateway:
         random, cities = self._random, self._land.cities
-        city = int(pick(cities.population**0.8, 1, random)[0])
         capital = int(self._land.capitals[self._land.province_of_city[city]])
         to = capital if random.random() < 0.5 and capital != city else int(random.integers(len(cities.adcodes)))  # noqa: PLR2004 - half of them
         begin = float(random.uniform(0, days * 0.6))
