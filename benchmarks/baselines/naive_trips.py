@@ -1,6 +1,7 @@
 """The obvious way to watch a truck: each fix against areas in degrees, an alarm at each change, no patience at all."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from math import hypot
 from typing import Final
 
@@ -37,7 +38,7 @@ def alarms(trip: SimulatedTrip) -> list[Alarm]:
     for area in stops:
         if not shapely.covers(area, points).any():
             found.append((Kind.SKIPPED_STOP, fixes[-1].at))
-    pairs = zip(fixes, fixes[1:], strict=False)
+    pairs = pairwise(fixes)
     found += [(Kind.MISSING_SIGNAL, one.at) for one, other in pairs if other.at - one.at > _SILENT_MS]
     at_stop = shapely.covers(shapely.union_all(stops), points)
     return [*found, *_stands(fixes, list(at_stop))]

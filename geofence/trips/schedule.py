@@ -20,6 +20,8 @@ def passed(ground: Ground, state: State, passage: Passage) -> None:
     if passage.role is Role.FORBIDDEN:
         return
     if passage.entered:
+        if _resumed(ground, state, passage):
+            return
         number = _stop_at(ground, state, passage)
         if number is not None:
             _arrived(ground, state, number, passage.at)
@@ -27,6 +29,18 @@ def passed(ground: Ground, state: State, passage: Passage) -> None:
     for number, stop in enumerate(state.stops):
         if stop.arrived is not None and stop.left is None and ground.plan.stops[number].site == passage.site:
             _left(ground, state, number, passage.at)
+
+
+def _resumed(ground: Ground, state: State, passage: Passage) -> bool:
+    """Whether the truck is back at the stop that it seemed to have left, and so never left it."""
+    number = state.next_stop - 1
+    if number < 0 or ground.plan.stops[number].site != passage.site or state.stops[number].left is None:
+        return False
+    if state.hypotheses and state.hypotheses[0].s > ground.line.starts[number] + ground.rules.skipped_after_m:
+        return False
+    state.stops[number].left = None
+    state.next_stop = number
+    return True
 
 
 def _stop_at(ground: Ground, state: State, passage: Passage) -> int | None:

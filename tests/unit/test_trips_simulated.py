@@ -3,14 +3,16 @@
 import pytest
 
 from firmware_sim.trackers import SimulatedTrip, simulate
-from geofence.trips import DEFAULT_RULES, Action, Change, Ground, Judge, Kind
+from geofence.trips import DEFAULT_RULES, Action, Change, Ground, Judge, Kind, Report
 
 BATCH_MS = 30_000
 
 
 def play(trip: SimulatedTrip) -> tuple[Judge, list[Change]]:
     """Feed a trip as it arrives, half a minute at a time, with the clock running."""
-    judge, changes, batch = Judge(Ground(trip.plan, DEFAULT_RULES)), [], []
+    judge = Judge(Ground(trip.plan, DEFAULT_RULES))
+    changes: list[Change] = []
+    batch: list[Report] = []
     due = trip.deliveries[0].received_at + BATCH_MS
     for received_at, report in trip.deliveries:
         if received_at > due:
