@@ -55,7 +55,7 @@ class Drive:
             self.now += step / speed
             self.driven += step
             self.knots.append((self.now, self.driven))
-            if jams and self.rng.random() < 0.01:  # noqa: PLR2004  every 50 km
+            if jams and not town and self.rng.random() < 0.01:  # noqa: PLR2004  every 50 km
                 self.stand(self.rng.uniform(60.0, 600.0))
         self.roads.append(stretch)
         return began, self.now

@@ -53,7 +53,8 @@ def _turned(ground: Ground, presence: Presence, at: int, *, surely_in: bool, sur
         presence.since = at
     presence.count += 1
     needed = rules.exit_fixes if presence.inside else rules.enter_fixes
-    lasted = presence.count > 1 and at - presence.since >= rules.presence_s * 1000
+    patience = rules.exit_s if presence.inside else rules.presence_s
+    lasted = presence.count > 1 and at - presence.since >= patience * 1000
     if presence.count < needed and not lasted:
         return False
     presence.inside = not presence.inside

@@ -22,8 +22,10 @@ class Rules:
     turned_back_m: float = 400.0
     skipped_after_m: float = 3_000.0
     enter_fixes: int = 2
-    exit_fixes: int = 3
+    exit_fixes: int = 4
     presence_s: int = 60
+    exit_s: int = 5 * 60
+    """Signals that houses reflect put a parked truck down the street for minutes."""
     exit_margin_m: float = 40.0
     stopped_radius_m: float = 90.0
     long_stop_s: int = 20 * 60

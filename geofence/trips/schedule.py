@@ -81,12 +81,9 @@ def _left(ground: Ground, state: State, number: int, at: int) -> None:
     stop, plan = state.stops[number], ground.plan.stops[number]
     arrived = stop.arrived or at
     stayed = seconds(at - arrived)
-    last = number == len(state.stops) - 1
     short = stayed + min(ground.rules.presence_s, plan.min_dwell_s / 2) < plan.min_dwell_s
     if short and number > 0:
         stop.arrived, stop.short_s = None, max(stayed, stop.short_s or 0.0)
-        if last:
-            _skip(ground, state, number, at)
         return
     stop.left = at
     state.next_stop = max(state.next_stop, number + 1)

@@ -84,8 +84,8 @@ def handling(ground: Ground, state: State, fix: Fix) -> None:
         return
     if distance_m((last.lon, last.lat), (fix.lon, fix.lat)) > _still_m(last, fix):
         return
-    metres = ground.nearest_m(last.lon, last.lat)
-    if metres - last.accuracy_m <= ground.rules.handling_margin_m:
+    metres = min(ground.nearest_m(each.lon, each.lat) - each.accuracy_m for each in (last, fix))
+    if metres <= ground.rules.handling_margin_m:
         return
     for each in pending:
         if fix.at - each.at > ground.rules.handling_age_s * 1000:
