@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Entry] = {
     "labels": Entry("trace_service.labels.cli:labels", "labels", "Print labels of items, cases and pallets."),
     "orders": Entry("trace_service.orders.cli:orders", "server", "Take outbound orders and follow their loading."),
     "territory": Entry("cli.territory:territory", "server", "Propose, check and publish territories; try them."),
+    "case": Entry("trace_service.cases.cli:case", "server", "Follow cases; pack and verify their evidence."),
     "geofence": Entry("cli.geofence:geofence", "server", "Judge positions against territories."),
     "coords": Entry("cli.coords:coords", "embedded", "Convert positions between WGS-84, GCJ-02 and BD-09."),
     "channel": Entry("trace_service.channel.cli:channel", "server", "Import and export products, dealers, contracts."),

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from trace_service.accounts import add_account
 from trace_service.app import create_app
+from trace_service.cases.sync import follow_alerts
 from trace_service.demo import run_demo
 from trace_service.keys import KeyWrapper
 from trace_service.settings import TraceSettings
@@ -99,6 +100,22 @@ def add_alert(connection: psycopg.Connection[Any], cases: list[Mapping[str, Any]
             _custody(connection, next(seqs), (unit, "shipping", "dc-east"), shipped, dealer=DEALER, shipment=order)
         _scan(connection, next(seqs), alert, (item, unit, case, city), (now - timedelta(seconds=50 - 3 * index), index))
     return alert
+
+
+def add_case(world: World) -> int:
+    """Put the alerts that are there into cases as the worker would, and return the newest case."""
+    with connect(world.owner_dsn, "console tests") as connection, connection.transaction():
+        follow_alerts(connection, [BRAND])
+        row = connection.execute("SELECT max(id) FROM trace.case_file").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def add_person(world: World, login: str, role: str, name: str = "") -> None:
+    """Give the brand another account."""
+    profile = {"brand": BRAND, "name": name or login, "role": role, "language": "zh"}
+    with connect(world.owner_dsn, "console tests") as connection:
+        add_account(connection, login, PASSWORD, profile)
 
 
 def _next_seq(connection: psycopg.Connection[Any]) -> int:

@@ -22,6 +22,8 @@ from trace_service.orders import stations_api as api_stations
 from trace_service.public import router as resolver
 from trace_service.public.service import PublicService
 from trace_service.settings import TraceSettings
+from trace_service.territories import api as api_territories
+from trace_service.territories import checks_api as api_geofence
 from trace_service.web import answers
 from trace_service.web.auth.sessions import Sessions
 from trace_service.web.auth.throttle import Throttle
@@ -36,7 +38,9 @@ from trace_service.web.render import Renderer
 from trace_service.web.static import ImmutableFiles
 from trace_service.web.views import (
     alerts,
+    cases,
     channel,
+    checks,
     codes,
     devices,
     events,
@@ -74,10 +78,12 @@ def create_app(settings: TraceSettings) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
     answers.install(app)
-    for page in (alerts, channel, codes, devices, events, health, login, maps, orders, proposals, scans, stock):
+    for page in (
+        alerts, cases, channel, checks, codes, devices, events, health, login, maps, orders, proposals, scans, stock,
+    ):  # fmt: skip
         app.include_router(page.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
-    partners = (api_orders, api_stations, api_check, api_codes, api_channel)
+    partners = (api_orders, api_stations, api_check, api_codes, api_channel, api_territories, api_geofence)
     for part in (api_session, api_alerts, api_stock, api_scans, *partners):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/epcis", create_epcis_app(console))

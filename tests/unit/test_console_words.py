@@ -31,6 +31,7 @@ NAMES = {
     "login",
     "time",
     "km",
+    "outcome",
 }
 
 

@@ -300,3 +300,73 @@ LEFT JOIN LATERAL (
     FROM trace.case_selection AS selection WHERE selection.case_id = case_file.id) AS chosen ON true
 WHERE case_file.brand = %(brand)s AND case_file.state = 'closed' AND case_file.outcome <> 'retracted'
 ORDER BY case_file.closed_at, case_file.id
+
+-- name: pack_alerts
+SELECT to_jsonb(alert) FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
+WHERE case_alert.case_id = %(case)s ORDER BY alert.id
+
+-- name: pack_evidence
+-- Each message as it landed, the verdict on it now, what the verdict said when it became evidence, and earlier ones.
+SELECT jsonb_build_object('message', to_jsonb(scan) - 'image', 'verdict', to_jsonb(verdict),
+    'as_evidence', to_jsonb(evidence), 'superseded', (
+        SELECT jsonb_agg(to_jsonb(old) ORDER BY old.superseded_at) FROM trace.verdict_superseded AS old
+        WHERE old.device = evidence.device AND old.boot = evidence.boot AND old.seq = evidence.seq))
+FROM trace.case_evidence AS evidence
+JOIN trace.verdict USING (device, boot, seq)
+LEFT JOIN landing.scan ON scan.device = evidence.device AND scan.boot = evidence.boot AND scan.seq = evidence.seq
+    AND scan.ts = verdict.occurred_at
+WHERE evidence.case_id = %(case)s AND verdict.brand = %(brand)s
+ORDER BY verdict.occurred_at, evidence.device, evidence.boot, evidence.seq
+
+-- name: pack_custody
+WITH units AS (
+    SELECT verdict.unit FROM trace.case_evidence AS evidence JOIN trace.verdict USING (device, boot, seq)
+    WHERE evidence.case_id = %(case)s
+    UNION
+    SELECT verdict.case_unit FROM trace.case_evidence AS evidence JOIN trace.verdict USING (device, boot, seq)
+    WHERE evidence.case_id = %(case)s
+)
+SELECT to_jsonb(event) FROM units JOIN trace.custody_event AS event ON event.unit = units.unit
+WHERE event.brand = %(brand)s OR event.brand IS NULL
+ORDER BY event.unit, event.occurred_at, event.id
+
+-- name: pack_territory
+SELECT to_jsonb(territory) FROM trace.territory
+WHERE territory.brand = %(brand)s AND territory.id IN (
+    SELECT verdict.territory FROM trace.case_evidence AS evidence JOIN trace.verdict USING (device, boot, seq)
+    WHERE evidence.case_id = %(case)s)
+ORDER BY territory.id
+
+-- name: pack_versions
+-- By which maps the scans were judged and by which models the alerts were raised.
+SELECT jsonb_build_object('maps', (
+        SELECT jsonb_agg(DISTINCT verdict.map_version) FROM trace.case_evidence AS evidence
+        JOIN trace.verdict USING (device, boot, seq)
+        WHERE evidence.case_id = %(case)s AND verdict.map_version IS NOT NULL),
+    'models', (
+        SELECT jsonb_agg(jsonb_build_object('alert', alert.id, 'detector', alert.reason ->> 'code',
+            'versions', alert.reason -> 'versions')) FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
+        WHERE case_alert.case_id = %(case)s))
+WHERE EXISTS (SELECT FROM trace.case_file WHERE id = %(case)s AND brand = %(brand)s)
+
+-- name: brands_of_cases
+SELECT case_file.brand, (SELECT max(day.due_at) FROM trace.case_day AS day WHERE day.brand = case_file.brand) AS last
+FROM trace.case_file GROUP BY case_file.brand ORDER BY case_file.brand
+
+-- name: begin_day
+INSERT INTO trace.case_day (brand, day, due_at) VALUES (%(brand)s, %(day)s, %(due_at)s) ON CONFLICT DO NOTHING
+RETURNING day
+
+-- name: digest
+SELECT count(*) FILTER (WHERE state = 'open') AS open, count(*) FILTER (WHERE state = 'proposed') AS proposed,
+    count(*) FILTER (WHERE state IN ('open', 'investigating', 'awaiting_dealer', 'proposed')) AS live,
+    count(*) FILTER (WHERE state IN ('open', 'investigating', 'awaiting_dealer', 'proposed') AND deadline < %(now)s)
+        AS overdue,
+    count(*) FILTER (WHERE opened_at > %(now)s - interval '1 day') AS fresh,
+    count(*) FILTER (WHERE closed_at > %(now)s - interval '1 day') AS closed
+FROM trace.case_file WHERE brand = %(brand)s
+
+-- name: digest_cases
+SELECT case_file.id, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en, case_file.destinations,
+    case_file.priority, case_file.probability, case_file.state
+FROM trace.case_file JOIN trace.dealer ON dealer.id = case_file.dealer WHERE case_file.id = ANY(%(cases)s)

@@ -8,7 +8,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_BODY: Final = 1024 * 1024
 # These read a body themselves, after they know the sender, and with limits of their own.
-_OWN_LIMITS: Final = ("/epcis/", "/channel/import", "/api/v1/channel/import")
+_OWN_LIMITS: Final = (
+    "/epcis/", "/channel/import", "/api/v1/channel/import", "/uploads/", "/api/v1/territories/proposals/",
+    "/api/v1/geofence/check/batch",
+)  # fmt: skip
 _TOO_LARGE: Final = 413
 
 

@@ -6,9 +6,14 @@ import json
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from trace_service.cases import service
+from trace_service.cases.model import Case
+from trace_service.cases.queries import SQL
+from trace_service.store.connection import connect
 from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf
-from trace_service.web.context import ConsoleOf
+from trace_service.web.auth.sessions import Session
+from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import NotFoundError
 from trace_service.web.models import Evidence
 from trace_service.web.parameters import Number
@@ -40,6 +45,27 @@ async def alert(console: ConsoleOf, session: SessionOf, number: Number) -> Respo
     features = await asyncio.to_thread(_features, console.places, codes, found.city, scans)
     body = json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False)
     return Response(body, media_type=_GEOJSON)
+
+
+@router.get("/cases/{number}.geojson")
+async def case(console: ConsoleOf, session: SessionOf, number: Number) -> Response:
+    """Return the same for all alerts of a case."""
+    case, alerts = await asyncio.to_thread(_case, console, session, number)
+    scans = [scan for each in alerts for scan in await inquiries.evidence(console.database, session.brand, each)]
+    codes = await inquiries.territory(console.database, session.brand, case.dealer, scans)
+    points = [_point(scan) for scan in scans if scan.lon is not None and scan.lat is not None]
+    places = console.places
+    areas = await asyncio.to_thread(lambda: [*places.features(codes, "territory"),
+        *places.features(case.destinations, "destination")])  # fmt: skip
+    body = json.dumps({"type": "FeatureCollection", "features": [*areas, *points]}, ensure_ascii=False)
+    return Response(body, media_type=_GEOJSON)
+
+
+def _case(console: Console, session: Session, number: int) -> tuple[Case, list[int]]:
+    with connect(console.settings.database_url.get_secret_value(), "console map") as connection:
+        case = service.find(connection, session.brand, number)
+        alerts = connection.execute(SQL["alerts_of_case"], {"case": number})
+        return case, [row.id for row in alerts]
 
 
 def _features(places: Places, territory: list[str], city: str, scans: list[Evidence]) -> list[Feature]:

@@ -41,6 +41,26 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-keys]")) KEYS["?"]();
 });
 
+// An inspector's phone knows where it stands; without that the fields are filled in by hand, or not at all.
+for (const button of document.querySelectorAll("[data-locate]")) {
+  if (!navigator.geolocation) continue;
+  button.hidden = false;
+  button.addEventListener("click", () =>
+    navigator.geolocation.getCurrentPosition(
+      ({ coords }) => {
+        for (const field of document.querySelectorAll("[data-position]")) {
+          const value = coords[field.dataset.position];
+          field.value = field.dataset.position === "accuracy" ? Math.round(value) : value.toFixed(6);
+        }
+      },
+      () => {
+        button.disabled = true;
+      },
+      { enableHighAccuracy: true, timeout: 15_000 },
+    ),
+  );
+}
+
 // The session ended while the page was open: the log-in page says so better than a silent one.
 document.addEventListener("htmx:sse:error", (event) => {
   if (event.detail.status === 401) window.location.reload();

@@ -1,0 +1,41 @@
+"""Reviewed outcomes for calibration: what was decided, on which figures, and how likely it was to be looked at."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from trace_service.cases.machine import Outcome
+from trace_service.cases.queries import SQL
+from trace_service.cases.sync import policy_of
+from trace_service.store.connection import Connection
+
+# A case that somebody took on before any day was planned was certain to be looked at.
+_CERTAIN: Final = 1.0
+
+
+def outcomes(connection: Connection, brand: str) -> Iterator[dict[str, Any]]:
+    """Yield every case that a person decided, oldest first.
+
+    `selection_probability` is the chance that the case was given to a day at all: weight by its inverse. `expires_at`
+    is until when a benign outcome says that such traffic is honest there; None for the others.
+    """
+    days = timedelta(days=policy_of(connection, brand).benign_days)
+    for row in connection.execute(SQL["outcomes"], {"brand": brand}):
+        benign = Outcome(row.outcome).benign
+        yield {
+            **row._asdict(),
+            "confirmed": row.outcome == Outcome.CONFIRMED,
+            "benign": benign,
+            "expires_at": row.closed_at + days if benign else None,
+            "selection_probability": row.selection_probability or _CERTAIN,
+        }
+
+
+def honest_places(connection: Connection, brand: str, at: datetime) -> set[tuple[str, str]]:
+    """Return the (dealer, division) pairs whose traffic reviewers found honest and that has not expired at `at`."""
+    return {
+        (each["dealer"], place)
+        for each in outcomes(connection, brand)
+        if each["expires_at"] is not None and each["closed_at"] <= at < each["expires_at"]
+        for place in each["destinations"]
+    }
