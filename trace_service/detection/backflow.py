@@ -15,8 +15,8 @@ _THRESHOLD: Final = 6.9
 _FIRST_CASE_NATS: Final = 4.5
 _NEXT_CASE_NATS: Final = 2.5
 _MOST_NATS: Final = 30.0
-_READ_RATE: Final = 0.9
-_OUTAGE: Final = 0.04
+# A receipt that names its shipment waits longer: somebody announced the goods.
+_ANNOUNCED: Final = 6
 
 
 class _Receipt(Struct):
@@ -53,10 +53,11 @@ class BackflowDetector:
         if case is None:
             return
         self._received.setdefault(case, set()).add(site)
-        if observation.documented or dealer is None or site is None or dealer == site:
-            return
+        if observation.documented or dealer is None or site is None or dealer in (site, *self.network.lineage(site)):
+            return  # down the channel, a paper that is missing is only late
         key = f"backflow/{dealer}/{site}/{observation.occurred_at // (7 * DAY_MS)}"
-        due = now + self.settings.document_grace_hours * DAY_MS // 24
+        hours = self.settings.document_grace_hours * (1 if observation.shipment is None else _ANNOUNCED)
+        due = now + hours * DAY_MS // 24
         receipt = self._receipts.setdefault(key, _Receipt(dealer, site, due, {}))
         receipt.movements[observation.key] = observation
         self._receipt_of[observation.key] = key

@@ -99,26 +99,18 @@ class Baseline:
 
     def _by_region(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
         """Corridors between provinces, seen in the dealers of the same province but the one in question."""
-        geometry = self.geometry
-        size = len(geometry.provinces)
-        totals = []
-        for counts in (seen, expected):
-            pooled = np.zeros((size, size))
-            own = np.zeros((counts.shape[0], size))
-            np.add.at(own.T, geometry.city_province, counts.T)
-            np.add.at(pooled, geometry.dealer_province, own)
-            totals.append((pooled[geometry.dealer_province] - own)[:, geometry.city_province])
+        totals = [self._others(counts @ self.geometry.into) @ self.geometry.into.T for counts in (seen, expected)]
         return _factor(totals[0], totals[1], 6.0)
 
     def _by_corridor(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
         """Flows from one province into one city: migration, gateways of carriers."""
-        geometry = self.geometry
-        totals = []
-        for counts in (seen, expected):
-            pooled = np.zeros((len(geometry.provinces), counts.shape[1]))
-            np.add.at(pooled, geometry.dealer_province, counts)
-            totals.append(pooled[geometry.dealer_province] - counts)
-        return _factor(totals[0], totals[1], 1.5)
+        return _factor(self._others(seen), self._others(expected), 1.5)
+
+    def _others(self, counts: FloatArray) -> FloatArray:
+        """Return for each dealer the sum over the other dealers of the same province."""
+        outof = self.geometry.outof
+        found: FloatArray = outof @ (outof.T @ counts) - counts
+        return found
 
 
 def _factor(seen: FloatArray, expected: FloatArray, shrink: float) -> FloatArray:

@@ -1,62 +1,92 @@
 """What the baseline regresses on: one row of features for each dealer and city, from territories as they are."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_service.detection.network import FloatArray, Network, covers, distances_km, province
+from trace_service.detection.network import FloatArray, Network, distances_km, province
 
 FEATURES: Final = ("one", "ln population", "ln distance", "distance", "capital", "same province", "both")
 _NEAR_KM: Final = 10.0
 _FAR_KM: Final = 500.0
 
 
-class Geometry:
-    """Features of shape (dealers, cities, len(FEATURES)), and which cities are a dealer's own or never foreign."""
+class _Land(NamedTuple):
+    """One dealer's row: own cities, features of every city, and the province of its middle."""
 
-    def __init__(self, network: Network, dealers: list[str], moment: int) -> None:
-        cities = network.cities
-        lats, lons = network.city_points
-        self.home = np.zeros((len(dealers), len(cities)), dtype=np.bool_)
-        self.features = np.zeros((len(dealers), len(cities), len(FEATURES)))
-        self.dealer_province: NDArray[np.int64] = np.zeros(len(dealers), dtype=np.int64)
-        provinces = sorted({province(each.adcode) for each in cities})
-        self.city_province = np.array([provinces.index(province(each.adcode)) for each in cities])
-        self.provinces = provinces
-        people = np.array([each.population for each in cities])
-        capital = np.array([float(each.capital) for each in cities])
-        for row, dealer in enumerate(dealers):
-            self._home(network, dealer, moment, row)
-            lat, lon = self._middle(network, dealer, self.home[row], people)
-            away = distances_km(lat, lon, lats, lons)
-            middle = int(away.argmin())
-            self.dealer_province[row] = self.city_province[middle]
-            nearest = away
-            own = np.flatnonzero(self.home[row])
-            if len(own):
-                nearest = np.min([distances_km(lats[each], lons[each], lats, lons) for each in own], axis=0)
-            same = (self.city_province == self.dealer_province[row]).astype(np.float64)
-            columns = (1.0 + 0 * away, np.log(people / 1e6), np.log((nearest + _NEAR_KM) / 100), away / _FAR_KM)
-            self.features[row] = np.stack([*columns, capital, same, capital * same], axis=1)
+    home: NDArray[np.bool_]
+    features: FloatArray
+    province: int
 
-    def _home(self, network: Network, dealer: str, moment: int, row: int) -> None:
-        if network.is_national(dealer, moment):
-            self.home[row] = True
-            return
-        held = [code for each in network.territory(dealer, moment) for code in each.adcodes]
-        for column, place in enumerate(network.cities):
-            self.home[row, column] = covers(held, place.adcode, place.adcode)
+
+class Geometries:
+    """Computes each dealer's row once for each state of its territory."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.provinces = sorted({province(each.adcode) for each in network.cities})
+        self.city_province = np.array([self.provinces.index(province(each.adcode)) for each in network.cities])
+        self._people = np.array([each.population for each in network.cities])
+        self._capital = np.array([float(each.capital) for each in network.cities])
+        self._rows: dict[tuple[str, tuple[str, ...]], _Land] = {}
+
+    def at(self, dealers: list[str], moment: int) -> "Geometry":
+        """Return the geometry of some dealers by the territories of a moment (milliseconds)."""
+        rows = []
+        for dealer in dealers:
+            held = tuple(code for each in self.network.territory(dealer, moment) for code in each.adcodes)
+            row = self._rows.get((dealer, held))
+            if row is None:
+                row = self._rows[dealer, held] = self._land(dealer, held)
+            rows.append(row)
+        return Geometry(rows, self)
+
+    def _land(self, dealer: str, held: tuple[str, ...]) -> _Land:
+        lats, lons = self.network.city_points
+        home = self._home(held)
+        lat, lon = self._middle(dealer, home)
+        away = distances_km(lat, lon, lats, lons)
+        middle = int(self.city_province[int(away.argmin())])
+        nearest = away
+        own = np.flatnonzero(home)
+        if len(own):
+            nearest = np.min([distances_km(lats[each], lons[each], lats, lons) for each in own], axis=0)
+        same = (self.city_province == middle).astype(np.float64)
+        columns = (np.ones_like(away), np.log(self._people / 1e6), np.log((nearest + _NEAR_KM) / 100), away / _FAR_KM)
+        features = np.stack([*columns, self._capital, same, self._capital * same], axis=1)
+        return _Land(home, features, middle)
+
+    def _home(self, held: tuple[str, ...]) -> NDArray[np.bool_]:
+        home = np.zeros(len(self.network.cities), dtype=np.bool_)
+        codes = set(held)
+        for column, place in enumerate(self.network.cities):
+            home[column] = place.adcode in codes or province(place.adcode) in codes
         for code in held:
-            city = network.city(code)
+            city = self.network.city(code)
             if city is not None:
-                self.home[row, network.city_index[city]] = True
+                home[self.network.city_index[city]] = True
+        return home
 
-    @staticmethod
-    def _middle(network: Network, dealer: str, home: NDArray[np.bool_], people: FloatArray) -> tuple[float, float]:
-        lats, lons = network.city_points
-        known = network.dealers.get(dealer)
+    def _middle(self, dealer: str, home: NDArray[np.bool_]) -> tuple[float, float]:
+        lats, lons = self.network.city_points
         if home.any() and not home.all():
-            weight = people[home] / people[home].sum()
+            weight = self._people[home] / self._people[home].sum()
             return float(lats[home] @ weight), float(lons[home] @ weight)
-        return (known.lat, known.lon) if known else (float(lats.mean()), float(lons.mean()))
+        known = self.network.dealers[dealer]
+        return known.lat, known.lon
+
+
+class Geometry:
+    """Features of shape (dealers, cities, len(FEATURES)), and which cities are a dealer's own and never foreign."""
+
+    def __init__(self, rows: list[_Land], source: Geometries) -> None:
+        cities = len(source.network.cities)
+        self.home = np.array([row.home for row in rows], dtype=np.bool_).reshape(len(rows), cities)
+        self.features = np.array([row.features for row in rows]).reshape(len(rows), cities, len(FEATURES))
+        self.dealer_province: NDArray[np.int64] = np.array([row.province for row in rows], dtype=np.int64)
+        self.city_province = source.city_province
+        self.provinces = source.provinces
+        # Sums over the cities of a province, and over the dealers of one, are products with these.
+        self.into = (source.city_province[:, None] == np.arange(len(source.provinces))).astype(np.float64)
+        self.outof = (self.dealer_province[:, None] == np.arange(len(source.provinces))).astype(np.float64)

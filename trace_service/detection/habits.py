@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from trace_service.detection.baseline import Baseline
-from trace_service.detection.geometry import Geometry
+from trace_service.detection.geometry import Geometries
 from trace_service.detection.network import FloatArray, Network
 from trace_service.detection.placing import KINDS
 from trace_service.detection.settings import DAY_MS
@@ -43,12 +43,14 @@ class Habits:
         self.provinces: list[str] = []
         self.province_of: list[int] = []
         self._rushes: list[_Rush] = []
+        self._geometries = Geometries(network)
+        self._into: FloatArray = np.zeros((0, 0))
 
     def learn(self, sightings: Sightings, now: int) -> None:
         """Fit the baseline to the last year of sightings."""
         dealers = sorted(each for each in self.network.dealers if not self.network.is_national(each, now))
         self.rows = {dealer: row for row, dealer in enumerate(dealers)}
-        geometry = Geometry(self.network, dealers, now)
+        geometry = self._geometries.at(dealers, now)
         baseline = Baseline(geometry)
         since = now - _HABIT_DAYS * DAY_MS
         seen = self._seen(sightings, since, geometry.home.shape[1])
@@ -56,8 +58,9 @@ class Habits:
         self.snapshot, self.dispersion = baseline.snapshot, tuple(baseline.dispersion)
         self.provinces = geometry.provinces
         self.province_of = geometry.city_province.tolist()
+        self._into = geometry.into
         foreign = baseline.share * ~geometry.home
-        self.share = np.concatenate([baseline.share, self._by_province(foreign)], axis=2)
+        self.share = np.concatenate([baseline.share, foreign @ self._into], axis=2)
         self.watch(sightings, now)
 
     def watch(self, sightings: Sightings, now: int) -> None:
@@ -72,7 +75,7 @@ class Habits:
             usual = np.einsum("kd,kdp->dp", located, self.share)
             seen = np.minimum(self._seen(sightings, since, cities).sum(axis=0), _MOST_OF_ONE)
             nation = (seen.sum() + _NATION_PRIOR) / (usual[:, :cities].sum() + _NATION_PRIOR)
-            seen = np.concatenate([seen, self._by_province(seen[None])[0]], axis=1)
+            seen = np.concatenate([seen, seen @ self._into], axis=1)
             self._rushes.append(_Rush(seen, usual, float(nation)))
 
     def _seen(self, sightings: Sightings, since: int, cities: int) -> FloatArray:
@@ -85,12 +88,6 @@ class Habits:
             for piece in cell.pieces:
                 if piece.at >= since:
                     found[piece.kind, row, cell.city] += 1
-        return found
-
-    def _by_province(self, by_city: FloatArray) -> FloatArray:
-        found = np.zeros((*by_city.shape[:2], len(self.provinces)))
-        for layer, total in zip(by_city, found, strict=True):
-            np.add.at(total.T, np.array(self.province_of), layer.T)
         return found
 
     def shares(self, dealer: str, place: int) -> tuple[float, ...] | None:
