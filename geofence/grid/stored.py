@@ -3,8 +3,10 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,14 +24,17 @@ _FORMAT = 1
 _HEAD = "grid.json"
 
 
-def save_grid(grid: Grid, folder: Path) -> None:
-    """Write a grid as a new folder, which appears whole or not at all. Raises FileExistsError where it exists."""
+def save_grid(grid: Grid, folder: Path, more: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> None:
+    """Write a grid as a new folder, which appears whole or not at all; `more` are arrays to lie beside it.
+
+    Raises FileExistsError where it exists.
+    """
     if folder.exists():
         raise FileExistsError(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        for name, array in _arrays(grid).items():
+        for name, array in (_arrays(grid) | dict(more)).items():
             np.save(made / f"{name}.npy", array)
         (made / _HEAD).write_text(json.dumps({"format": _FORMAT, "frame": asdict(grid.frame)}), "utf-8")
         made.rename(folder)
@@ -47,7 +52,7 @@ def load_grid(folder: Path) -> Grid:
         head = json.loads((folder / _HEAD).read_text("utf-8"))
         if head["format"] != _FORMAT:
             raise MapFormatError(f"{folder} is of format {head['format']}", advice="Build the index again.")
-        arrays = {each.name: _mapped(folder, each.name) for each in fields(Cells)}
+        arrays = {each.name: mapped(folder, each.name) for each in fields(Cells)}
         cells = Cells(**arrays)
         keys, starts, members = (np.load(folder / f"set_{name}.npy") for name in ("keys", "starts", "members"))
         sets = PolygonSets(Covering(lambda: _polygons(folder)), keys, starts, members)
@@ -66,7 +71,8 @@ def _arrays(grid: Grid) -> dict[str, NDArray[Any]]:
     return cells | {"set_keys": sets.keys, "set_starts": sets.starts, "set_members": sets.members}
 
 
-def _mapped(folder: Path, name: str) -> NDArray[Any]:
+def mapped(folder: Path, name: str) -> NDArray[Any]:
+    """Return an array of a stored grid, read as it is needed. Raises FileNotFoundError or ValueError."""
     array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r")
     return np.asarray(array)  # a plain view of the mapping: the subclass costs time at every access
 

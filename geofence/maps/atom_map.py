@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from geofence.border import Forest, Grove
 from geofence.coordinates import validated
 from geofence.errors import UnknownAdcodeError
+from geofence.grid import Grid
 from geofence.maps.atoms import NOWHERE, Atom, AtomRecord, GeometryArray, IndexArray, Layer, Level
 from geofence.maps.boundary import BoundaryLines, Segments
 
@@ -19,6 +20,14 @@ BOUNDARY_SIGMA_M = 138.0
 LARGEST_FIRST = (Level.PROVINCE, Level.CITY, Level.COUNTY)
 # Hong Kong, Macau and Taiwan use WGS-84: the shifted systems end at the mainland's border.
 UNSHIFTED_PROVINCES = frozenset({"710000", "810000", "820000"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountyIndex:
+    """A grid over a map's counties, and their edges."""
+
+    grid: Grid
+    lines: BoundaryLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class AtomMap:
         self._layers: dict[Level, Layer] = {}
         self._lines: BoundaryLines | None = None
         self._grove: Grove | None = None
+        self._index: CountyIndex | None = None
         self._loading = threading.Lock()
         self._positions = {
             level: {record.adcode: index for index, record in enumerate(records.get(level, ()))}
@@ -76,15 +86,25 @@ class AtomMap:
 
     def lines(self) -> BoundaryLines:
         """Return all edges of counties, with the counties on their two sides."""
-        geometries = self.layer(Level.COUNTY).geometries
-        with self._loading:
-            if self._lines is None:
-                self._lines = BoundaryLines.of(geometries)
-        return self._lines
+        lines = self._lines
+        if lines is None:
+            geometries = self.layer(Level.COUNTY).geometries
+            with self._loading:
+                lines = self._lines = self._lines or BoundaryLines.of(geometries)
+        return lines
 
     def covering(self, lons: ArrayLike, lats: ArrayLike) -> tuple[IndexArray, IndexArray]:
         """Return (point, county) numbers of all coverings of WGS-84 points, ordered by point and then county."""
+        index = self._index
+        if index is not None:
+            return index.grid.covering(lons, lats)
         return self.layer(Level.COUNTY).pairs(*validated(lons, lats))
+
+    def use(self, index: CountyIndex) -> None:
+        """Let an index of this map's counties answer from now on; the answers stay the same."""
+        with self._loading:
+            self._index = index
+            self._lines = self._lines or index.lines
 
     def borders(self, masks: Sequence[NDArray[np.bool_]]) -> tuple[Forest, IndexArray]:
         """Return the borders of sets of counties, ready to be measured: a forest over `lines`, and their numbers."""

@@ -1,0 +1,59 @@
+"""A map's index on disk: built once, mapped into memory and shared by all processes that judge positions."""
+
+import fcntl
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from geofence.errors import MapFormatError
+from geofence.grid import build_grid, load_grid, save_grid
+from geofence.grid.stored import mapped
+from geofence.maps.atom_map import AtomMap, CountyIndex
+from geofence.maps.atoms import Level
+from geofence.maps.boundary import BoundaryLines
+
+Progress = Callable[[str], None]
+_FORMAT: Final = 1
+
+
+def open_index(atoms: AtomMap, folder: Path, progress: Progress = lambda _: None) -> CountyIndex:
+    """Return the index of a map's counties kept in `folder`, which is made where it is missing, and let the map use it.
+
+    Processes that want the same one wait for the first to make it. `progress` is told each step. Raises OSError where
+    the folder cannot be written.
+    """
+    home = index_folder(atoms, folder)
+    if not home.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{home.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not home.is_dir():
+                _make(atoms, home, progress)
+    index = _load(home)
+    atoms.use(index)
+    return index
+
+
+def index_folder(atoms: AtomMap, folder: Path) -> Path:
+    """Return where the index of just this map lies: another version of it never meets this one's index."""
+    digest = hashlib.sha256(f"{_FORMAT} {atoms.version} {atoms.atom_count}".encode()).hexdigest()
+    return folder / f"counties-{digest[:16]}"
+
+
+def _make(atoms: AtomMap, home: Path, progress: Progress) -> None:
+    grid = build_grid(atoms.layer(Level.COUNTY).geometries, progress)
+    progress("saving the index")
+    lines = atoms.lines()
+    save_grid(grid, home, {"line_ends": lines.ends, "line_left": lines.left, "line_right": lines.right})
+
+
+def _load(home: Path) -> CountyIndex:
+    grid = load_grid(home)
+    try:
+        lines = BoundaryLines(*(mapped(home, f"line_{name}") for name in ("ends", "left", "right")))
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise MapFormatError(
+            f"the index in {home} cannot be read: {error}", advice="Delete it: it is made anew."
+        ) from error
+    return CountyIndex(grid, lines)
