@@ -8,9 +8,11 @@ from typing import Final
 
 import click
 import msgspec
+import structlog
 
 from contracts.errors import ConfigurationError
 from geofence.maps import Level, load_installed_map
+from geofence.maps.stored import open_index
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cases.machine import Role
@@ -26,6 +28,8 @@ from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect
 from trace_service.webhooks.cli import webhook, webhooks
 from trace_service.worker import Worker
+
+log = structlog.get_logger(__name__)
 
 _EXAMPLES: Final = {
     "migrate": "codefence trace migrate",
@@ -87,8 +91,12 @@ def worker() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    # Work that the first scan should not wait for.
     atoms = load_installed_map()
-    atoms.layer(Level.COUNTY)  # a second of work that the first scan should not wait for
+    if settings.index_folder is None:
+        atoms.layer(Level.COUNTY)
+    else:
+        open_index(atoms, settings.index_folder, lambda step: log.info(step, action="worker.index"))
     health = WorkerHealth()
     if settings.worker_port is not None:
         health.serve(settings.worker_port)

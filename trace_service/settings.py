@@ -48,6 +48,9 @@ class TraceSettings(BaseSettings):
     company_prefix_digits: Annotated[int, Field(ge=6, le=12)] = Field(
         7, description="Digits of the GS1 company prefix, for partners that ask for EPC URNs."
     )
+    index_folder: Path | None = Field(
+        None, description="Folder for the map's index, which all processes share; without it each reads the map itself."
+    )
     label_host: str = Field("id.codefence.example", description="Host in the Digital Link URIs on printed labels.")
 
     @field_validator("key_encryption_key")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from geofence.errors import MapFormatError
+from geofence.errors import MapFormatError, MapUnavailableError
 from geofence.grid import build_grid, load_grid, save_grid
 from geofence.grid.stored import mapped
 from geofence.maps.atom_map import AtomMap, CountyIndex
@@ -20,16 +20,21 @@ _FORMAT: Final = 1
 def open_index(atoms: AtomMap, folder: Path, progress: Progress = lambda _: None) -> CountyIndex:
     """Return the index of a map's counties kept in `folder`, which is made where it is missing, and let the map use it.
 
-    Processes that want the same one wait for the first to make it. `progress` is told each step. Raises OSError where
-    the folder cannot be written.
+    Processes that want the same one wait for the first to make it. `progress` is told each step. Raises
+    MapUnavailableError where the folder cannot be written, MapFormatError where an index in it is torn.
     """
     home = index_folder(atoms, folder)
-    if not home.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".{home.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not home.is_dir():
-                _make(atoms, home, progress)
+    try:
+        if not home.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / f".{home.name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not home.is_dir():
+                    _make(atoms, home, progress)
+    except OSError as error:
+        raise MapUnavailableError(
+            f"no index can be kept in {folder}: {error.strerror}", advice="Name a folder that can be written."
+        ) from error
     index = _load(home)
     atoms.use(index)
     return index

@@ -5,13 +5,15 @@ import json
 import threading
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import structlog
 
-from geofence.errors import MapUnavailableError, UnknownAdcodeError
+from geofence.errors import MapFormatError, MapUnavailableError, UnknownAdcodeError
 from geofence.maps import AtomMap, AtomRecord, Level, load_installed_map
 from geofence.maps.outline import Extent, outline
+from geofence.maps.stored import open_index
 from trace_service.web.words import Language
 
 COUNTRY_TOLERANCE: Final = 0.03
@@ -26,7 +28,8 @@ log = structlog.get_logger(__name__)
 class Places:
     """The installed map, read when first asked; without one, codes stand for themselves and no map is drawn."""
 
-    def __init__(self) -> None:
+    def __init__(self, index_folder: Path | None = None) -> None:
+        self._index_folder = index_folder
         self._loading = threading.Lock()
         self._loaded = False
         self._map: AtomMap | None = None
@@ -40,7 +43,9 @@ class Places:
             if not self._loaded:
                 try:
                     self._map = load_installed_map()
-                except MapUnavailableError as error:
+                    if self._index_folder is not None:
+                        open_index(self._map, self._index_folder)
+                except (MapUnavailableError, MapFormatError) as error:
                     log.warning(str(error), action="places.no_map", advice=error.advice)
                 self._loaded = True
         return self._map
