@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from geofence.border import Forest, Grove
 from geofence.coordinates import validated
 from geofence.errors import UnknownAdcodeError
-from geofence.grid import Grid
 from geofence.maps.atoms import NOWHERE, Atom, AtomRecord, GeometryArray, IndexArray, Layer, Level
 from geofence.maps.boundary import BoundaryLines, Segments
 
@@ -22,12 +22,11 @@ LARGEST_FIRST = (Level.PROVINCE, Level.CITY, Level.COUNTY)
 UNSHIFTED_PROVINCES = frozenset({"710000", "810000", "820000"})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CountyIndex:
-    """A grid over a map's counties, and their edges."""
+class CountyGrid(Protocol):
+    """An index over a map's counties."""
 
-    grid: Grid
-    lines: BoundaryLines
+    def covering(self, lons: ArrayLike, lats: ArrayLike) -> tuple[IndexArray, IndexArray]:
+        """Return (point, county) numbers of all coverings, ordered by point and then county."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class AtomMap:
         self._layers: dict[Level, Layer] = {}
         self._lines: BoundaryLines | None = None
         self._grove: Grove | None = None
-        self._index: CountyIndex | None = None
+        self._grid: CountyGrid | None = None
         self._loading = threading.Lock()
         self._positions = {
             level: {record.adcode: index for index, record in enumerate(records.get(level, ()))}
@@ -95,16 +94,16 @@ class AtomMap:
 
     def covering(self, lons: ArrayLike, lats: ArrayLike) -> tuple[IndexArray, IndexArray]:
         """Return (point, county) numbers of all coverings of WGS-84 points, ordered by point and then county."""
-        index = self._index
-        if index is not None:
-            return index.grid.covering(lons, lats)
+        grid = self._grid
+        if grid is not None:
+            return grid.covering(lons, lats)
         return self.layer(Level.COUNTY).pairs(*validated(lons, lats))
 
-    def use(self, index: CountyIndex) -> None:
+    def use(self, grid: CountyGrid, lines: BoundaryLines) -> None:
         """Let an index of this map's counties answer from now on; the answers stay the same."""
         with self._loading:
-            self._index = index
-            self._lines = self._lines or index.lines
+            self._grid = grid
+            self._lines = self._lines or lines
 
     def borders(self, masks: Sequence[NDArray[np.bool_]]) -> tuple[Forest, IndexArray]:
         """Return the borders of sets of counties, ready to be measured: a forest over `lines`, and their numbers."""

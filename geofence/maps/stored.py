@@ -3,18 +3,27 @@
 import fcntl
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from geofence.errors import MapFormatError, MapUnavailableError
-from geofence.grid import build_grid, load_grid, save_grid
+from geofence.grid import Grid, build_grid, load_grid, save_grid
 from geofence.grid.stored import mapped
-from geofence.maps.atom_map import AtomMap, CountyIndex
+from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import Level
 from geofence.maps.boundary import BoundaryLines
 
 Progress = Callable[[str], None]
 _FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountyIndex:
+    """A grid over a map's counties, and their edges."""
+
+    grid: Grid
+    lines: BoundaryLines
 
 
 def open_index(atoms: AtomMap, folder: Path, progress: Progress = lambda _: None) -> CountyIndex:
@@ -36,7 +45,7 @@ def open_index(atoms: AtomMap, folder: Path, progress: Progress = lambda _: None
             f"no index can be kept in {folder}: {error.strerror}", advice="Name a folder that can be written."
         ) from error
     index = _load(home)
-    atoms.use(index)
+    atoms.use(index.grid, index.lines)
     return index
 
 
