@@ -3,6 +3,8 @@
 import click
 
 from cli.replenish_backtest import backtest
+from cli.replenish_plan import plan
+from cli.replenish_transfer import transfer
 
 
 @click.group()
@@ -11,3 +13,5 @@ def replenish() -> None:
 
 
 replenish.add_command(backtest)
+replenish.add_command(plan)
+replenish.add_command(transfer)

@@ -3,11 +3,18 @@
 import csv
 from datetime import date
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+import numpy as np
 
 from trace_service.replenishment.errors import DemandTableError
+from trace_service.replenishment.history import History, Series
+from trace_service.replenishment.planning import Stock
+from trace_service.replenishment.table import Reading
+
+_MOST: Final = 10**9
 
 
 def mapped_columns(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -43,10 +50,7 @@ def price_list(path: Path | None) -> dict[str, float]:
     for line, row in table_rows(path, ("sku", "price")):
         if not row["price"]:
             continue
-        try:
-            found[row["sku"]] = float(row["price"])
-        except ValueError as error:
-            raise DemandTableError(f"{path}, line {line}, column price: {row['price']!r} is no number") from error
+        found[row["sku"]] = number(path, line, "price", row["price"])
     return found
 
 
@@ -71,3 +75,44 @@ def table_rows(path: Path | None, needed: tuple[str, ...]) -> list[tuple[int, di
         if missing:
             raise DemandTableError(f"{path}, line 1: no column {missing[0]!r}", advice=f"Name {', '.join(needed)}.")
         return [(reader.line_num, row) for row in reader]
+
+
+def shelved(history: History, path: Path, reading: Reading) -> tuple[History, Stock]:
+    """Return the stock in a CSV of node, sku, on_hand, on_order and capacity, and the history joined by new series."""
+    shelf = [(line, row, series_of(row, reading.node)) for line, row in table_rows(path, ("sku", "on_hand"))]
+    known = set(history.series)
+    fresh = list(dict.fromkeys(series for _, _, series in shelf if series not in known))
+    history = history.joined_by(fresh, reading.lead, reading.pack)
+    places = {series: at for at, series in enumerate(history.series)}
+    columns = {name: np.zeros(len(places), dtype=np.int64) for name in ("on_hand", "on_order", "capacity")}
+    for line, row, series in shelf:
+        for name, column in columns.items():
+            column[places[series]] = whole_number(path, line, name, row.get(name) or "0")
+    return history, Stock(columns["on_hand"], columns["on_order"], columns["capacity"])
+
+
+def series_of(row: dict[str, str], node: str) -> Series:
+    """Return the series that a row is about; `node` stands where it names none."""
+    return Series(row.get("node") or node, row["sku"])
+
+
+def whole_number(path: Path | None, line: int, column: str, text: str) -> int:
+    """Return a whole number from 0 on; raises DemandTableError with line and column."""
+    try:
+        value = int(text)
+    except ValueError as error:
+        raise DemandTableError(f"{path}, line {line}, column {column}: {text!r} is no whole number") from error
+    if not 0 <= value <= _MOST:
+        raise DemandTableError(f"{path}, line {line}, column {column}: {value} is out of range")
+    return value
+
+
+def number(path: Path | None, line: int, column: str, text: str) -> float:
+    """Return a finite number; raises DemandTableError with line and column."""
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise DemandTableError(f"{path}, line {line}, column {column}: {text!r} is no number") from error
+    if not abs(value) <= _MOST:
+        raise DemandTableError(f"{path}, line {line}, column {column}: {text!r} is out of range")
+    return value

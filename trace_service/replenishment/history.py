@@ -1,5 +1,6 @@
 """Demand of many series over trading days, as arrays: what every forecast and replay reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -45,6 +46,21 @@ class History:
         return History(
             tuple(self.series[each] for each in at), self.days, self.units[at], self.known[at], self.promoted[at],
             self.price[at], self.pack[at], self.lead[at], self.expiry_days[at], self.priced,
+        )  # fmt: skip
+
+    def joined_by(self, fresh: Sequence[Series], lead: int, pack: int) -> "History":
+        """Return the history with series that have none: what they will sell must be borrowed from others."""
+        count = len(fresh)
+        if not count:
+            return self
+        none = np.zeros((count, len(self.days)))
+        price = np.full(count, float(np.median(self.price)))
+        return History(
+            (*self.series, *fresh), self.days, np.vstack([self.units, none]),
+            np.vstack([self.known, np.ones(none.shape, dtype=bool)]),
+            np.vstack([self.promoted, np.zeros(none.shape, dtype=bool)]), np.append(self.price, price),
+            np.append(self.pack, np.full(count, pack)), np.append(self.lead, np.full(count, lead)),
+            np.append(self.expiry_days, np.zeros(count, dtype=np.int64)), self.priced,
         )  # fmt: skip
 
     def at_or_after(self, day: date) -> int:

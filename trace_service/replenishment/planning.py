@@ -1,0 +1,136 @@
+"""From demand and stock to water lines, a dated plan and what will be left: for command line and nightly run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+import numpy as np
+
+from trace_service.replenishment.actions import Lot, Surplus, expiring, slow
+from trace_service.replenishment.forecasts import mixed
+from trace_service.replenishment.history import History
+from trace_service.replenishment.kernel import Counts, Floats, first_sales, tilted
+from trace_service.replenishment.methods import LEVELS, METHODS, order_levels, ratios
+from trace_service.replenishment.moments import moment
+from trace_service.replenishment.priors import PRIOR_DAYS, borrowed
+from trace_service.replenishment.replay import LEAST_AGE, RECENT, Protocol, evaluated, play
+from trace_service.replenishment.shortfall import stockout
+from trace_service.replenishment.waterlines import (
+    Demand,
+    LeadTime,
+    Lines,
+    PlannedOrder,
+    Rule,
+    Shop,
+    planned,
+    water_lines,
+)
+
+PLAN_DAYS: Final = 30
+UNCALIBRATED: Final = 0.95
+_MODEL: Final = "codefence-1"
+_LEAST_MEAN: Final = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What every series has: on hand, on its way, and room on the shelf (0 where there is no bound)."""
+
+    on_hand: Counts
+    on_order: Counts
+    capacity: Counts
+    lots: Sequence[Lot] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked of a plan: the fill rate, how often one looks, and how long an order should last, in days."""
+
+    fill: float = 0.95
+    review: float = 1.0
+    cycle: float = 6.0
+    days: int = PLAN_DAYS
+    holidays: Mapping[date, str] = field(default_factory=dict)
+    bias: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of every series; `evidence` is the share of a series' demand figure that is its own history."""
+
+    model: str
+    demand: Demand
+    lead: LeadTime
+    lines: Lines
+    service: float
+    calibrated: bool
+    evidence: Floats
+    p_stockout: Floats
+    orders: list[PlannedOrder]
+    expiring: list[Surplus]
+    slow: list[Surplus]
+
+
+def calibrate(history: History, fill: float, holidays: Mapping[date, str]) -> tuple[float, bool]:
+    """Return the service level that would have given the fill rate over the last weeks, and whether it was found.
+
+    The policy is played over the history itself: a level of 95 % is not a fill rate of 95 %.
+    """
+    end = len(history.days)
+    begin = end - RECENT
+    if begin < LEAST_AGE:
+        return UNCALIBRATED, False
+    chosen = evaluated(history, begin)
+    if not chosen.any():
+        return UNCALIBRATED, False
+    own, method, protocol = history.only(chosen), METHODS["codefence"], Protocol(begin, end)
+    swept = np.array(LEVELS)
+    replay = play(
+        own,
+        lambda day: order_levels(method, own, moment(own, day, holidays), swept, protocol.refresh),
+        swept,
+        protocol,
+        protocol.refresh,
+    )
+    level = replay.at_fill(fill, replay.swept)
+    return (UNCALIBRATED, False) if level is None else (level, True)
+
+
+def make_plan(history: History, stock: Stock, lead: LeadTime, wishes: Wishes) -> Plan:
+    """Return water lines, orders for the coming days and what will be left, from history and stock."""
+    now = moment(history, len(history.days), wishes.holidays)
+    own = mixed(now.units, now.known, now.exposure)
+    age = len(history.days) - first_sales(now.units)
+    node, sku = _numbers(history)
+    mean = np.maximum(borrowed(own, age, node, sku), _LEAST_MEAN)
+    if wishes.bias is not None:
+        mean = mean * wishes.bias
+    level, found = calibrate(history, wishes.fill, wishes.holidays)
+    demand = Demand(mean, ratios(now), tilted(np.array([level]), mean)[0])
+    shop = Shop(history.pack, stock.capacity, history.expiry_days)
+    lines = water_lines(demand, lead, wishes.review, wishes.cycle, shop)
+    position = stock.on_hand + stock.on_order
+    ahead, ratio = demand.over(lead.mean + wishes.review, lead.variance)
+    rule = Rule(demand, lines, lead, history.pack)
+    return Plan(
+        _MODEL, demand, lead, lines, level, found, age / (age + PRIOR_DAYS), stockout(ahead, ratio, position),
+        planned(rule, position, wishes.days),
+        expiring(stock.lots, demand.mean, demand.ratio, elsewhere=_elsewhere(sku, lines, position)),
+        slow(stock.on_hand, demand.mean, demand.ratio),
+    )  # fmt: skip
+
+
+def _numbers(history: History) -> tuple[Counts, Counts]:
+    nodes = {name: at for at, name in enumerate(sorted({each.node for each in history.series}))}
+    skus = {name: at for at, name in enumerate(sorted({each.sku for each in history.series}))}
+    pairs = np.array([(nodes[each.node], skus[each.sku]) for each in history.series]).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _elsewhere(sku: Counts, lines: Lines, position: Counts) -> Counts:
+    """Return how many units of each series' product the other stores lack up to their maximum."""
+    room = np.maximum(lines.maximum - position, 0)
+    whole = np.bincount(sku, weights=room)
+    found: Counts = (whole[sku] - room).astype(np.int64)
+    return found
