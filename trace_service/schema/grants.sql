@@ -45,6 +45,8 @@ GRANT UPDATE (transaction, last_event, due_at, attempts, state, delivered_at, de
 REVOKE INSERT ON trace.epcis_pending FROM codefence_trace;
 GRANT UPDATE (removed_at) ON trace.public_link TO codefence_trace;
 GRANT DELETE ON trace.lookup TO codefence_trace;
+GRANT UPDATE ON trace.trip_work TO codefence_trace;
+GRANT DELETE ON trace.trip_news TO codefence_trace;
 GRANT UPDATE (state, decided_at, decided_by, accepted, report, map_version) ON trace.territory_draft TO codefence_trace;
 -- What strangers' questions need, and no more: no account, no token, no alert and no secret but the wrapped keys.
 GRANT USAGE ON SCHEMA trace TO codefence_public;
