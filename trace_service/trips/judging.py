@@ -48,8 +48,8 @@ class TripBench:
                     self._judge(connection, claimed)
             except psycopg.OperationalError:
                 raise
-            except Exception:
-                # The boundary: whatever one trip does, the others go on. Its next report brings it up again.
+            except Exception:  # noqa: BLE001  the boundary of one piece of work
+                # Whatever one trip does, the others go on. Its next report brings it up again.
                 _log.exception("a trip cannot be judged", action="trip.failed", trip=claimed.trip)
                 connection.execute(SQL["postpone"], {"brand": claimed.brand, "trip": claimed.trip})
         return 1

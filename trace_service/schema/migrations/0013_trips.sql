@@ -133,3 +133,7 @@ CREATE TABLE trace.fence (
     PRIMARY KEY (audience, version)
 );
 COMMENT ON COLUMN trace.fence.content IS 'SHA-256 of what it was made from: the same again needs no new version';
+
+ALTER TABLE trace.partner_token DROP CONSTRAINT partner_token_scopes_check,
+    ADD CONSTRAINT partner_token_scopes_check
+        CHECK (cardinality(scopes) > 0 AND scopes <@ '{epcis,orders,channel,check,trips}'::text[]);
