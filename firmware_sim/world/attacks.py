@@ -62,7 +62,7 @@ class Attackers:
             cases = self._take(fates, dealer, size, (start, start + 45.0))
         else:
             dealer = self._some_dealer(fates, size)
-            span = float(self.random.uniform(30, 160)) if name == "drip" else 15.0
+            span = float(self.random.uniform(25, 130)) if name == "drip" else 15.0
             cases = self._take(fates, dealer, size, self._window(fates, dealer, span))
         if cases.size == 0:
             return None
@@ -204,7 +204,8 @@ class Attackers:
         apart = distance_km(land.cities.lat[first], land.cities.lon[first], land.cities.lat, land.cities.lon)
         near = weights * np.exp(-apart / 300.0)
         near[first] = 0.0
-        return np.unique(np.concatenate([first, pick(near, count - 1, self.random)]))
+        more_cities = pick(near, count - 1, self.random) if near.any() else first[:0]
+        return np.unique(np.concatenate([first, more_cities]))
 
     def _attack(self, name: str, parties: tuple[int, ...], cities: Ints, cases: Ints, lost: Floats) -> Attack:
         number = f"A{len(self.attacks) + 1:03}"

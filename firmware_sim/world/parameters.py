@@ -103,8 +103,8 @@ def draw_nature(request: Request) -> Nature:
         late_uploads=float(between(0.01, 0.04)),
         duplicates=float(between(0.005, 0.02)),
         attacks_per_300k=float(between(55, 95)),
-        attack_scale=float(between(0.75, 1.2)),
-        linger_days=float(between(6, 15)),
+        attack_scale=float(between(0.9, 1.3)),
+        linger_days=float(between(3.5, 10)),
     )
 
 
