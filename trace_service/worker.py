@@ -26,6 +26,7 @@ from trace_service.stock.live import process_moves, process_readings
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL
 from trace_service.store.rows import recordset
+from trace_service.trips.judging import TripBench
 
 BATCH_SIZE: Final = 250
 AGAIN_SIZE: Final = 100
@@ -50,6 +51,7 @@ class Worker:
         self._health = health or WorkerHealth()
         self._keys = keys
         self._books = Books(atoms)
+        self._trips = TripBench()
         self._stop = stop
 
     def run(self) -> None:
@@ -76,6 +78,7 @@ class Worker:
         total = 0
         while not self._stop.is_set():
             done = self._one_batch(connection) or self._judge_again(connection)
+            done += self._trips.work(connection)
             total += done
             self._health.moved(done)
             if not done:
