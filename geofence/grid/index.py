@@ -101,7 +101,8 @@ class Grid:
         pair = start.take(point) + within
         flags, edge = cells.flags.take(pair), cells.pairs.take(pair)
         x = lon.take(point)
-        x_0, x_1 = cells.ends[:, 0].take(edge), cells.ends[:, 2].take(edge)
+        # A column of the table alone could only be taken from a copy of it.
+        x_0, x_1 = cells.ends.take(4 * edge), cells.ends.take(4 * edge + 2)
         concerned = np.flatnonzero((flags & CROSSES_LINE != 0) | ((x_0 <= x) & (x <= x_1)))
         point, edge, flags, x = point.take(concerned), edge.take(concerned), flags.take(concerned), x.take(concerned)
         line = cells.lines.take(cell.take(point))
