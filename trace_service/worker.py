@@ -22,7 +22,7 @@ from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.scans import process_again, process_scans
-from trace_service.stock.live import process_moves, process_readings
+from trace_service.stock.live import process_moves, process_queued_moves, process_readings
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL
 from trace_service.store.rows import recordset
@@ -77,7 +77,7 @@ class Worker:
         """Work until the queue is empty or another worker has the rest; return how many pieces were done."""
         total = 0
         while not self._stop.is_set():
-            done = self._one_batch(connection) or self._judge_again(connection)
+            done = self._one_batch(connection) or self._count_again(connection) or self._judge_again(connection)
             done += self._trips.work(connection)
             total += done
             self._health.moved(done)
@@ -104,6 +104,21 @@ class Worker:
             log.warning("a batch failed; looking for the piece that is to blame", action="worker.bisect", size=len(ids))
             self._bisect(connection, ids)
             return len(ids)
+
+    def _count_again(self, connection: Connection) -> int:
+        """Count stock that moved by other ways than scans."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with connection.transaction():
+                    done, told = process_queued_moves(connection)
+                    _tell(connection, told)
+            except _CONTENTION:
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  jitter
+            else:
+                return done
+        return 0
 
     def _judge_again(self, connection: Connection) -> int:
         """Judge units again that a late event or a correction concerns; new work goes before them."""

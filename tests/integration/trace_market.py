@@ -129,7 +129,7 @@ class Market:
         """Put one shelf reading and its work into the landing tables."""
         shelf = next(each for each in self.job["shelves"] if each["device"] == device)
         gtin = gtin or next(each["gtin"] for each in shelf["channels"] if each["channel"] == channel)
-        ts, seq = START + timedelta(minutes=minutes), self.number()
+        ts, seq = self.start + timedelta(minutes=minutes), self.number()
         with psycopg.connect(self.database.ingest_dsn) as ingest:
             ingest.execute(
                 "INSERT INTO landing.stock (device, boot, seq, ts, sent_at, received_at, content, site, channel, gtin,"

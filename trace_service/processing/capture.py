@@ -9,6 +9,7 @@ from trace_service.domain.states import product_of
 from trace_service.processing.custody import record
 from trace_service.processing.loading import load_sites
 from trace_service.processing.outcome import write_reliance
+from trace_service.stock.queue import queue_moves
 from trace_service.store.connection import Connection
 from trace_service.store.locks import lock_units
 from trace_service.store.queries import SQL
@@ -37,6 +38,8 @@ def capture(connection: Connection, brand: str, events: Sequence[Event]) -> Mapp
     # 3. Scans of the same units are judged again by the worker, who has the keys and the map.
     query = {"units": list(replayed.affected), "sinces": list(replayed.affected.values())}
     connection.execute(SQL["queue_judged"], query)
+    if own:
+        queue_moves(connection, replayed.moved, own[-1].source)
     connection.execute("NOTIFY work")
     if foreign:
         _keep_out(connection, [event for event in events if event.source in foreign])

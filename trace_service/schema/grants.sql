@@ -62,3 +62,6 @@ GRANT UPDATE (state) ON trace.field_check TO codefence_trace;
 GRANT UPDATE (state, attempts, due_at, sent_at, error) ON trace.mail TO codefence_trace;
 GRANT UPDATE (email, mail_topics) ON trace.account TO codefence_trace;
 GRANT EXECUTE ON FUNCTION landing.inspect TO codefence_trace;
+GRANT UPDATE ON trace.stock_unit TO codefence_trace;
+GRANT UPDATE, DELETE ON trace.stock_due TO codefence_trace;
+GRANT UPDATE (resolved_at) ON trace.stock_finding TO codefence_trace;

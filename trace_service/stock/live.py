@@ -1,11 +1,11 @@
 """Stock figures from shelves and from the ledger of scans, kept as messages come."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from trace_service.domain.events import Source
-from trace_service.replenishment.policy import LEAST_CONFIDENCE
 from trace_service.replenishment.proposals import Place, Rise, review
+from trace_service.stock.figures import Figures, figures_of
 from trace_service.stock.queries import SQL
 from trace_service.store.connection import Connection
 from trace_service.store.locks import lock
@@ -13,6 +13,8 @@ from trace_service.store.queries import SQL as STORE_SQL
 from trace_service.store.rows import key_columns, recordset
 
 Row = Any
+MOVES_AT_ONCE: Final = 500
+_UNCHANGED: Final = ("site", "gtin", "units", "confidence", "fault")
 
 
 def process_readings(connection: Connection, claimed: Collection[Row]) -> set[tuple[str, str]]:
@@ -32,11 +34,20 @@ def process_readings(connection: Connection, claimed: Collection[Row]) -> set[tu
     columns = ("device", "channel", "site", "gtin", "units", "confidence", "fault", "ts", "boot", "seq")
     written = recordset({key: getattr(row, key) for key in columns} for row in newest.values())
     # A channel that now holds another product takes its figure away from the earlier one.
-    before = connection.execute(SQL["channels"], {"devices": sorted({row.device for row in known})}).fetchall()
+    before = {
+        (row.device, row.channel): row
+        for row in connection.execute(SQL["channels"], {"devices": sorted({row.device for row in known})})
+        if (row.device, row.channel) in newest
+    }
     connection.execute(SQL["write_channels"], {"rows": written})
     cause = max(newest.values(), key=lambda row: (row.ts, row.device, row.seq))
-    places = {Place(row.site, row.gtin) for row in [*newest.values(), *before]}
-    return _update(connection, places, Source(cause.device, cause.boot, cause.seq))
+    places = {
+        Place(row.site, row.gtin)
+        for key, fresh in newest.items()
+        for row in (fresh, before.get(key))
+        if row is not None and not (fresh.settled and _same(before.get(key), fresh))
+    }
+    return _update(connection, places, Source(cause.device, cause.boot, cause.seq)) if places else set()
 
 
 def process_moves(connection: Connection, moved: Collection[tuple[str, str]], cause: Source) -> set[tuple[str, str]]:
@@ -44,8 +55,29 @@ def process_moves(connection: Connection, moved: Collection[tuple[str, str]], ca
     if not moved:
         return set()
     sites, units = zip(*sorted(moved), strict=True)
-    rows = connection.execute(SQL["products_of_moves"], {"sites": list(sites), "units": list(units)}).fetchall()
-    return _update(connection, {Place(row.site, row.gtin) for row in rows}, cause) if rows else set()
+    query = {"sites": list(sites), "units": list(units)}
+    rows = connection.execute(SQL["items_of_moves"], query).fetchall()
+    if not rows:
+        return set()
+    columns = ("site", "unit", "gtin")
+    items = {f"{name}s": [getattr(row, name) for row in rows] for name in columns}
+    connection.execute(SQL["count_units"], items)
+    return _update(connection, {Place(row.site, row.gtin) for row in rows}, cause)
+
+
+def process_queued_moves(connection: Connection, limit: int = MOVES_AT_ONCE) -> tuple[int, set[tuple[str, str]]]:
+    """Count what `queue_moves` left, in the caller's transaction; return how many rows, and the console's news."""
+    rows = connection.execute(SQL["claim_moves"], {"limit": limit}).fetchall()
+    if not rows:
+        return 0, set()
+    last = rows[-1]
+    moved = {(row.site, row.unit) for row in rows}
+    return len(rows), process_moves(connection, moved, Source(last.device, last.boot, last.seq))
+
+
+def _same(before: Row | None, fresh: Row) -> bool:
+    """Whether a reading is the heartbeat of one that is known: it needs no look at the whole place."""
+    return before is not None and all(getattr(before, name) == getattr(fresh, name) for name in _UNCHANGED)
 
 
 def _sorted_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:
@@ -64,6 +96,27 @@ def _update(connection: Connection, places: Collection[Place], cause: Source) ->
     lock(connection, {f"stock {place.site} {place.gtin}" for place in places})
     ordered = sorted(places)
     columns = {"sites": [place.site for place in ordered], "gtins": [place.gtin for place in ordered]}
-    came = connection.execute(SQL["sense_stock"], {**columns, "least": LEAST_CONFIDENCE}).fetchall()
-    came += connection.execute(SQL["count_stock"], columns).fetchall()
-    return review(connection, ordered, [Rise(row.site, row.gtin, row.rise) for row in came if row.rise > 0], cause)
+    counted = connection.execute(SQL["count_stock"], columns).fetchall()
+    arrived = {(row.site, row.gtin): row for row in counted}
+    rows = connection.execute(SQL["sense"], columns).fetchall()
+    figures = figures_of(rows, arrived, cause)
+    _write(connection, figures)
+    rises = {(row.site, row.gtin): row.rise for row in counted if row.rise > 0} | figures.rises
+    risen = [Rise(*place, items) for place, items in rises.items()]
+    return review(connection, ordered, risen, cause) | figures.told
+
+
+def _write(connection: Connection, figures: Figures) -> None:
+    if figures.written:
+        connection.execute(SQL["write_figures"], {"rows": recordset(figures.written)})
+    if figures.strange:
+        sites, gtins = zip(*sorted(figures.strange), strict=True)
+        named = connection.execute(SQL["strangers"], {"sites": list(sites), "gtins": list(gtins)}).fetchall()
+        units = {(row.site, row.gtin): row.units for row in named}
+        for finding in figures.findings:
+            if finding["kind"] == "unexplained_stock":
+                finding["detail"] = {"units": units.get((finding["site"], finding["gtin"]), [])}
+    if figures.findings:
+        connection.execute(SQL["insert_findings"], {"rows": recordset(figures.findings)})
+    if figures.resolved:
+        connection.execute(SQL["resolve_findings"], {"rows": recordset({"id": each} for each in figures.resolved)})

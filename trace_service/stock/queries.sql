@@ -1,14 +1,17 @@
 -- name: readings
 SELECT stock.device, stock.boot, stock.seq, stock.ts, stock.site, stock.channel, stock.gtin, stock.units,
-    stock.confidence, stock.fault, site.id IS NOT NULL AS known_site, product.gtin IS NOT NULL AS known_product
+    stock.confidence, stock.fault, site.id IS NOT NULL AS known_site, product.gtin IS NOT NULL AS known_product,
+    place.sold_lately = 0 OR cardinality(place.differences) = 3 AND place.differences[1] = place.differences[2]
+        AND place.differences[2] = place.differences[3] AS settled
 FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[], %(moments)s::timestamptz[])
     AS wanted (device, boot, seq, ts)
 JOIN landing.stock USING (device, boot, seq, ts)
 LEFT JOIN trace.site ON site.id = stock.site
 LEFT JOIN trace.product ON product.gtin = stock.gtin
+LEFT JOIN trace.stock AS place ON place.site = stock.site AND place.gtin = stock.gtin
 
 -- name: channels
-SELECT site, gtin FROM trace.shelf_channel WHERE device = ANY(%(devices)s)
+SELECT device, channel, site, gtin, units, confidence, fault FROM trace.shelf_channel WHERE device = ANY(%(devices)s)
 
 -- name: write_channels
 INSERT INTO trace.shelf_channel (device, channel, site, gtin, units, confidence, fault, ts, boot, seq)
@@ -19,66 +22,150 @@ ON CONFLICT (device, channel) DO UPDATE SET site = excluded.site, gtin = exclude
     confidence = excluded.confidence, fault = excluded.fault, ts = excluded.ts, boot = excluded.boot, seq = excluded.seq
 WHERE (excluded.ts, excluded.boot, excluded.seq) > (shelf_channel.ts, shelf_channel.boot, shelf_channel.seq)
 
--- name: sense_stock
--- One channel that cannot be believed makes the sum unbelievable: the last good figure stays, marked as doubtful.
-WITH sums AS (
-    SELECT wanted.site, wanted.gtin, sum(channel.units)::integer AS units, max(channel.ts) AS ts,
-        min(CASE WHEN channel.fault <> '' THEN 0 ELSE channel.confidence END) AS confidence,
-        (array_agg(channel.device ORDER BY channel.ts DESC, channel.seq DESC))[1] AS device,
-        (array_agg(channel.boot ORDER BY channel.ts DESC, channel.seq DESC))[1] AS boot,
-        (array_agg(channel.seq ORDER BY channel.ts DESC, channel.seq DESC))[1] AS seq
-    FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
-    LEFT JOIN trace.shelf_channel AS channel USING (site, gtin)
-    GROUP BY wanted.site, wanted.gtin
-)
-UPDATE trace.stock SET
-    sensed = CASE WHEN coalesce(sums.confidence, 1) >= %(least)s THEN sums.units ELSE stock.sensed END,
-    sensed_at = CASE WHEN coalesce(sums.confidence, 1) >= %(least)s THEN sums.ts ELSE stock.sensed_at END,
-    confidence = sums.confidence, device = sums.device, boot = sums.boot, seq = sums.seq,
-    updated_at = clock_timestamp()
-FROM sums, trace.stock AS old
-WHERE stock.site = sums.site AND stock.gtin = sums.gtin AND old.site = sums.site AND old.gtin = sums.gtin
-RETURNING stock.site, stock.gtin, coalesce(stock.sensed - old.sensed, 0) AS rise
+-- name: sense
+-- What the channels of each place say together. One that cannot be believed makes the sum unbelievable.
+SELECT wanted.site, wanted.gtin, stock.brand, sum(channel.units)::integer AS units, max(channel.ts) AS ts,
+    min(CASE WHEN channel.fault <> '' THEN 0 ELSE channel.confidence END) AS confidence,
+    (array_agg(channel.device ORDER BY channel.ts DESC, channel.seq DESC))[1] AS device,
+    (array_agg(channel.boot ORDER BY channel.ts DESC, channel.seq DESC))[1] AS boot,
+    (array_agg(channel.seq ORDER BY channel.ts DESC, channel.seq DESC))[1] AS seq,
+    stock.sensed, stock.sensed_at, stock.ledger, stock.received, stock.sold_lately, stock.coming, stock.unexplained,
+    stock.backroom, stock.differences, stock.settled, stock.quantity, stock.certainty, stock.sure_at,
+    product.items_per_case, phantom.id AS phantom
+FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
+JOIN trace.stock USING (site, gtin)
+JOIN trace.product USING (gtin)
+LEFT JOIN trace.shelf_channel AS channel USING (site, gtin)
+LEFT JOIN trace.stock_finding AS phantom ON phantom.site = stock.site AND phantom.gtin = stock.gtin
+    AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL
+GROUP BY wanted.site, wanted.gtin, stock.site, stock.gtin, product.gtin, phantom.id
 
--- name: products_of_moves
--- Which products stand behind moved units: an item names its own, a case those of what lies in it.
-SELECT DISTINCT moved.site, split_part(coalesce(inner_unit.child, moved.unit), '/', 3) AS gtin
-FROM unnest(%(sites)s::text[], %(units)s::text[]) AS moved (site, unit)
-LEFT JOIN trace.containment AS inner_unit ON inner_unit.parent = moved.unit AND inner_unit.valid_to IS DISTINCT FROM
-    inner_unit.valid_from
-JOIN trace.stock ON stock.site = moved.site
-    AND stock.gtin = split_part(coalesce(inner_unit.child, moved.unit), '/', 3)
+-- name: items_of_moves
+-- Items behind moved units at sites with stock: an item is itself, a case or pallet what ever lay in it, at any level.
+-- What is shipped to a dealer is on its way to the dealer's sites with stock.
+WITH RECURSIVE moved AS (
+    SELECT site, unit FROM unnest(%(sites)s::text[], %(units)s::text[]) AS given (site, unit)
+    WHERE EXISTS (SELECT FROM trace.stock WHERE stock.site = given.site)
+    UNION
+    SELECT stock.site, given.unit FROM unnest(%(sites)s::text[], %(units)s::text[]) AS given (site, unit)
+    JOIN trace.custody_event AS event ON event.unit = given.unit AND event.site = given.site
+        AND event.biz_step = 'shipping' AND event.dealer IS NOT NULL
+    JOIN trace.stock ON stock.dealer = event.dealer
+), inside AS (
+    SELECT site, unit FROM moved
+    UNION
+    SELECT inside.site, inner_unit.child FROM inside
+    JOIN trace.containment AS inner_unit ON inner_unit.parent = inside.unit
+        AND inner_unit.valid_to IS DISTINCT FROM inner_unit.valid_from
+)
+SELECT inside.site, inside.unit, stock.gtin FROM inside
+JOIN trace.stock ON stock.site = inside.site AND stock.gtin = split_part(inside.unit, '/', 3)
+WHERE inside.unit LIKE '/01/%%/21/%%'
+
+-- name: count_units
+-- Where each item stands by what was scanned at the site, of itself or of what it lay in then. A case whose label is
+-- read again brings back nothing that was sold out of it; events that were taken back do not count.
+WITH RECURSIVE wanted AS (
+    SELECT site, unit, gtin FROM unnest(%(sites)s::text[], %(units)s::text[], %(gtins)s::text[]) AS w (site, unit, gtin)
+), above AS (
+    SELECT unit AS item, unit AS holder, '-infinity'::timestamptz AS since, 'infinity'::timestamptz AS until
+    FROM (SELECT DISTINCT unit FROM wanted) AS items
+    UNION ALL
+    SELECT above.item, outer_unit.parent, greatest(above.since, outer_unit.valid_from),
+        least(above.until, coalesce(outer_unit.valid_to, 'infinity'))
+    FROM above JOIN trace.containment AS outer_unit ON outer_unit.child = above.holder
+        AND outer_unit.valid_to IS DISTINCT FROM outer_unit.valid_from
+        AND outer_unit.valid_from <= above.until AND coalesce(outer_unit.valid_to, 'infinity') >= above.since
+), said AS MATERIALIZED (
+    SELECT event.unit, event.site, event.dealer, event.biz_step, event.occurred_at, event.lot
+    FROM (SELECT DISTINCT holder FROM above) AS holders
+    JOIN trace.custody_event AS event ON event.unit = holders.holder AND event.biz_step IN
+        ('receiving', 'shipping', 'retail_selling', 'returning', 'decommissioning', 'destroying', 'commissioning')
+    WHERE NOT EXISTS (
+        SELECT FROM trace.custody_event AS taken_back WHERE taken_back.unit = event.unit
+            AND taken_back.corrects_device = event.device AND taken_back.corrects_boot = event.boot
+            AND taken_back.corrects_seq = event.seq)
+), lasts AS (
+    SELECT wanted.site, wanted.unit, wanted.gtin, max(said.lot) AS lot,
+        max(said.occurred_at) FILTER (WHERE said.biz_step = 'receiving' AND here) AS received,
+        max(said.occurred_at) FILTER (WHERE said.biz_step = 'receiving' AND here AND said.unit = wanted.unit)
+            AS returned,
+        max(said.occurred_at) FILTER (WHERE said.biz_step IN ('shipping', 'returning') AND here) AS shipped,
+        max(said.occurred_at) FILTER (WHERE said.biz_step IN ('retail_selling', 'decommissioning', 'destroying') AND here)
+            AS gone,
+        max(said.occurred_at) FILTER (WHERE said.biz_step = 'retail_selling' AND here) AS sold,
+        max(said.occurred_at) FILTER (WHERE said.biz_step = 'shipping' AND said.dealer = place.dealer) AS supplied
+    FROM wanted JOIN trace.site AS place ON place.id = wanted.site
+    JOIN above ON above.item = wanted.unit
+    JOIN said ON said.unit = above.holder AND said.occurred_at BETWEEN above.since AND above.until
+    CROSS JOIN LATERAL (SELECT said.site = wanted.site AS here) AS at_site
+    GROUP BY wanted.site, wanted.unit, wanted.gtin
+)
+INSERT INTO trace.stock_unit (site, unit, gtin, lot, present, coming, strange, sold_at, received_at)
+SELECT site, unit, gtin, lot,
+    coalesce(received > shipped, received IS NOT NULL) AND coalesce(returned > gone, gone IS NULL),
+    supplied IS NOT NULL AND received IS NULL AND gone IS NULL AND supplied > now() - interval '60 days',
+    sold IS NOT NULL AND received IS NULL AND supplied IS NULL, sold, received
+FROM lasts
+ON CONFLICT (site, unit) DO UPDATE SET lot = excluded.lot, present = excluded.present, coming = excluded.coming,
+    strange = excluded.strange, sold_at = excluded.sold_at, received_at = excluded.received_at
 
 -- name: count_stock
--- The ledger: items received at the site, by themselves or in their case, and since then neither sold there nor
--- shipped on. A case whose label is read again brings back nothing that was sold out of it.
-WITH wanted AS (
-    SELECT site, gtin FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS w (site, gtin)
-), own AS (
-    SELECT site, unit, biz_step, occurred_at FROM trace.custody_event
-    WHERE site = ANY(%(sites)s) AND biz_step IN ('receiving', 'shipping', 'retail_selling')
-), moves AS (
-    SELECT site, unit, biz_step, occurred_at, true AS by_itself FROM own
-    UNION ALL
-    SELECT own.site, inner_unit.child, own.biz_step, own.occurred_at, false
-    FROM own JOIN trace.containment AS inner_unit ON inner_unit.parent = own.unit
-        AND inner_unit.valid_to IS DISTINCT FROM inner_unit.valid_from
-), lasts AS (
-    SELECT site, unit, max(occurred_at) FILTER (WHERE biz_step = 'receiving') AS received,
-        max(occurred_at) FILTER (WHERE biz_step = 'receiving' AND by_itself) AS returned,
-        max(occurred_at) FILTER (WHERE biz_step = 'shipping') AS shipped,
-        max(occurred_at) FILTER (WHERE biz_step = 'retail_selling') AS sold
-    FROM moves GROUP BY site, unit
-), totals AS (
-    SELECT wanted.site, wanted.gtin, count(lasts.unit)::integer AS ledger
-    FROM wanted LEFT JOIN lasts ON lasts.site = wanted.site
-        AND lasts.unit LIKE '/01/' || wanted.gtin || '/21/%%'
-        AND coalesce(lasts.received > lasts.shipped, lasts.received IS NOT NULL)
-        AND coalesce(lasts.returned > lasts.sold, lasts.sold IS NULL)
-    GROUP BY wanted.site, wanted.gtin
+-- The ledger from its items; what somebody counted is added until the next count.
+WITH totals AS (
+    SELECT wanted.site, wanted.gtin,
+        (SELECT count(*) FROM trace.stock_unit AS unit
+            WHERE unit.site = wanted.site AND unit.gtin = wanted.gtin AND unit.present) AS present,
+        (SELECT count(*) FROM trace.stock_unit AS unit
+            WHERE unit.site = wanted.site AND unit.gtin = wanted.gtin AND unit.coming) AS coming,
+        (SELECT count(*) FROM trace.stock_unit AS unit
+            WHERE unit.site = wanted.site AND unit.gtin = wanted.gtin AND unit.strange) AS strange,
+        (SELECT count(*) FROM trace.stock_unit AS unit WHERE unit.site = wanted.site AND unit.gtin = wanted.gtin
+            AND unit.sold_at > now() - interval '30 days') AS sold,
+        EXISTS (SELECT FROM trace.stock_unit AS unit WHERE unit.site = wanted.site AND unit.gtin = wanted.gtin
+            AND unit.received_at IS NOT NULL) AS received
+    FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
 )
-UPDATE trace.stock SET ledger = totals.ledger, updated_at = clock_timestamp()
+UPDATE trace.stock SET ledger = totals.present + old.adjusted, coming = totals.coming, unexplained = totals.strange,
+    sold_lately = totals.sold, received = totals.received, updated_at = clock_timestamp()
 FROM totals, trace.stock AS old
-WHERE stock.site = totals.site AND stock.gtin = totals.gtin AND stock.ledger <> totals.ledger
-    AND old.site = totals.site AND old.gtin = totals.gtin
-RETURNING stock.site, stock.gtin, CASE WHEN stock.sensed IS NULL THEN stock.ledger - old.ledger ELSE 0 END AS rise
+WHERE stock.site = totals.site AND stock.gtin = totals.gtin AND old.site = totals.site AND old.gtin = totals.gtin
+RETURNING stock.site, stock.gtin, CASE WHEN stock.sensed IS NULL THEN stock.ledger - old.ledger ELSE 0 END AS rise,
+    stock.unexplained - old.unexplained AS strangers, greatest(stock.ledger - old.ledger, 0) AS arrived
+
+-- name: write_figures
+UPDATE trace.stock SET sensed = fresh.sensed, sensed_at = fresh.sensed_at, confidence = fresh.confidence,
+    device = fresh.device, boot = fresh.boot, seq = fresh.seq, quantity = fresh.quantity,
+    certainty = fresh.certainty, differences = fresh.differences, settled = fresh.settled, sure_at = fresh.sure_at,
+    backroom = fresh.backroom, updated_at = clock_timestamp()
+FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text, sensed integer, sensed_at timestamptz,
+    confidence real, device text, boot uuid, seq bigint, quantity integer, certainty real, differences integer[],
+    settled integer, sure_at timestamptz, backroom integer)
+WHERE stock.site = fresh.site AND stock.gtin = fresh.gtin
+
+-- name: insert_findings
+INSERT INTO trace.stock_finding (brand, site, gtin, kind, quantity, detail, device, boot, seq)
+SELECT brand, site, gtin, kind, quantity, detail, device, boot, seq
+FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, site text, gtin text, kind text, quantity integer,
+    detail jsonb, device text, boot uuid, seq bigint)
+ON CONFLICT DO NOTHING
+
+-- name: resolve_findings
+UPDATE trace.stock_finding SET resolved_at = clock_timestamp()
+FROM jsonb_to_recordset(%(rows)s) AS gone (id bigint)
+WHERE stock_finding.id = gone.id AND resolved_at IS NULL
+
+-- name: strangers
+-- The items that were sold and never supplied, newest first.
+SELECT site, gtin, (array_agg(unit ORDER BY sold_at DESC))[1:20] AS units
+FROM trace.stock_unit WHERE strange AND (site, gtin) IN (SELECT * FROM unnest(%(sites)s::text[], %(gtins)s::text[]))
+GROUP BY site, gtin
+
+-- name: queue_moves
+INSERT INTO trace.stock_due (site, unit, device, boot, seq)
+SELECT site, unit, %(device)s, %(boot)s, %(seq)s FROM unnest(%(sites)s::text[], %(units)s::text[]) AS moved (site, unit)
+
+-- name: claim_moves
+DELETE FROM trace.stock_due WHERE id IN (
+    SELECT id FROM trace.stock_due ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING site, unit, device, boot, seq
