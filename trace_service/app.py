@@ -24,6 +24,7 @@ from trace_service.public.service import PublicService
 from trace_service.settings import TraceSettings
 from trace_service.territories import api as api_territories
 from trace_service.territories import checks_api as api_geofence
+from trace_service.trips import api as api_trips
 from trace_service.web import answers
 from trace_service.web.auth.sessions import Sessions
 from trace_service.web.auth.throttle import Throttle
@@ -83,7 +84,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     ):  # fmt: skip
         app.include_router(page.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
-    partners = (api_orders, api_stations, api_check, api_codes, api_channel, api_territories, api_geofence)
+    partners = (api_orders, api_stations, api_check, api_codes, api_channel, api_territories, api_geofence, api_trips)
     for part in (api_session, api_alerts, api_stock, api_scans, *partners):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/epcis", create_epcis_app(console))
