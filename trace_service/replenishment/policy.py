@@ -20,7 +20,11 @@ STORE_ZONE: Final = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Stock of one product at one site, in items; `on_hand` is None where nobody knows."""
+    """Stock of one product at one site, in items; `on_hand` is None where nobody knows.
+
+    `ratio` is that of variance to mean of the lead time's demand, None where only a configured figure is known;
+    `evidence` is the share of the demand's figure that is the place's own history.
+    """
 
     on_hand: int | None
     in_transit: int
@@ -29,6 +33,9 @@ class Position:
     daily_demand: float
     items_per_case: int
     source: str
+    ratio: float | None = None
+    lead_days: float = LEAD_TIME_DAYS
+    evidence: float = 0.0
 
     @property
     def available(self) -> int | None:
@@ -43,6 +50,8 @@ class Order:
     quantity: int
     need_by: date
     reason: dict[str, Any]
+    p_without: float
+    p_with: float
 
 
 def propose(position: Position, now: datetime, *, standing: bool) -> Order | None:
@@ -62,25 +71,31 @@ def propose(position: Position, now: datetime, *, standing: bool) -> Order | Non
     if cases < 1:
         return None
     days_left = floor(position.on_hand / position.daily_demand) if position.daily_demand > 0 else LEAD_TIME_DAYS
+    quantity = cases * position.items_per_case
+    risk, risk_after = (_stockout(stock, position) for stock in (position.available, position.available + quantity))
     parameters = {
         "stock": position.on_hand,
         "source": position.source,
         "in_transit": position.in_transit,
         "reorder": position.reorder,
         "maximum": position.maximum,
-        "daily_demand": position.daily_demand,
-        "lead_time_days": LEAD_TIME_DAYS,
-        "p_stockout": _stockout(position.available, position.daily_demand * LEAD_TIME_DAYS),
+        "daily_demand": round(position.daily_demand, 3),
+        "lead_time_days": round(position.lead_days, 1),
+        "p_stockout": risk,
+        "p_stockout_after": risk_after,
         "cases": cases,
         "items_per_case": position.items_per_case,
+        "own_history": round(position.evidence, 2),
     }
     need_by = now.astimezone(STORE_ZONE).date() + timedelta(days=max(1, days_left))
-    return Order(cases * position.items_per_case, need_by, {"code": "below_reorder", "parameters": parameters})
+    return Order(quantity, need_by, {"code": "below_reorder", "parameters": parameters}, risk, risk_after)
 
 
-def _stockout(available: int, demand: float) -> float:
+def _stockout(available: int, position: Position) -> float:
     """Return the probability that the demand of the lead time exceeds what is available."""
+    demand = position.daily_demand * position.lead_days
     if demand <= 0:
         return 0.0
-    within = float(np.exp(log_negative_binomial(demand, DEMAND_DISPERSION, max(available, 0))).sum())
+    dispersion = DEMAND_DISPERSION if position.ratio is None else max(position.ratio - 1, 0.01) / demand
+    within = float(np.exp(log_negative_binomial(demand, dispersion, max(available, 0))).sum())
     return round(max(0.0, 1.0 - within), 3)
