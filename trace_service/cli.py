@@ -17,6 +17,7 @@ from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cases.machine import Role
 from trace_service.cli_history import history
+from trace_service.cli_mail import mail
 from trace_service.cli_parts import reported
 from trace_service.cli_tokens import token
 from trace_service.demo import run_demo
@@ -153,6 +154,9 @@ def add(login: str, *, brand: str, name: str, role: str, language: str) -> None:
     with connect(settings.database_url.get_secret_value(), "trace account") as connection:
         add_account(connection, login, password, profile)
     click.echo(f"{login} may log in", err=True)
+
+
+account.add_command(mail)
 
 
 def _password() -> str:

@@ -4,7 +4,7 @@ import base64
 import binascii
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +45,17 @@ class TraceSettings(BaseSettings):
     webhook_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description='Networks that webhooks may reach besides public addresses, a JSON list: ["10.1.0.0/16"].'
     )
+    console_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")] | None = Field(
+        None, description="Address of the console in messages, such as https://codefence.example.com."
+    )
+    smtp_host: str | None = Field(None, description="Mail server; without one no mail is sent.")
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = Field(587, description="Port of the mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the mail server is spoken to: starttls (587), tls (465), or none on this machine."
+    )
+    smtp_user: str | None = Field(None, description="Log-in at the mail server.")
+    smtp_password: SecretStr | None = Field(None, description="Its password.")
+    smtp_from: str = Field("codefence@localhost", description="Whom mail comes from.")
     company_prefix_digits: Annotated[int, Field(ge=6, le=12)] = Field(
         7, description="Digits of the GS1 company prefix, for partners that ask for EPC URNs."
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from typing import Final
+from typing import Final, TextIO
 from uuid import UUID
 
 import click
@@ -13,15 +13,19 @@ from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.epcis.deliverer import SubscriptionDeliverer
 from trace_service.keys import KeyWrapper
+from trace_service.notify.courier import Courier
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks import outbox
 from trace_service.webhooks.deliverer import Deliverer
+from trace_service.webhooks.robots import FORMATS
 
 _LONGEST_PAUSE = 15.0
 _ADD: Final = """\b
-Example:
+Examples:
   codefence trace webhook add https://erp.example.com/codefence --brand qingyuan --topic 'order.*' > secret
+  codefence trace webhook add 'https://oapi.dingtalk.com/robot/send?access_token=…' --brand qingyuan \\
+      --topic 'case.*' --topic digest.daily --format dingtalk --robot-secret secret
 
 \b
 Exit codes:
@@ -58,6 +62,7 @@ async def _deliver(settings: TraceSettings) -> None:
     async with asyncio.TaskGroup() as tasks:
         # Subscriptions to EPCIS queries have their own form and order; they wait out a lost database by themselves.
         tasks.create_task(SubscriptionDeliverer(dsn, keys, settings.webhook_networks).run(stop), name="epcis")
+        tasks.create_task(Courier(dsn, settings).run(stop), name="mail")
         await _deliver_messages(dsn, keys, settings, stop)
 
 
@@ -66,7 +71,7 @@ async def _deliver_messages(dsn: str, keys: KeyWrapper, settings: TraceSettings,
     while not stop.is_set():
         started = asyncio.get_running_loop().time()
         try:
-            await Deliverer(dsn, keys, settings.webhook_networks).run(stop)
+            await Deliverer(dsn, keys, settings.webhook_networks, console=settings.console_url).run(stop)
         except psycopg.OperationalError as error:
             if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE:
                 pause = 1.0
@@ -95,15 +100,20 @@ def _database() -> Connection:
 @click.argument("url")
 @click.option("--brand", required=True, help="Whose events are told.")
 @click.option("--topic", "topics", multiple=True, required=True, help="order.created, order.* or *; may be repeated.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="codefence", show_default=True,
+              help="Our own, or that of a chat group's robot.")  # fmt: skip
+@click.option("--robot-secret", type=click.File(), help="A file with the secret that the robot's own page shows.")
 @reported
-def add(url: str, *, brand: str, topics: tuple[str, ...]) -> None:
+def add(url: str, *, brand: str, topics: tuple[str, ...], form: str, robot_secret: TextIO | None) -> None:
     """Subscribe an address and print the secret that its messages are signed with, this once."""
     settings = load_settings()
+    target = outbox.Target(brand, url, form, robot_secret.read().strip() if robot_secret else None)
     with _database() as connection:
         keys = KeyWrapper(settings.key_encryption_key)
-        made = outbox.subscribe(connection, keys, settings.webhook_networks, (brand, url), topics)
+        made = outbox.subscribe(connection, keys, settings.webhook_networks, target, topics)
     click.echo(f"webhook {made.id} is subscribed to {', '.join(sorted(topics))}", err=True)
-    click.echo(made.secret)
+    if form == "codefence":
+        click.echo(made.secret)
 
 
 @webhook.command("list", epilog=_LIST)

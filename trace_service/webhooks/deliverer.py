@@ -20,6 +20,7 @@ from trace_service.keys import KeyWrapper
 from trace_service.webhooks.addresses import Networks, guarded_pools
 from trace_service.webhooks.outbox import secret_text
 from trace_service.webhooks.queries import SQL
+from trace_service.webhooks.robots import refusal, robot_message
 
 _LOCK_SPACE: Final = 0x5745424B
 _CONCURRENT: Final = 32
@@ -29,6 +30,7 @@ _ANSWER_SECONDS: Final = 8.0
 _LOOK_SECONDS: Final = 0.5
 _PRUNE_SECONDS: Final = 3600.0
 _LONGEST_ERROR: Final = 200
+_LONGEST_ANSWER: Final = 65_536
 _GONE: Final = 410
 _OK: Final = range(200, 300)
 
@@ -62,7 +64,16 @@ class _Answer:
 class Deliverer:
     """Works off the queue of one database; several may run, each subscription belongs to one at a time."""
 
-    def __init__(self, dsn: str, keys: KeyWrapper, networks: Networks, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        keys: KeyWrapper,
+        networks: Networks,
+        patience: Patience | None = None,
+        *,
+        console: str | None = None,
+    ) -> None:
+        self._console = console
         self._dsn = dsn
         self._keys = keys
         self._patience = patience or Patience()
@@ -140,23 +151,37 @@ class Deliverer:
             return _Answer(None, f"an error of this service: {type(error).__name__}")
 
     async def _send(self, head: Any) -> _Answer:  # noqa: ANN401  a row
-        body = message_body(head)
-        signature = sign(secret_text(self._keys.unwrap(head.secret)), body, int(time.time()))
-        headers: dict[bytes | str, bytes | str] = {
-            "Content-Type": "application/json", "User-Agent": "Codefence-Webhooks/1", SIGNATURE_HEADER: signature,
-            TOPIC_HEADER: head.topic, MESSAGE_HEADER: head.message,
-        }  # fmt: skip
+        url, body, headers = self._message(head)
         pool = self._pools[head.url.partition(":")[0].lower()]
         try:
             async with (
                 asyncio.timeout(_ANSWER_SECONDS),
-                pool.stream("POST", head.url, headers=headers, content=body) as answer,
+                pool.stream("POST", url, headers=headers, content=body) as answer,
             ):
+                if answer.status in _OK and head.format != "codefence":
+                    return _Answer(*(await _robot_answer(answer)))
                 return _Answer(answer.status, "" if answer.status in _OK else f"answered {answer.status}")
         except TimeoutError:
             return _Answer(None, f"no answer within {_ANSWER_SECONDS:g} s")
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             return _Answer(None, f"{type(error).__name__}: {error}"[:_LONGEST_ERROR])
+
+    def _message(self, head: Any) -> tuple[str, bytes, dict[bytes | str, bytes | str]]:  # noqa: ANN401  a row
+        """Return where a message goes, its body, and its headers."""
+        common: dict[bytes | str, bytes | str] = {
+            "Content-Type": "application/json",
+            "User-Agent": "Codefence-Webhooks/1",
+        }
+        if head.format != "codefence":
+            secret = self._keys.unwrap_text(head.robot_secret) if head.robot_secret else None
+            robot = robot_message(head, secret, self._console, time.time())
+            return robot.url, robot.body, common
+        body = message_body(head)
+        signature = sign(secret_text(self._keys.unwrap(head.secret)), body, int(time.time()))
+        own: dict[bytes | str, bytes | str] = {
+            SIGNATURE_HEADER: signature, TOPIC_HEADER: head.topic, MESSAGE_HEADER: head.message,
+        }  # fmt: skip
+        return head.url, body, {**common, **own}
 
     async def _record(self, connection: psycopg.AsyncConnection[Any], head: Any, answer: _Answer) -> None:  # noqa: ANN401
         if answer.ok:
@@ -176,6 +201,17 @@ class Deliverer:
             "a webhook was not taken", action="webhook.dead" if dead else "webhook.failed", message=head.message,
             topic=head.topic, attempts=failures, error=answer.error,
         )  # fmt: skip
+
+
+async def _robot_answer(answer: httpcore.Response) -> tuple[int | None, str]:
+    """Return the status, or None with the reason where a robot answered 200 to what it refused."""
+    said = b""
+    async for part in answer.aiter_stream():
+        said += part
+        if len(said) > _LONGEST_ANSWER:
+            return None, "the robot's answer is too long"
+    refused = refusal(said)
+    return (None, refused) if refused else (answer.status, "")
 
 
 def message_body(row: Any) -> bytes:  # noqa: ANN401  a row

@@ -20,6 +20,15 @@ _PATTERN: Final = re.compile(rf"\*|[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*\.\*|{_TOPIC.
 _PREFIX: Final = "whsec_"
 
 
+class Target(NamedTuple):
+    """Where messages go, in which form (`robots.FORMATS`), and the secret that a robot's own page shows."""
+
+    brand: str
+    url: str
+    format: str = "codefence"
+    robot_secret: str | None = None
+
+
 class Subscription(NamedTuple):
     """A new subscription; `secret` is shown this once."""
 
@@ -56,20 +65,32 @@ def secret_text(raw: bytes) -> str:
 
 
 def subscribe(
-    connection: Connection, keys: KeyWrapper, networks: Networks, target: tuple[str, str], topics: Iterable[str]
+    connection: Connection,
+    keys: KeyWrapper,
+    networks: Networks,
+    target: tuple[str, str] | Target,
+    topics: Iterable[str],
 ) -> Subscription:
-    """Subscribe `target`, a brand and a URL, to topics (`order.created`, `order.*` or `*`).
+    """Subscribe `target`, a brand and a URL or a robot, to topics (`order.created`, `order.*` or `*`).
 
     Raises `ConfigurationError` for an unknown brand, a malformed topic and a URL that may not be delivered to.
     """
-    brand, url = target
+    wanted_by = Target(*target)
+    brand, url = wanted_by.brand, wanted_by.url
     require_deliverable(url, networks)
     wanted = sorted(set(topics))
     for topic in wanted:
         if not _PATTERN.fullmatch(topic):
             raise ConfigurationError(f"{topic!r} is no topic", advice="Name one, such as order.created, order.* or *.")
     wrapped = keys.fresh()
-    row = {"brand": brand, "url": url, "topics": wanted, "secret": wrapped}
+    row = {
+        "brand": brand,
+        "url": url,
+        "topics": wanted,
+        "secret": wrapped,
+        "format": wanted_by.format,
+        "robot_secret": keys.wrap_text(wanted_by.robot_secret) if wanted_by.robot_secret else None,
+    }
     try:
         made = one(connection, SQL["subscribe"], row)
     except psycopg.errors.ForeignKeyViolation as error:

@@ -4,7 +4,8 @@ SELECT id, %(message)s, %(topic)s, %(payload)s FROM trace.webhook
 WHERE brand = %(brand)s AND removed_at IS NULL AND topics && %(patterns)s::text[]
 
 -- name: subscribe
-INSERT INTO trace.webhook (brand, url, topics, secret) VALUES (%(brand)s, %(url)s, %(topics)s, %(secret)s) RETURNING id
+INSERT INTO trace.webhook (brand, url, topics, secret, format, robot_secret)
+VALUES (%(brand)s, %(url)s, %(topics)s, %(secret)s, %(format)s, %(robot_secret)s) RETURNING id
 
 -- name: remove
 UPDATE trace.webhook SET removed_at = now() WHERE id = %(id)s AND removed_at IS NULL RETURNING id
@@ -22,7 +23,7 @@ WHERE webhook.id = delivery.webhook AND webhook.id = %(id)s AND webhook.removed_
 RETURNING delivery.id
 
 -- name: webhooks
-SELECT webhook.id, webhook.brand, webhook.url, webhook.topics, webhook.created_at,
+SELECT webhook.id, webhook.brand, webhook.url, webhook.topics, webhook.format, webhook.created_at,
     count(*) FILTER (WHERE delivery.state = 'waiting') AS waiting,
     count(*) FILTER (WHERE delivery.state = 'delivered') AS delivered,
     count(*) FILTER (WHERE delivery.state = 'dead') AS dead,
@@ -50,7 +51,8 @@ WHERE webhook.removed_at IS NULL AND head.due_at <= now()
 ORDER BY head.due_at
 
 -- name: head
-SELECT head.id, webhook.brand, webhook.url, webhook.secret, head.message::text AS message, head.topic,
+SELECT head.id, webhook.brand, webhook.url, webhook.secret, webhook.format, webhook.robot_secret,
+    head.message::text AS message, head.topic,
     head.payload::text AS payload, head.created_at, head.attempts
 FROM trace.webhook CROSS JOIN LATERAL (
     SELECT delivery.* FROM trace.webhook_delivery AS delivery

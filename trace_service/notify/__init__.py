@@ -1,0 +1,1 @@
+"""What people are told outside the console: mail, messages of chat robots, and the words that both use."""

@@ -1,0 +1,67 @@
+"""A queued message in words: a title and a few lines, in the reader's language."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from trace_service.places import load_places
+from trace_service.web.words import Words
+
+_MOST_LISTED = 20
+
+
+class Text(NamedTuple):
+    """What a message says; `path` is where the console shows more, empty for nowhere."""
+
+    title: str
+    lines: list[str]
+    path: str
+
+
+def text_of(words: Words, topic: str, payload: Mapping[str, Any]) -> Text:
+    """Return a message in words. A topic without words of its own is told by its name."""
+    if topic == "digest.daily":
+        return _digest(words, payload)
+    if "case" in payload and words.has(f"notice.{topic}"):
+        return _case(words, topic, payload)
+    return Text(words("notice.other", topic=topic), [], "")
+
+
+def _case(words: Words, topic: str, payload: Mapping[str, Any]) -> Text:
+    case, step = payload["case"], payload.get("step", {})
+    title = words(f"notice.{topic}", dealer=_dealer(words, case), places=_places(words, case["destinations"]))
+    lines = [words("notice.case.figures", **_figures(words, case))]
+    outcome = step.get("outcome") or case.get("outcome")
+    if outcome:
+        lines.append(words("notice.case.outcome", outcome=words(f"outcome.{outcome}")))
+    if step.get("text"):
+        lines.append(str(step["text"])[:300])
+    return Text(title, lines, f"/cases/{case['id']}")
+
+
+def _digest(words: Words, payload: Mapping[str, Any]) -> Text:
+    cases, counts = payload["cases"], payload["counts"]
+    lines = [words("notice.digest.counts", **{name: int(value) for name, value in counts.items()})]
+    for each in cases[:_MOST_LISTED]:
+        key = "notice.digest.audit" if each["reason"] == "audit" else "notice.digest.case"
+        places = _places(words, each["destinations"])
+        lines.append(words(key, **_figures(words, each), dealer=_dealer(words, each), places=places))
+    return Text(words("notice.digest.daily", count=len(cases)), lines, "/cases")
+
+
+def _figures(words: Words, case: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "number": str(case["id"]),
+        "belief": words.percent(float(case["probability"])),
+        "loss": words.number(float(Decimal(str(case["priority"])))),
+    }
+
+
+def _dealer(words: Words, case: Mapping[str, Any]) -> str:
+    return words.pick(case["dealer_name_zh"], case["dealer_name_en"])
+
+
+def _places(words: Words, codes: list[str]) -> str:
+    known = {place.adcode: place for place in load_places()}
+    names = [words.pick(known[code].name_zh, known[code].name_en) if code in known else code for code in codes[:4]]
+    return words.pick("、", ", ").join(names) or "–"
