@@ -9,7 +9,6 @@ import hashlib
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trace_service.detection.geometry import FEATURES, Geometry
 from trace_service.detection.network import FloatArray
@@ -22,9 +21,9 @@ _FOREIGN: Final = {Kind.GPS: 0.2, Kind.IP: 0.25, Kind.STORE: 0.004}
 # Counts above this and far above expectation are as likely an attack as a habit.
 _WINSOR: Final = 4.0
 _STEPS: Final = 6
+_GATEWAY_SHRINK: Final = 0.3
 _SMALLEST: Final = 1e-6
 _LARGEST: Final = 0.5
-_DISPERSION: Final = (0.4, 1.6)
 
 
 class Baseline:
@@ -35,7 +34,6 @@ class Baseline:
         dealers, cities = geometry.home.shape
         self.share: FloatArray = np.zeros((KINDS, dealers, cities))
         self.coefficients: FloatArray = np.tile(_PRIOR, (KINDS, 1))
-        self.dispersion: list[float] = [0.8] * KINDS
         self._foreign = ~geometry.home
         open_rows = self._foreign.any(axis=1)
         self._rows = np.flatnonzero(open_rows)
@@ -67,8 +65,9 @@ class Baseline:
         factor = np.ones_like(base)
         for groups in (self._by_city, self._by_dealer, self._by_region, self._by_corridor):
             factor *= groups(capped, expected * factor)
+        if kind is Kind.IP:
+            factor *= self._by_gateway(seen, expected * factor)
         self.share[kind] = np.clip(base * factor, _SMALLEST, _LARGEST)
-        self.dispersion[kind] = _fit_dispersion(capped, expected * factor)
 
     def _regress(self, kind: Kind, seen: FloatArray, exposure: FloatArray) -> None:
         """Newton's method on the penalised likelihood; cells without exposure say nothing."""
@@ -106,6 +105,15 @@ class Baseline:
         """Flows from one province into one city: migration, gateways of carriers."""
         return _factor(self._others(seen), self._others(expected), 1.5)
 
+    def _by_gateway(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
+        """Addresses of one home city that a carrier shows elsewhere: dealers with a common city share the fate."""
+        home = self.geometry.home[:, :].astype(np.float64)
+        small = home.sum(axis=1) < home.shape[1] / 2
+        common = ((home @ home.T) > 0) & small[:, None] & small[None, :]
+        np.fill_diagonal(common, val=False)
+        both = common.astype(np.float64)
+        return np.maximum(1.0, _factor(both @ (seen * self._foreign), both @ expected, _GATEWAY_SHRINK))
+
     def _others(self, counts: FloatArray) -> FloatArray:
         """Return for each dealer the sum over the other dealers of the same province."""
         outof = self.geometry.outof
@@ -116,11 +124,3 @@ class Baseline:
 def _factor(seen: FloatArray, expected: FloatArray, shrink: float) -> FloatArray:
     found: FloatArray = (seen + shrink) / (expected + shrink)
     return found
-
-
-def _fit_dispersion(seen: FloatArray, expected: FloatArray) -> float:
-    """Return the negative binomial's dispersion by moments, with a prior worth twenty squared cases."""
-    chosen: NDArray[np.bool_] = expected > 0
-    excess = ((seen - expected) ** 2 - expected)[chosen].sum()
-    found = (excess + 0.8 * 20) / ((expected[chosen] ** 2).sum() + 20)
-    return float(np.clip(found, *_DISPERSION))

@@ -1,5 +1,6 @@
 """One dealer × foreign city: which cases were seen there, put together into independent pieces of evidence."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from trace_service.detection.settings import DAY_MS
 _SAME_PARTY_MS: Final = 2 * DAY_MS
 _SAME_PARTY_KM: Final = 2.0
 _SAME_DAY_MS: Final = DAY_MS
+_GIFT_MS: Final = 14 * DAY_MS
 # A benign answer makes as much again no alert.
 _ALLOWANCE: Final = 3.0
 
@@ -44,6 +46,8 @@ class Cell(Struct):
     city: int
     hits: dict[str, Hit] = {}
     pieces: list[Piece] = []
+    # Cases that were seen in the dealer's own territory as well: opened there, and one bottle travelled.
+    at_home: set[str] = set()
     # Cases of a closed review: neither evidence nor habit.
     settled: set[str] = set()
     allowance: float = 1.0
@@ -55,21 +59,18 @@ class Cell(Struct):
         self._place(hit)
 
     def remove(self, case: str) -> None:
-        """Forget a case and put the pieces together anew."""
+        """Forget a case."""
         del self.hits[case]
-        self.pieces = []
-        for hit in sorted(self.hits.values(), key=lambda each: (each.at, each.case)):
-            self._place(hit)
+        self.at_home.discard(case)
+        self._rebuild()
 
-    def _place(self, hit: Hit) -> None:
-        if hit.case in self.settled:
-            return
-        for piece in self.pieces:
-            if any(_one_cause(hit, other) for other in piece.hits):
-                piece.hits.append(hit)
-                piece.at = min(piece.at, hit.at)
-                return
-        self.pieces.append(Piece(hit.at, hit.kind, [hit]))
+    def mark(self, case: str, *, home: bool) -> bool:
+        """Note whether a case was seen at home as well; return whether that is news."""
+        if (case in self.at_home) == home:
+            return False
+        (self.at_home.add if home else self.at_home.discard)(case)
+        self._rebuild()
+        return True
 
     def settle(self, *, confirmed: bool) -> None:
         """Take all that is here as answered by a person."""
@@ -79,13 +80,43 @@ class Cell(Struct):
         if not confirmed:
             self.allowance = _ALLOWANCE
 
+    def _rebuild(self) -> None:
+        self.pieces = []
+        for hit in sorted(self.hits.values(), key=lambda each: (each.at, each.case)):
+            self._place(hit)
+
+    def _place(self, hit: Hit) -> None:
+        if hit.case in self.settled or hit.case in self.at_home:
+            return
+        for piece in self.pieces:
+            if any(_one_cause(hit, other) for other in piece.hits):
+                piece.hits.append(hit)
+                piece.at = min(piece.at, hit.at)
+                return
+        self.pieces.append(Piece(hit.at, hit.kind, [hit]))
+
+
+def apart(pieces: Iterable[Piece]) -> list[Piece]:
+    """Return the pieces that no company's gift explains: one for each shipment in two weeks."""
+    found: list[Piece] = []
+    last: dict[str, int] = {}
+    for piece in sorted(pieces, key=lambda each: each.at):
+        shipment = piece.hits[0].shipment
+        if shipment is not None and piece.kind != Kind.STORE:
+            before = last.get(shipment)
+            if before is not None and piece.at - before < _GIFT_MS:
+                continue
+            last[shipment] = piece.at
+        found.append(piece)
+    return found
+
 
 def _one_cause(hit: Hit, other: Hit) -> bool:
     if hit.device and hit.device == other.device:
         return True
-    apart = abs(hit.at - other.at)
-    if apart > _SAME_PARTY_MS:
+    between = abs(hit.at - other.at)
+    if between > _SAME_PARTY_MS:
         return False
     if hit.lat is None or hit.lon is None or other.lat is None or other.lon is None:
-        return apart <= _SAME_DAY_MS and hit.kind == other.kind == Kind.IP
+        return hit.shipment == other.shipment or (between <= _SAME_DAY_MS and hit.kind == other.kind == Kind.IP)
     return flat_km(hit.lat, hit.lon, other.lat, other.lon) <= _SAME_PARTY_KM

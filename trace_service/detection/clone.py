@@ -1,6 +1,7 @@
 """One code on several physical items: more phones and places than one item has, pooled over a case and a batch."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from math import log
 from typing import Final
 
@@ -154,7 +155,7 @@ class CloneDetector:
 
 def _impossible(scans: list[_Scan]) -> bool:
     ordered = sorted(scans, key=lambda each: each.at)
-    for first, second in zip(ordered, ordered[1:], strict=False):
+    for first, second in pairwise(ordered):
         if None in (first.lat, first.lon, second.lat, second.lon):
             continue
         away = flat_km(first.lat or 0, first.lon or 0, second.lat or 0, second.lon or 0)

@@ -6,18 +6,19 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from trace_service.detection.cell import Cell, Hit, Piece
+from trace_service.detection.cell import Cell, Hit, Piece, apart
 from trace_service.detection.changes import Claim, Contribution
 from trace_service.detection.habits import Habits
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Reviewed, Sighting, Withdrawn
 from trace_service.detection.placing import KINDS, Kind
-from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, drip_nats
+from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, drip_nats, gift_capped, home_nats
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 
 _PROVINCE_DAYS: Final = (28, 100_000)
 _LEAST_SHARE: Final = 1e-6
+_GIFT_PLACE: Final = 0.01
 
 
 # The expected share for each kind of position, and the surge.
@@ -29,6 +30,7 @@ class Weighed(Struct):
 
     drip: float = -inf
     bulk: float = -inf
+    home: float = 0.0
     shipment: str | None = None
     pieces: int = 0
     expected: float = 0.0
@@ -48,32 +50,21 @@ class FlowDetector:
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Count a sighting, or take one back, and weigh what it changes."""
         if isinstance(observation, Sighting):
-            touched: dict[tuple[str, int], None] = {}
-            if (old := self.sightings.forget(observation.key)) is not None and old.foreign:
-                touched[old.dealer, old.city] = None
-            cell = self.sightings.take(observation)
-            if cell is not None:
-                touched[cell.dealer, cell.city] = None
-            yield from self._weigh_all(touched, now)
+            cells = self.sightings.forget(observation.key) + self.sightings.take(observation)
         elif isinstance(observation, Withdrawn):
-            old = self.sightings.forget(observation.key)
-            if old is not None and old.foreign:
-                yield from self._weigh_all({(old.dealer, old.city): None}, now)
-        elif isinstance(observation, Reviewed):
-            self._review(observation)
+            cells = self.sightings.forget(observation.key)
+        else:
+            if isinstance(observation, Reviewed):
+                self._review(observation)
+            return
+        for cell in {(each.dealer, each.city): each for each in cells}.values():
+            yield self._claim(cell, self.weigh(cell, now))
+            yield from self._province_claim(cell, now)
 
     def close_day(self, now: int) -> Iterable[Claim]:
         """Time alone makes nobody guilty."""
         del now
         return ()
-
-    def _weigh_all(self, touched: Iterable[tuple[str, int]], now: int) -> Iterator[Claim]:
-        for place in touched:
-            cell = self.sightings.cells.get(place)
-            if cell is None:
-                continue
-            yield self._claim(cell, self.weigh(cell, now))
-            yield from self._province_claim(cell, now)
 
     def weigh(self, cell: Cell, now: int) -> Weighed:
         """Weigh one city's pieces; pure of side effects."""
@@ -81,11 +72,14 @@ class FlowDetector:
         if shares is None or not cell.pieces:
             return Weighed()
         surge = self.habits.surge(cell.dealer, cell.city) * cell.allowance
-        found = self._drip(cell.dealer, cell.pieces, (shares, surge), self.settings.windows_days, now)
+        found = self._drip(cell.dealer, apart(cell.pieces), (shares, surge), self.settings.windows_days, now)
+        home = max(0.0, len(cell.at_home) - found.expected)
+        found.home = home_nats(len(cell.pieces), home, self.sightings.at_home_share)
+        found.drip += found.home
         for shipment in dict.fromkeys(hit.shipment for piece in cell.pieces for hit in piece.hits):
             if shipment is None:
                 continue
-            nats = self._bulk(cell, shipment, shares, surge)
+            nats = self._bulk(cell, shipment, shares, surge) + found.home
             if nats > found.bulk:
                 found.bulk, found.shipment = nats, shipment
         return found
@@ -99,8 +93,7 @@ class FlowDetector:
             located = self.sightings.exposure.located(dealer, since)
             mean = surge * sum(number * share for number, share in zip(located, shares, strict=True))
             visible = sum(number * part for number, part in zip(located, LOCATED, strict=True))
-            dispersion = self._dispersion(inside)
-            nats = drip_nats(len(inside), max(mean, _LEAST_SHARE), visible, dispersion)
+            nats = drip_nats(len(inside), max(mean, _LEAST_SHARE), visible)
             rows.append((days, len(inside), mean, nats))
             total, widest = _log_add(total, nats), located
         last = rows[-1]
@@ -108,9 +101,6 @@ class FlowDetector:
             drip=total - log(len(rows)), pieces=last[1], expected=last[2],
             located=widest, surge=surge, windows=tuple(rows),
         )  # fmt: skip
-
-    def _dispersion(self, pieces: list[Piece]) -> float:
-        return max((self.habits.dispersion[piece.kind] for piece in pieces), default=self.settings.dispersion)
 
     def _bulk(self, cell: Cell, shipment: str, shares: tuple[float, ...], surge: float) -> float:
         """Weigh one shipment's cases against this city; hits that may have one cause are one case."""
@@ -122,20 +112,21 @@ class FlowDetector:
         for piece in here:
             honest = max(min(1.0, surge * shares[piece.kind]), _LEAST_SHARE)
             ratios.append(LOCATED[piece.kind] / (honest + WHOLE_CASE * kappa * LOCATED[piece.kind]))
-        for case, cities in self.sightings.shipments[shipment].items():
-            if cell.city not in cities and case not in cell.hits:
+        for case in self.sightings.shipments[shipment]:
+            if case not in cell.hits:
                 ratio = 1.0
-                for kind, _ in cities.values():
+                for kind, _ in self.sightings.cities[cell.dealer, case].values():
                     ratio *= 1 - LOCATED[kind]
                 ratios.append(ratio)
-        return bulk_nats(ratios)
+        cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
+        return gift_capped(bulk_nats(ratios), cases, max(kappa, _GIFT_PLACE))
 
     def _claim(self, cell: Cell, weighed: Weighed) -> Claim:
         raised = self._stricter()
         drip, bulk = self.settings.drip_nats + raised, self.settings.bulk_nats + raised
         by_bulk = weighed.bulk - bulk > weighed.drip - drip
         nats, threshold = (weighed.bulk, bulk) if by_bulk else (weighed.drip, drip)
-        if weighed.pieces < self.settings.least_cases:
+        if not self._enough(cell.pieces):
             nats = min(nats, 0.0)
         place = (cell.dealer, cell.city)
         (self._alarming.add if nats >= threshold else self._alarming.discard)(place)
@@ -158,6 +149,10 @@ class FlowDetector:
             figures=self._figures(cell, weighed),
         )
 
+    def _enough(self, pieces: list[Piece]) -> bool:
+        """Whether there are cases enough to speak of; what is found in a shop counts twice."""
+        return len(pieces) + sum(each.kind == Kind.STORE for each in pieces) >= self.settings.least_cases
+
     def _telling(self, pieces: list[Piece], shipment: str | None) -> list[tuple[Hit, int]]:
         """Return the hits that speak, each with how many share its cause."""
         found = [
@@ -175,6 +170,8 @@ class FlowDetector:
             "expected": round(weighed.expected, 4),
             "located": dict(zip(("gps", "ip", "store"), weighed.located, strict=True)),
             "surge": round(weighed.surge, 3),
+            "at_home": len(cell.at_home),
+            "home_nats": round(weighed.home, 3),
             "drip_nats": round(weighed.drip, 3),
             "bulk_nats": round(max(weighed.bulk, -99.0), 3),
             "bulk_shipment": weighed.shipment,
@@ -198,13 +195,13 @@ class FlowDetector:
             return
         code = self.habits.provinces[self.habits.province_of[cell.city]]
         key = f"province/{cell.dealer}/{code}"
-        pieces = [piece for each in cells for piece in each.pieces]
+        pieces = apart(piece for each in cells for piece in each.pieces)
         shares = self.habits.shares(cell.dealer, place) or (0.0,) * KINDS
         surge = self.habits.surge(cell.dealer, place)
         weighed = self._drip(cell.dealer, pieces, (shares, surge), _PROVINCE_DAYS, now)
         threshold = self.settings.province_nats + self._stricter()
         covered = any((each.dealer, each.city) in self._alarming for each in cells)
-        nats = weighed.drip if weighed.pieces >= self.settings.least_cases and not covered else -inf
+        nats = weighed.drip if self._enough(pieces) and not covered else -inf
         if nats < threshold:
             yield Claim(
                 key=key,

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from trace_service.detection.baseline import Baseline
+from trace_service.detection.cell import apart
 from trace_service.detection.geometry import Geometries
 from trace_service.detection.network import FloatArray, Network
 from trace_service.detection.placing import KINDS
@@ -38,7 +39,6 @@ class Habits:
         self.network = network
         self.rows: dict[str, int] = {}
         self.snapshot = "none"
-        self.dispersion: tuple[float, ...] = (0.8,) * KINDS
         self.share: FloatArray = np.zeros((KINDS, 0, 0))
         self.provinces: list[str] = []
         self.province_of: list[int] = []
@@ -55,7 +55,7 @@ class Habits:
         since = now - _HABIT_DAYS * DAY_MS
         seen = self._seen(sightings, since, geometry.home.shape[1])
         baseline.fit(seen, sightings.exposure.table(dealers, since))
-        self.snapshot, self.dispersion = baseline.snapshot, tuple(baseline.dispersion)
+        self.snapshot = baseline.snapshot
         self.provinces = geometry.provinces
         self.province_of = geometry.city_province.tolist()
         self._into = geometry.into
@@ -85,7 +85,7 @@ class Habits:
             row = self.rows.get(cell.dealer)
             if row is None or cell.confirmed:
                 continue
-            for piece in cell.pieces:
+            for piece in apart(cell.pieces):
                 if piece.at >= since:
                     found[piece.kind, row, cell.city] += 1
         return found

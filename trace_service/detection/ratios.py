@@ -4,30 +4,35 @@ from collections.abc import Sequence
 from math import exp, inf, lgamma, log, log1p
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trace_service.detection.network import FloatArray
-
 THETAS: Final = (0.03, 0.08, 0.2, 0.5)
 PHIS: Final = (0.1, 0.3, 0.6, 1.0)
 # How often goods that are sold in a city show up there by a position of each kind (GPS, IP, store).
 LOCATED: Final = (0.85, 0.55, 0.95)
 WHOLE_CASE: Final = 0.004
+# One shipment's cases carried together by one honest buyer: how often, and how likely each further case is seen.
+GIFT: Final = 0.02
+GIFT_CASE: Final = 0.35
+# How often a diverted case seems to be at home as well: positions err.
+DIVERTED_AT_HOME: Final = 0.04
 _MOST: Final = 60
 
 
-def drip_nats(count: int, honest: float, located: float, dispersion: float) -> float:
+def dispersion_at(mean: float) -> float:
+    """Return the dispersion of honest counts: the rarer a flow is expected, the less its expectation is known."""
+    return min(3.5, max(0.6, 1.2 * float(max(mean, 1e-6)) ** -0.35))
+
+
+def drip_nats(count: int, honest: float, located: float) -> float:
     """Return ln of the mean over theta of P(count | diverted) / P(count | honest).
 
-    Honest counts are negative binomial with mean `honest` and the dispersion; diversion adds a Poisson count of mean
-    theta × `located`. Counts over sixty are taken as sixty, with the means in proportion.
+    Honest counts are negative binomial with mean `honest` and `dispersion_at` it; diversion adds a Poisson count of
+    mean theta × `located`. Counts over sixty are taken as sixty, with the means in proportion.
     """
     if count <= 0 or located <= 0:
         return 0.0
     if count > _MOST:
         honest, located, count = honest * _MOST / count, located * _MOST / count, _MOST
-    size = 1 / dispersion
+    size = 1 / dispersion_at(honest)
     step = honest / (honest + size)
     weights = [1.0]
     for number in range(1, count + 1):
@@ -44,31 +49,6 @@ def drip_nats(count: int, honest: float, located: float, dispersion: float) -> f
     return log(total / len(THETAS)) if total > 0 else -inf
 
 
-def drip_nats_many(counts: NDArray[np.int64], honest: FloatArray, located: FloatArray, dispersion: float) -> FloatArray:
-    """Return `drip_nats` of many cells at once, arrays of one shape (n,)."""
-    largest = int(min(counts.max(initial=0), _MOST))
-    scale = np.where(counts > _MOST, _MOST / np.maximum(counts, 1), 1.0)
-    honest, located, counts = honest * scale, located * scale, np.minimum(counts, _MOST)
-    size = 1 / dispersion
-    step = honest / (honest + size)
-    weights = np.ones((largest + 1, len(counts)))
-    for number in range(1, largest + 1):
-        weights[number] = weights[number - 1] * step * (size + number - 1) / number
-    index = np.arange(len(counts))
-    none = weights[counts, index]
-    total = np.zeros(len(counts))
-    for theta in THETAS:
-        mean = theta * located
-        term = np.exp(-mean)
-        for number in range(largest + 1):
-            inside = counts >= number
-            total += np.where(inside, weights[np.maximum(counts - number, 0), index] * term, 0.0)
-            term = term * mean / (number + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: FloatArray = np.where((counts > 0) & (located > 0), np.log(total / none / len(THETAS)), 0.0)
-    return found
-
-
 def bulk_nats(ratios: Sequence[float]) -> float:
     """Return ln of the mean over phi of the product over cases of (1 − phi) + phi × ratio."""
     found = -inf
@@ -77,6 +57,20 @@ def bulk_nats(ratios: Sequence[float]) -> float:
         high, low = max(found, nats), min(found, nats)
         found = high + (log1p(exp(low - high)) if low > -inf else 0.0)
     return found - log(len(PHIS))
+
+
+def home_nats(away: int, at_home: float, usual: float) -> float:
+    """Return what it says that so many of a place's cases were seen at home as well, or were not.
+
+    `usual` is the share of honest travellers' cases that were. Goods that are sold elsewhere as a whole are not.
+    """
+    return at_home * log(DIVERTED_AT_HOME / usual) + away * log((1 - DIVERTED_AT_HOME) / (1 - usual))
+
+
+def gift_capped(nats: float, cases: int, share: float) -> float:
+    """Return a bulk ratio against the honest alternative of one big present to a city of a share of all presents."""
+    gift = GIFT * share * GIFT_CASE ** max(0, cases - 1)
+    return -log(exp(-nats) + gift) if nats > 0 else nats
 
 
 def beta_binomial_nats(hits: int, of: int, prior_hits: float, prior_of: float) -> float:

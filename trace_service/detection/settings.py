@@ -16,7 +16,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     skip_nats: float = 6.8
     strip_nats: float = 4.0
     least_cases: int = 3
-    dispersion: float = 0.8
     windows_days: tuple[int, ...] = (21, 63, 100_000)
     # A swapped or lost territory is sold off: goods that left before may be seen there this long.
     runoff_days: int = 150

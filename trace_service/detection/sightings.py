@@ -33,41 +33,53 @@ class Sightings:
         self.exposure = Exposure()
         self.cells: dict[tuple[str, int], Cell] = {}
         self.by_dealer: dict[str, list[Cell]] = defaultdict(list)
-        # shipment → case → city → kind of its first sighting there
-        self.shipments: dict[str, dict[str, dict[int, tuple[int, bool]]]] = defaultdict(lambda: defaultdict(dict))
+        # Cases of a shipment that were seen anywhere.
+        self.shipments: dict[str, dict[str, None]] = defaultdict(dict)
+        # (dealer, case) → city → kind of the first sighting there, and whether that is foreign.
+        self.cities: dict[tuple[str, str], dict[int, tuple[int, bool]]] = defaultdict(dict)
         self.records: dict[str, _Record] = {}
         self._seen: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+        self._hits = 0
+        self._at_home_hits = 0
 
-    def forget(self, key: str) -> _Record | None:
-        """Take a sighting back; return what it had counted for."""
+    @property
+    def at_home_share(self) -> float:
+        """How many of the cases in foreign cells were seen at home as well, with a prior."""
+        return (self._at_home_hits + 5.0) / (self._hits + 25.0)
+
+    def forget(self, key: str) -> list[Cell]:
+        """Take a sighting back; return the foreign cells that this changed."""
         record = self.records.pop(key, None)
         if record is None:
-            return None
+            return []
         place = (record.dealer, record.case, record.city)
         keys = self._seen[place]
         keys.remove(key)
         if not keys:
             del self._seen[place]
             self.exposure.add(record.dealer, record.kind, record.at, -1)
-            if record.shipment is not None:
-                self.shipments[record.shipment][record.case].pop(record.city, None)
+            self.cities[record.dealer, record.case].pop(record.city, None)
+        changed = []
         cell = self.cells.get((record.dealer, record.city))
         if cell is not None and (hit := cell.hits.get(record.case)) is not None and key in hit.keys:
+            changed.append(cell)
             index = hit.keys.index(key)
             for each in (hit.keys, hit.events, hit.units):
                 each.pop(index)
             if not hit.keys:
+                self._hits -= 1
+                self._at_home_hits -= record.case in cell.at_home
                 cell.remove(record.case)
-        return record
+        return changed + self._at_home(record.dealer, record.case)
 
-    def take(self, sighting: Sighting) -> Cell | None:
-        """Count a sighting; return the foreign cell that it changed, None where nothing counts against anybody."""
+    def take(self, sighting: Sighting) -> list[Cell]:
+        """Count a sighting; return the foreign cells that this changed."""
         goods = sighting.goods
         if goods.dealer is None or goods.case is None or goods.dealer not in self.network.dealers:
-            return None
+            return []
         placed = self.placer.place(sighting)
         if placed is None:
-            return None
+            return []
         record = _Record(
             goods.dealer, goods.case, placed.city, placed.kind, placed.foreign, goods.shipment, sighting.occurred_at
         )
@@ -77,10 +89,24 @@ class Sightings:
         if len(keys) == 1:
             self.exposure.add(goods.dealer, placed.kind, sighting.occurred_at)
             if goods.shipment is not None:
-                self.shipments[goods.shipment][goods.case][placed.city] = (placed.kind, placed.foreign)
-        return self._hit(sighting, record) if placed.foreign else None
+                self.shipments[goods.shipment][goods.case] = None
+            self.cities[goods.dealer, goods.case][placed.city] = (placed.kind, placed.foreign)
+        changed = [] if placed.foreign else self._at_home(goods.dealer, goods.case)
+        return changed + self._hit(sighting, record) if placed.foreign else changed
 
-    def _hit(self, sighting: Sighting, record: _Record) -> Cell | None:
+    def _at_home(self, dealer: str, case: str) -> list[Cell]:
+        """Note, in the foreign cells of a case, whether it was seen in its own territory as well."""
+        cities = self.cities.get((dealer, case), {})
+        home = any(not foreign for _, foreign in cities.values())
+        found = []
+        for city, (_, foreign) in cities.items():
+            cell = self.cells.get((dealer, city)) if foreign else None
+            if cell is not None and case in cell.hits and cell.mark(case, home=home):
+                self._at_home_hits += 1 if home else -1
+                found.append(cell)
+        return found
+
+    def _hit(self, sighting: Sighting, record: _Record) -> list[Cell]:
         place = (record.dealer, record.city)
         cell = self.cells.get(place)
         if cell is None:
@@ -91,13 +117,16 @@ class Sightings:
             hit.keys.append(sighting.key)
             hit.events.append(sighting.event)
             hit.units.append(sighting.goods.unit)
-            return None
+            return []
         gps = record.kind != Kind.IP
+        self._hits += 1
         cell.add(
             Hit(
-                record.case, record.at, record.kind, record.shipment, sighting.device or sighting.actor,
+                record.case, record.at, record.kind, record.shipment,
+                "" if record.kind == Kind.STORE else sighting.device or sighting.actor,
                 sighting.position.lat if gps else None, sighting.position.lon if gps else None,
                 [sighting.key], [sighting.event], [sighting.goods.unit],
             )
         )  # fmt: skip
-        return cell
+        self._at_home(record.dealer, record.case)
+        return [cell]
