@@ -25,6 +25,7 @@ from trace_service.settings import TraceSettings
 from trace_service.territories import api as api_territories
 from trace_service.territories import checks_api as api_geofence
 from trace_service.trips import api as api_trips
+from trace_service.trips import pages as trip_pages
 from trace_service.web import answers
 from trace_service.web.auth.sessions import Sessions
 from trace_service.web.auth.throttle import Throttle
@@ -83,6 +84,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
         alerts, cases, channel, checks, codes, devices, events, health, login, maps, orders, proposals, scans, stock,
     ):  # fmt: skip
         app.include_router(page.router, include_in_schema=False)
+    app.include_router(trip_pages.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
     partners = (api_orders, api_stations, api_check, api_codes, api_channel, api_territories, api_geofence, api_trips)
     for part in (api_session, api_alerts, api_stock, api_scans, *partners):

@@ -20,7 +20,7 @@ WEB: Final = Path(__file__).parent
 SOURCES: Final = WEB / "assets"
 BUILD: Final = WEB / "static" / "build"
 MANIFEST: Final = "manifest.json"
-ENTRIES: Final = ("console.js", "console.css", "map.js", "map.css", "public.css")
+ENTRIES: Final = ("console.js", "console.css", "map.js", "map.css", "public.css", "trips.css")
 _SUFFIXES: Final = {".js", ".css", ".json"}
 _TIMEOUT_SECONDS: Final = 300
 
