@@ -129,7 +129,20 @@ class _Held:
         share = within(borders, discs, self.inside(covering, version)[0])
         if self.drawn[version[0]]:
             return share  # who draws a border says how far out to sea it goes
-        on_map = np.bincount(covering.counties.scans, minlength=len(version)) > 0
-        forest, (coast,) = self.book.atoms.borders([np.ones(self.book.atoms.atom_count, dtype=np.bool_)])
-        known = within((forest, np.full(len(version), coast)), discs, on_map)
+        known = self._on_map(discs, covering, within)
         return share / np.maximum(known + OFF_MAP_WEIGHT * (1.0 - known), np.maximum(share, _TINY))
+
+    def _on_map(self, discs: Discs, covering: Covering, within: _Within) -> FloatArray:
+        """Return the share of each disc that lies on the map."""
+        atoms, count = self.book.atoms, len(discs.lon)
+        forest, (coast,) = atoms.borders([np.ones(atoms.atom_count, dtype=np.bool_)])
+        on_map = np.bincount(covering.counties.scans, minlength=count) > 0
+        known = within((forest, np.full(count, coast)), discs, on_map)
+        near = np.flatnonzero(known != on_map)
+        if len(near):
+            tree = np.full(len(near), coast)
+            some = Discs(*(each[near] for each in discs))
+            some = off_border(some, forest.nearest(tree, some.lon, some.lat).metres)
+            points, _ = atoms.covering(some.lon, some.lat)
+            known[near] = within((forest, tree), some, np.bincount(points, minlength=len(near)) > 0)
+        return known

@@ -66,7 +66,9 @@ class BoundaryLines:
 
     def inner(self, edges: Ids) -> IndexArray:
         """Return the counties on the inner side of edges numbered so."""
-        return np.where(edges < 0, self.right[~edges - 1], self.left[edges - 1])
+        row = np.where(edges < 0, ~edges, edges) - 1
+        counties: IndexArray = np.where(edges < 0, self.right[row], self.left[row])
+        return counties
 
 
 def directed_edges(geometries: GeometryArray) -> tuple[Segments, IndexArray]:
