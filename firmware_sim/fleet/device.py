@@ -69,12 +69,18 @@ class Device:
         at = loop.time() + self._random.random() * interval
         while at < until:
             await asyncio.sleep(max(at - loop.time(), 0))
-            self._seq += 1
-            event = capture(self._seq, _now_ms(), self._behaviour, self._random)
-            self._journal.add(Capture(self.account.device, self.boot, event.seq, event.nonce, event.fate))
-            self._fresh.append(event)
-            self._wake.set()
+            self._take(capture(self._seq + 1, _now_ms(), self._behaviour, self._random))
             at += interval
+
+    def take(self, nonce: str, body: bytes) -> None:
+        """Capture an encoded event that comes from elsewhere; `nonce` is its name in the journal."""
+        self._take(Event(self._seq + 1, nonce, body, None, ""))
+
+    def _take(self, event: Event) -> None:
+        self._seq = event.seq
+        self._journal.add(Capture(self.account.device, self.boot, event.seq, event.nonce, event.fate))
+        self._fresh.append(event)
+        self._wake.set()
 
     async def serve(self, host: str, port: int) -> None:
         """Stay connected, with full jitter between attempts, until cancelled."""

@@ -8,6 +8,7 @@ from typing import Final, TypedDict, Unpack
 import click
 import msgspec
 
+from firmware_sim.world.cli_play import channel, play
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
 from firmware_sim.world.writing import write_world
@@ -41,6 +42,10 @@ class _Size(TypedDict):
 @click.group()
 def world() -> None:
     """Generate networks with known truth, and play them through real devices."""
+
+
+world.add_command(play)
+world.add_command(channel)
 
 
 @world.command(epilog=_GENERATE_HELP)

@@ -185,7 +185,7 @@ class Router:
                     routes.case_delivery[part] = self._table.count + len(rows)
                     left = float(routes.ready[lot] + self._random.exponential(5.0))
                     rows.append((int(routes.seller[lot]), -1 - store, left))
-        sender, receiver, departed = np.array(rows).T
+        sender, receiver, departed = np.array(rows, np.float64).reshape(-1, 3).T
         self._table.add(
             sender=sender,
             receiver=receiver,
