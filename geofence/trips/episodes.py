@@ -59,6 +59,7 @@ class NoteCode(StrEnum):
     AFTER_SCHEDULE = "after_schedule"  # stop, seconds
     BEFORE_SCHEDULE = "before_schedule"  # stop, seconds
     SILENT = "silent"  # seconds
+    NEVER_HEARD = "never_heard"
     DOOR_OPENED = "door_opened"  # metres to the nearest site, amount
     WEIGHT_DROPPED = "weight_dropped"  # metres, amount
     ITEMS_RECEIVED = "items_received"  # metres, amount

@@ -178,6 +178,10 @@ def tick(ground: Ground, state: State, at: int, *, silent: bool) -> None:
 
 def conclude(ground: Ground, state: State, at: int) -> None:
     """End the trip: what was not visited by now never will be."""
+    if state.finished is None and not state.heard:
+        # Of a truck that was never heard of nobody knows what it skipped.
+        raise_episode(state, Kind.MISSING_SIGNAL, Span(at, at, at)).note(NoteCode.NEVER_HEARD)
+        state.finished = at
     if state.finished is None:
         for number in range(state.next_stop, len(state.stops)):
             if state.stops[number].arrived is None:

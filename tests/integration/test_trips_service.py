@@ -1,6 +1,8 @@
 """A simulated truck from its transport system over HTTP to violations, GeoJSON, webhooks and the console."""
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 from conftest import TestDatabase, fresh_database
-from console_world import BRAND, Site, make_world, running
+from console_world import BRAND, LOGIN, PASSWORD, Site, make_world, running
 
 from cli.embedded.postgres import Database
 from firmware_sim.trackers import SimulatedTrip, simulate
@@ -190,6 +192,14 @@ def test_a_late_upload_takes_a_silence_back_and_the_past_can_be_asked_for(fleet:
     assert [each["state"] for each in past if each["kind"] == "missing_signal"] == ["ended"]
 
 
+def test_a_truck_that_was_never_heard_of_is_told_once(fleet: Fleet) -> None:
+    trip = simulate(7010)
+    fleet.client.put("/trips/T-6", json=draft(trip, shift_of(trip)))
+    fleet.work()
+    (violation,) = fleet.client.get("/trips/T-6").json()["violations"]
+    assert (violation["kind"], violation["notes"][0]["code"]) == ("missing_signal", "never_heard")
+
+
 def test_a_changed_plan_is_judged_anew(fleet: Fleet) -> None:
     trip = simulate(7004, Kind.LATE_ARRIVAL)
     shift = shift_of(trip)
@@ -259,3 +269,37 @@ def test_another_brand_and_another_scope_see_nothing(fleet: Fleet) -> None:
     assert httpx.get(url, headers={"Authorization": f"Bearer {rival}"}).json()["trips"] == []
     assert httpx.get(f"{url}/T-1", headers={"Authorization": f"Bearer {rival}"}).status_code == 404
     assert httpx.get(url, headers={"Authorization": f"Bearer {other}"}).status_code == 403
+
+
+@contextmanager
+def signed_in(fleet: Fleet, language: str) -> Iterator[httpx.Client]:
+    cookies = {"lang": language}
+    with httpx.Client(base_url=fleet.site.url, follow_redirects=True, cookies=cookies, timeout=30) as client:
+        found = re.search(r'name="csrf" value="([^"]+)"', client.get("/login").text)
+        assert found is not None
+        client.post("/login", data={"login": LOGIN, "password": PASSWORD, "csrf": found[1]})
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "reason"),
+    [("zh", "偏离走廊", "离线路最远"), ("en", "Left the corridor", "from the route, where the corridor is")],
+)
+def test_a_page_draws_the_trip_and_says_what_went_wrong(fleet: Fleet, language: str, heading: str, reason: str) -> None:
+    trip = simulate(7007, Kind.OFF_ROUTE)
+    shift = shift_of(trip)
+    name = f"P-{language}"
+    fleet.client.put(f"/trips/{name}", json=draft(trip, shift))
+    send(fleet, arrived(trip), shift)
+    fleet.work()
+    with signed_in(fleet, language) as browser:
+        listed = browser.get("/trips").text
+        page = browser.get(f"/trips/{name}")
+    assert f'href="/trips/{name}"' in listed
+    assert page.status_code == 200
+    assert heading in page.text
+    assert reason in page.text
+    assert page.text.count('class="trip-map"') == 2
+    assert 'class="trip-wrong trip-warning"' in page.text
+    assert "Content-Security-Policy" in page.headers
+    assert "style=" not in page.text.replace("color-scheme", "")

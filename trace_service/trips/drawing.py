@@ -1,6 +1,6 @@
 """A trip as SVG paths: north is up, metres are the same in both directions, nothing is fetched from anywhere."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import cos, floor, log10, radians
 from typing import Final, NamedTuple
 
@@ -20,6 +20,7 @@ _AROUND_M: Final = 1_500.0
 _METRES_A_DEGREE: Final = 111_195.0
 _FINEST: Final = 0.4
 Points = NDArray[np.float64]
+Box = tuple[float, float, float, float]
 
 
 class Mark(NamedTuple):
@@ -33,7 +34,7 @@ class Mark(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """What the template puts into an SVG of `width` by `height`; `scale` is pixels, and what they stand for in metres."""
+    """What the template puts into an SVG of `width` by `height`; `scale` is pixels and what they are in metres."""
 
     width: float
     height: float
@@ -47,7 +48,7 @@ class Drawing(NamedTuple):
 class _Frame:
     """From degrees to pixels."""
 
-    def __init__(self, bounds: tuple[float, float, float, float]) -> None:
+    def __init__(self, bounds: Box) -> None:
         west, south, east, north = bounds
         self._wide = cos(radians((south + north) / 2.0))
         width_m = max(1.0, (east - west) * self._wide * _METRES_A_DEGREE)
@@ -77,7 +78,7 @@ def whole(plan: TripPlan, places: Sequence[Place], found: Sequence[Violation]) -
     if places:
         west, east = min(west, *(each.lon for each in places)), max(east, *(each.lon for each in places))
         south, north = min(south, *(each.lat for each in places)), max(north, *(each.lat for each in places))
-    return _drawn(plan, corridor, places, found, (west, south, east, north))
+    return _drawn(plan, corridor, places, dict(enumerate(found, start=1)), (west, south, east, north))
 
 
 def around(plan: TripPlan, places: Sequence[Place], one: Violation, number: int) -> Drawing | None:
@@ -91,17 +92,11 @@ def around(plan: TripPlan, places: Sequence[Place], one: Violation, number: int)
     lons, lats = [each.lon for each in spots], [each.lat for each in spots]
     box = (min(lons) - wide, min(lats) - reach, max(lons) + wide, max(lats) + reach)
     corridor = shapely.union_all([leg.area() for leg in plan.legs])
-    return _drawn(plan, corridor, places, [one], box, first=number)
+    return _drawn(plan, corridor, places, {number: one}, box)
 
 
 def _drawn(
-    plan: TripPlan,
-    corridor: BaseGeometry,
-    places: Sequence[Place],
-    found: Sequence[Violation],
-    box: tuple[float, float, float, float],
-    *,
-    first: int = 1,
+    plan: TripPlan, corridor: BaseGeometry, places: Sequence[Place], found: Mapping[int, Violation], box: Box
 ) -> Drawing:
     frame = _Frame(box)
     sites = []
@@ -110,7 +105,7 @@ def _drawn(
         shown = "" if site.role is Role.ALLOWED else site.id
         sites.append(Mark(_area(frame, site.area()), x, y, shown, site.role.value))
     marks = []
-    for number, each in enumerate(found, start=first):
+    for number, each in found.items():
         spots = during(each, places)
         if spots and each.state != "retracted":
             middle = spots[len(spots) // 2]
