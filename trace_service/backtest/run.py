@@ -12,9 +12,10 @@ from msgspec import Struct, field
 
 from trace_service.backtest.events import unknown_keys
 from trace_service.backtest.feed import Feed
+from trace_service.backtest.naive import NaiveRules
 from trace_service.backtest.scoring import Cell, Score, honest_scans, score, score_cells
 from trace_service.backtest.truth import Finding, Truth, read_attacks
-from trace_service.backtest.world import read_world
+from trace_service.backtest.world import World, read_world
 from trace_service.detection.changes import Alert, Raised, Retracted
 from trace_service.detection.engine import CellProbability, Engine
 from trace_service.detection.network import Network
@@ -22,6 +23,7 @@ from trace_service.detection.observations import Observation, Sighting
 from trace_service.detection.settings import DAY_MS, Settings
 
 Progress = Callable[[str], None]
+EVIDENCE = "evidence"
 
 
 class Outcome(Struct, kw_only=True):
@@ -32,10 +34,23 @@ class Outcome(Struct, kw_only=True):
     retracted: int
     scans: int
     days: float
+    read_s: float
     cpu_s: float
     notices: dict[str, int]
     remarks: list[str]
+    timeline: list[tuple[int, bool | None]] = []  # each alert: days since the start, and whether it was right
     scores: dict[str, Score] = field(default_factory=dict)  # by method; empty without labels
+
+
+class _Played(Struct, kw_only=True):
+    """What one world's stream gave before it is scored."""
+
+    engine: Engine
+    feed: Feed
+    tally: "Tally"
+    naive: NaiveRules
+    raised: list[Alert] = []
+    retracted: dict[str, int] = {}
 
 
 def run_world(folder: Path, out: Path, progress: Progress, settings: Settings | None = None) -> Outcome:
@@ -44,40 +59,53 @@ def run_world(folder: Path, out: Path, progress: Progress, settings: Settings | 
     began = time.process_time()
     world = read_world(folder, remarks.append)
     remarks += [f"events.jsonl: unknown key {key} ignored" for key in sorted(unknown_keys(folder))]
+    attacks = read_attacks(folder)
     network = Network(world.channel)
-    engine = Engine(network, settings)
-    engine.evaluated = []
-    feed, tally = Feed(world, network), Tally()
-    raised: list[Alert] = []
-    retracted: dict[str, int] = {}
-    for observation in tally.watch(feed):
-        for change in engine.observe(observation):
-            if isinstance(change, Raised):
-                raised.append(change.alert)
-            elif isinstance(change, Retracted):
-                retracted[change.alert.number] = change.at
-    progress(f"{folder.name}: {feed.scans} consumer scans, {len(raised)} alerts, {len(retracted)} taken back")
+    read = time.process_time()
+    played = _play(world, network, settings)
+    raised, tally, engine = played.raised, played.tally, played.engine
+    progress(f"{folder.name}: {played.feed.scans} scans, {len(raised)} alerts, {len(played.retracted)} taken back")
     out.mkdir(parents=True, exist_ok=True)
-    write_alerts(out / "alerts.jsonl", raised, retracted)
-    write_cells(out / "cells.jsonl", engine.evaluated)
+    cells = engine.evaluated or []
+    write_alerts(out / "alerts.jsonl", raised, played.retracted)
+    write_cells(out / "cells.jsonl", cells)
     found = Outcome(
         world=str(folder),
         alerts=len(raised),
-        retracted=len(retracted),
-        scans=feed.scans,
+        retracted=len(played.retracted),
+        scans=played.feed.scans,
         days=tally.days,
-        cpu_s=time.process_time() - began,
-        notices=dict(feed.reader.notices + feed.notices + engine.notices),
+        read_s=read - began,
+        cpu_s=time.process_time() - read,
+        notices=dict(played.feed.reader.notices + played.feed.notices + engine.notices),
         remarks=remarks,
+        timeline=[((each.raised_at - tally.first) // DAY_MS, None) for each in raised],
     )
-    attacks = read_attacks(folder)
     if attacks is not None:
         truth = Truth(attacks, network)
         honest = honest_scans(tally.scans, truth)
-        found.scores["evidence"] = score([_finding(each) for each in raised], truth, honest, tally.days)
-        cells = (Cell(each.week, each.dealer, each.adcode, each.probability) for each in engine.evaluated)
-        score_cells(found.scores["evidence"], cells, truth)
+        findings = [_finding(each) for each in raised]
+        found.timeline = [((each.raised_at - tally.first) // DAY_MS, bool(truth.right(each))) for each in findings]
+        found.scores = {EVIDENCE: score(findings, truth, honest, tally.days)}
+        score_cells(found.scores[EVIDENCE], (Cell(*each) for each in cells), truth)
+        for rule, alerts in played.naive.findings().items():
+            found.scores[rule] = score(alerts, truth, honest, tally.days)
     return found
+
+
+def _play(world: World, network: Network, settings: Settings | None) -> _Played:
+    played = _Played(
+        engine=Engine(network, settings), feed=Feed(world, network), tally=Tally(), naive=NaiveRules(network)
+    )
+    played.engine.evaluated = []
+    for observation in played.tally.watch(played.feed):
+        played.naive.observe(observation)
+        for change in played.engine.observe(observation):
+            if isinstance(change, Raised):
+                played.raised.append(change.alert)
+            elif isinstance(change, Retracted):
+                played.retracted[change.alert.number] = change.at
+    return played
 
 
 class Tally:
@@ -96,6 +124,11 @@ class Tally:
             self._first = observation.received_at if self._first is None else self._first
             self._last = max(self._last, observation.received_at)
             yield observation
+
+    @property
+    def first(self) -> int:
+        """When the stream began (milliseconds)."""
+        return self._first or 0
 
     @property
     def days(self) -> float:

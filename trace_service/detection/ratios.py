@@ -19,7 +19,7 @@ _MOST: Final = 60
 
 def dispersion_at(mean: float) -> float:
     """Return the dispersion of honest counts: the rarer a flow is expected, the less its expectation is known."""
-    return min(3.5, max(0.6, 1.2 * float(max(mean, 1e-6)) ** -0.35))
+    return min(3.5, max(0.6, 1.2 * exp(-0.35 * log(max(mean, 1e-6)))))
 
 
 def drip_nats(count: int, honest: float, located: float) -> float:
