@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from geofence.errors import UnknownAdcodeError
 from geofence.maps import AtomMap
 from geofence.territory import TerritoryBook
 from trace_service.cases.machine import Role
@@ -68,6 +69,13 @@ class TerritoryShelf:
         if atoms is None:
             raise BusyError("no map is installed", advice="Install the map package on the server.")
         return atoms
+
+    def knows(self, adcode: str) -> bool:
+        """Tell whether the map has a division."""
+        try:
+            return len(self.atoms.atom_indexes(adcode)) > 0
+        except UnknownAdcodeError:
+            return False
 
     def connect(self) -> Connection:
         """Open a connection for one request."""

@@ -11,6 +11,7 @@ LARGEST_BODY: Final = 1024 * 1024
 _OWN_LIMITS: Final = (
     "/epcis/", "/channel/import", "/api/v1/channel/import", "/uploads/", "/api/v1/territories/proposals/",
     "/api/v1/geofence/check/batch",
+    "/territories/upload",
 )  # fmt: skip
 _TOO_LARGE: Final = 413
 
