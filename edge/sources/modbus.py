@@ -29,7 +29,7 @@ from edge.weigh import Sample
 _ANSWER_SECONDS: Final = 0.3
 _RETRIES: Final = 1
 _ADDRESS: Final = re.compile(
-    r"(?:tcp://(?P<host>[^\s:#/]+):(?P<port>\d{1,5})|(?P<path>[^\s#,]+))(?:#(?P<unit>\d{1,3}))?"
+    r"(?:tcp://(?P<host>[^\s:#/]+):(?P<port>\d{1,5})|(?P<path>/[^\s#,]+))(?:#(?P<unit>\d{1,3}))?"
 )
 _MOST_UNIT_ID: Final = 247
 _MOST_PORT: Final = 65_535

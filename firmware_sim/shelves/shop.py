@@ -17,6 +17,7 @@ from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.cell import LoadCell, weigh_units
 from firmware_sim.shelves.controller import Controller, Trouble
 from firmware_sim.shelves.customers import Customers
+from firmware_sim.shelves.hands import Hand, Hands, Moved
 from firmware_sim.shelves.rtu import PtySlave
 
 _log = structlog.get_logger(__name__)
@@ -93,6 +94,17 @@ class SimulatedShelf:
                 )
         self.controller.sample(uptime, {number: cell.measure(temperature) for number, cell in self.cells.items()})
 
+    def reach(self, channel: int, units: int) -> Moved:
+        """Take units off a channel, or put fresh ones up where `units` is negative."""
+        cell = self.cells[channel]
+        if units < 0:
+            weight = next(each.unit_weight_g for each in self.shelf.channels if each.channel == channel)
+            cell.put(weigh_units(-units, weight, self._random))
+        moved = units if units < 0 else min(units, len(cell.units))
+        for _ in range(max(moved, 0)):
+            cell.take()
+        return Moved(moved, len(cell.units), self.shelf.device)
+
     def state(self) -> Mapping[str, ChannelState]:
         """Return what is to be kept."""
         return {
@@ -137,6 +149,14 @@ class Shop:
         for shelf in self.shelves:
             shelf.tick(self._state.elapsed, self._uptime)
 
+    def reach(self, hand: Hand) -> Moved:
+        """Do what somebody asks for with one channel, named by its device or its site."""
+        for shelf in self.shelves:
+            if hand.place in {shelf.shelf.device, shelf.shelf.site} and hand.channel in shelf.cells:
+                _log.info("a hand", action="shelf.hand", device=shelf.shelf.device, **msgspec.structs.asdict(hand))
+                return shelf.reach(hand.channel, hand.units)
+        return Moved(problem=f"no simulated shelf has a channel {hand.place}/{hand.channel}")
+
     def save(self) -> None:
         """Write the state, where a file for it was named."""
         if self._state_file is None:
@@ -155,16 +175,17 @@ class Shop:
                 line.open()
                 lines.append(line)
             _log.info("shelves answer", action="shelf.ready", shelves=len(lines), links=str(links))
-            await self._run(stop)
+            await self._run(stop, Hands(links))
         finally:
             for line in lines:
                 line.close()
             self.save()
 
-    async def _run(self, stop: asyncio.Event) -> None:
+    async def _run(self, stop: asyncio.Event, hands: Hands) -> None:
         loop = asyncio.get_running_loop()
         due, save_at = loop.time(), loop.time() + _SAVE_SECONDS
         while not stop.is_set():
+            hands.serve(self.reach)
             self.tick()
             due += TICK_SECONDS
             if loop.time() >= save_at:

@@ -1,4 +1,3 @@
-import asyncio
 import json
 import signal
 import threading
@@ -7,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import TestBroker
 from edge_parts import SITE, Application, start_agent, wait_for
+from shelf_hardware import DEVICE, GTIN, UNIT_G, Hardware
 
 from cli.embedded.users import INGEST
 from contracts.errors import ConfigurationError, SourceError
@@ -20,54 +19,10 @@ from edge.outbox import Outbox
 from edge.planogram import load_planogram
 from edge.shelf import ShelfAgent
 from edge.sources.modbus import ShelfController
-from firmware_sim.print_job import Channel, Shelf
-from firmware_sim.shelves.cell import LoadCell, weigh_units
-from firmware_sim.shelves.controller import Controller, Trouble
-from firmware_sim.shelves.rtu import PtySlave
+from firmware_sim.shelves.controller import Trouble
 
-DEVICE = "shelf-x"
-UNIT_G = 540.0
-GTIN = "06901234567892"
 PLANOGRAM = [{"channel": channel, "gtin": GTIN, "unit_weight_g": UNIT_G} for channel in (1, 2)]
 StartBroker = Callable[[Mapping[str, str]], TestBroker]
-
-
-class Hardware:
-    """A controller with two load cells on a pty, in a thread of its own; tests move the goods."""
-
-    def __init__(self, line: Path) -> None:
-        self.line = line
-        random = np.random.default_rng(3)
-        channels = tuple(Channel(number, GTIN, UNIT_G, 10, 40) for number in (1, 2))
-        self.cells = {number: LoadCell(weigh_units(10, UNIT_G, random), random) for number in (1, 2)}
-        self.controller = Controller(Shelf(DEVICE, SITE, channels))
-        self.temperature = 4.5
-        self._off = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def switch_on(self) -> None:
-        self._off.clear()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._work(),))
-        self._thread.start()
-        wait_for(self.line.is_char_device)
-
-    def switch_off(self) -> None:
-        self._off.set()
-        if self._thread:
-            self._thread.join()
-
-    async def _work(self) -> None:
-        slave = PtySlave(self.controller, self.line)
-        slave.open()
-        started = time.monotonic()
-        while not self._off.is_set():
-            for cell in self.cells.values():
-                cell.advance(0.1)
-            measured = {number: cell.measure(21.0) for number, cell in self.cells.items()}
-            self.controller.sample(time.monotonic() - started + 20, measured)
-            self.controller.climate(self.temperature, 61.0)
-            await asyncio.sleep(0.1)
-        slave.close()
 
 
 class Shop:
@@ -132,29 +87,29 @@ def test_sales_and_refills_are_counted_and_only_changes_are_reported(shop: Shop,
     assert (climate[0].temperature_c, climate[0].humidity) == (4.5, 61.0)
 
 
-def test_a_saturated_converter_is_flagged_and_recovers(shop: Shop, hardware: Hardware) -> None:
-    shop.open()
-    wait_for(lambda: shop.last() == (10, ""))
-    hardware.controller.trouble = Trouble.SATURATED
-    wait_for(lambda: shop.last() == (10, "SATURATED"))
-    assert shop.reports()[-1].confidence == 0
-    hardware.controller.trouble = None
-    wait_for(lambda: shop.last() == (10, ""))
-
-
-@pytest.mark.parametrize("trouble", [Trouble.SILENCE, Trouble.CRC])
-def test_a_line_without_answers_never_leaves_a_figure_standing(
-    shop: Shop, hardware: Hardware, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+def test_no_fault_ever_leaves_a_figure_standing(
+    shop: Shop, hardware: Hardware, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.shelf.SILENT_SECONDS", 1.0)
+    monkeypatch.setattr("edge.weigh._STUCK_SECONDS", 2.0)
     shop.open()
     wait_for(lambda: shop.last() == (10, ""))
-    hardware.controller.trouble = trouble
-    wait_for(lambda: shop.last() == (10, "SILENT"))
-    assert shop.reports()[-1].confidence == 0
+    faults = (
+        (Trouble.STUCK, "STUCK"),
+        (Trouble.SATURATED, "SATURATED"),
+        (Trouble.SILENCE, "SILENT"),
+        (Trouble.CRC, "SILENT"),
+    )
+    for trouble, fault in faults:
+        hardware.controller.trouble = trouble
+        wait_for(lambda fault=fault: shop.last()[1] == fault)  # type: ignore[misc]
+        assert shop.reports()[-1].confidence == 0
     hardware.cells[1].take()
     hardware.controller.trouble = None
     wait_for(lambda: shop.last() == (9, ""))
+    hardware.uptime = -time.monotonic()
+    hardware.controller.sample(1.0, {})
+    wait_for(lambda: shop.last() == (9, "REBOOTED"))
 
 
 def test_a_controller_that_is_unplugged_and_plugged_in_again_is_found(shop: Shop, hardware: Hardware) -> None:
