@@ -53,6 +53,7 @@ from trace_service.web.views import (
     proposals,
     scans,
     stock,
+    territories,
 )
 
 
@@ -82,6 +83,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     answers.install(app)
     for page in (
         alerts, cases, channel, checks, codes, devices, events, health, login, maps, orders, proposals, scans, stock,
+        territories,
     ):  # fmt: skip
         app.include_router(page.router, include_in_schema=False)
     app.include_router(trip_pages.router, include_in_schema=False)
