@@ -15,7 +15,7 @@ from geofence.drawn import read_features, read_polygon
 from geofence.errors import TerritoryError
 from geofence.finding import DEFAULT_POLICY, Policy, Verdict
 from geofence.grid import Grid, build_grid
-from geofence.probability import normal_within, off_border
+from geofence.probability import NORMAL, off_border, share_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Fence:
         if len(near):
             discs = off_border(Discs(lons[near], lats[near], sigmas_m[near]), metres[near])
             alone = self._forest, np.zeros(len(near), dtype=np.intp)
-            share[near] = normal_within(alone, discs, self._covers(discs.lon, discs.lat))
+            share[near] = share_within(alone, discs, self._covers(discs.lon, discs.lat), NORMAL)
         return share, np.where(inside, -metres, metres)
 
     def distance_m(self, lons: FloatArray, lats: FloatArray) -> FloatArray:

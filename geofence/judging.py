@@ -1,8 +1,7 @@
 """Whole columns of scans judged at once; `check` puts what is found here into words."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from geofence.covering import Covering
 from geofence.disc import REACH
 from geofence.finding import Policy
 from geofence.in_force import Timeline
-from geofence.probability import even_within, normal_within, off_border
+from geofence.probability import EVEN, NORMAL, Kind, off_border, share_within
 from geofence.territory import TerritoryBook
 
 # A coast or a land border ends the map, not the error disc. Goods are rarely scanned beyond it, and maps draw quays
@@ -22,7 +21,6 @@ OFF_MAP_WEIGHT: Final = 0.1
 _TINY: Final = np.finfo(np.float64).tiny
 # What is held in memory at once.
 _CHUNK: Final = 1 << 16
-_Within: TypeAlias = Callable[[tuple[Forest, Indexes], Discs, BoolArray], FloatArray]
 
 
 def judge(book: TerritoryBook, scans: Scans, policy: Policy) -> Judged:
@@ -115,34 +113,33 @@ class _Held:
         metres = forest.nearest(trees[at], scans.lon, scans.lat).metres
         share = inside.astype(np.float64)
         even = scans.even_m > 0
-        for rows, unit, within in (
-            (np.flatnonzero(~even & (metres < REACH * scans.sigma_m)), scans.sigma_m, normal_within),
-            (np.flatnonzero(even & (metres < scans.even_m)), scans.even_m, even_within),
+        for rows, unit, kind in (
+            (np.flatnonzero(~even & (metres < REACH * scans.sigma_m)), scans.sigma_m, NORMAL),
+            (np.flatnonzero(even & (metres < scans.even_m)), scans.even_m, EVEN),
         ):
             if len(rows):
                 discs = off_border(Discs(scans.lon[rows], scans.lat[rows], unit[rows]), metres[rows])
-                share[rows] = self._share((forest, trees[at[rows]]), discs, version[rows], within)
+                share[rows] = self._share((forest, trees[at[rows]]), discs, version[rows], kind)
         return share, np.where(inside, -metres, metres)
 
-    def _share(self, borders: tuple[Forest, Indexes], discs: Discs, version: Indexes, within: _Within) -> FloatArray:
+    def _share(self, borders: tuple[Forest, Indexes], discs: Discs, version: Indexes, kind: Kind) -> FloatArray:
         covering = Covering.of(self.book, discs.lon, discs.lat)
-        share = within(borders, discs, self.inside(covering, version)[0])
+        share = share_within(borders, discs, self.inside(covering, version)[0], kind)
         if self.drawn[version[0]]:
             return share  # who draws a border says how far out to sea it goes
-        known = self._on_map(discs, covering, within)
-        return share / np.maximum(known + OFF_MAP_WEIGHT * (1.0 - known), np.maximum(share, _TINY))
+        known = np.clip(self._on_map(discs, covering, kind), share, 1.0)
+        return share / np.maximum(known + OFF_MAP_WEIGHT * (1.0 - known), _TINY)
 
-    def _on_map(self, discs: Discs, covering: Covering, within: _Within) -> FloatArray:
+    def _on_map(self, discs: Discs, covering: Covering, kind: Kind) -> FloatArray:
         """Return the share of each disc that lies on the map."""
         atoms, count = self.book.atoms, len(discs.lon)
         forest, (coast,) = atoms.borders([np.ones(atoms.atom_count, dtype=np.bool_)])
-        on_map = np.bincount(covering.counties.scans, minlength=count) > 0
-        known = within((forest, np.full(count, coast)), discs, on_map)
-        near = np.flatnonzero(known != on_map)
+        known = (np.bincount(covering.counties.scans, minlength=count) > 0).astype(np.float64)
+        near = np.flatnonzero(forest.beyond(np.full(count, coast), discs, *kind))
         if len(near):
             tree = np.full(len(near), coast)
             some = Discs(*(each[near] for each in discs))
             some = off_border(some, forest.nearest(tree, some.lon, some.lat).metres)
             points, _ = atoms.covering(some.lon, some.lat)
-            known[near] = within((forest, tree), some, np.bincount(points, minlength=len(near)) > 0)
+            known[near] = share_within((forest, tree), some, np.bincount(points, minlength=len(near)) > 0, kind)
         return known
