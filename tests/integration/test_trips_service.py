@@ -39,7 +39,7 @@ class Fleet:
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database.owner_dsn, autocommit=True) as connection:
-            return connection.execute(sql, values).fetchall()  # type: ignore[call-overload, no-any-return]
+            return connection.execute(sql, values).fetchall()  # type: ignore[call-overload]
 
     def due(self) -> None:
         with psycopg.connect(self.database.owner_dsn, autocommit=True) as connection:
@@ -273,8 +273,9 @@ def test_another_brand_and_another_scope_see_nothing(fleet: Fleet) -> None:
 
 @contextmanager
 def signed_in(fleet: Fleet, language: str) -> Iterator[httpx.Client]:
-    cookies = {"lang": language}
-    with httpx.Client(base_url=fleet.site.url, follow_redirects=True, cookies=cookies, timeout=30) as client:
+    with httpx.Client(
+        base_url=fleet.site.url, headers={"Origin": fleet.site.url}, cookies={"lang": language}, follow_redirects=True
+    ) as client:
         found = re.search(r'name="csrf" value="([^"]+)"', client.get("/login").text)
         assert found is not None
         client.post("/login", data={"login": LOGIN, "password": PASSWORD, "csrf": found[1]})
