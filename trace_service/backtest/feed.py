@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import structs
 
 from trace_service.backtest.events import Event, EventReader
+from trace_service.backtest.forms import Forms
 from trace_service.backtest.papers import Papers
 from trace_service.backtest.sites import Sites
 from trace_service.backtest.world import Item, World
@@ -50,6 +51,7 @@ class Feed:
         self._sighted: dict[str, list[tuple[Sighting, Item]]] = defaultdict(list)
         self._undocumented: dict[str, list[tuple[Movement, Item]]] = defaultdict(list)
         self._void: set[str] = set()
+        self._forms = Forms(world.items.values())
 
     def __iter__(self) -> Iterator[Observation]:
         for event in self.reader:
@@ -84,7 +86,7 @@ class Feed:
 
     def _goods(self, unit: str, item: Item | None, moment: int, known_at: int) -> Goods:
         if item is None:
-            return Goods(unit=unit, state=CodeState.UNKNOWN)
+            return Goods(unit=unit, state=CodeState.UNKNOWN, product=self._forms.product(unit))
         known = self._papers.entitled(item, moment, known_at)
         void = unit in self._void or item.case in self._void or item.pallet in self._void
         return Goods(

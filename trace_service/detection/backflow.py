@@ -31,6 +31,8 @@ class _Receipt(Struct):
 class BackflowDetector:
     """Waits three days for the paper of each receipt, then speaks; a paper that comes later takes it back."""
 
+    wants: tuple[type, ...] = (Movement, Withdrawn)
+
     def __init__(self, network: Network, settings: Settings) -> None:
         self.network, self.settings = network, settings
         self._receipts: dict[str, _Receipt] = {}

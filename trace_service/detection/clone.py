@@ -20,9 +20,10 @@ _HOUR_MS: Final = 3_600_000
 # How often a copied code's next scan is by another phone, and in another city.
 _COPY_DEVICE: Final = 0.95
 _COPY_CITY: Final = 0.5
-# Before anything was learned: scanned items with a second phone, and those with a second city.
-_PRIOR_DEVICES: Final = (8.0, 100.0)
-_PRIOR_CITIES: Final = (1.5, 100.0)
+# Before anything was learned: of scanned items, those with a second phone; of these, those with a second city.
+_PRIOR_DEVICES: Final = (3.0, 40.0)
+_PRIOR_CITIES: Final = (3.0, 10.0)
+_FIRST_NATS: Final = -2.0
 _POOL_PENALTY: Final = log(3)
 
 
@@ -44,10 +45,14 @@ class _Unit(Struct):
     batch: str
     scans: dict[str, _Scan] = {}
     nats: float = 0.0
+    several: bool = False
+    travelled: bool = False
 
 
 class CloneDetector:
     """Learns how often honest items are scanned by a second phone or in a second city, and judges each item by that."""
+
+    wants: tuple[type, ...] = (Sighting, Withdrawn)
 
     def __init__(self, network: Network, settings: Settings, placer: Placer) -> None:
         self.network, self.settings, self.placer = network, settings, placer
@@ -91,10 +96,20 @@ class CloneDetector:
     def _judge(self, unit: _Unit) -> Iterable[Claim]:
         before = unit.nats
         unit.nats = self._nats(unit)
+        self._learn(unit)
         if unit.nats > 0:
             self._by_case.setdefault(unit.case, {})[unit.unit] = None
         if unit.nats != before:
             yield self._claim(unit)
+
+    def _learn(self, unit: _Unit) -> None:
+        """Count, once for each item, that it had a second phone, and that this was in a second city."""
+        scans = unit.scans.values()
+        several = len({scan.device or scan.key for scan in scans}) > 1
+        travelled = several and len({scan.city for scan in scans if scan.city is not None}) > 1
+        self._several += several - unit.several
+        self._travelled += travelled - unit.travelled
+        unit.several, unit.travelled = several, travelled
 
     def _nats(self, unit: _Unit) -> float:
         """Return ln of copied over honest: each further phone, each further city, and travel that nobody can do."""
@@ -106,10 +121,10 @@ class CloneDetector:
         if more < 1:
             return 0.0
         cities = len({scan.city for scan in scans if scan.city is not None})
-        devices_rate = _PRIOR_DEVICES[0] / _PRIOR_DEVICES[1]
-        cities_rate = _PRIOR_CITIES[0] / _PRIOR_CITIES[1]
-        nats = more * log(_COPY_DEVICE / devices_rate) - 2.0
-        nats += max(0, cities - 1) * log(_COPY_CITY * devices_rate / cities_rate)
+        phones = (self._several + _PRIOR_DEVICES[0]) / (len(self._units) + _PRIOR_DEVICES[1])
+        travels = (self._travelled + _PRIOR_CITIES[0]) / (self._several + _PRIOR_CITIES[1])
+        nats = _FIRST_NATS + more * log(_COPY_DEVICE / phones)
+        nats += max(0, cities - 1) * log(max(1.0, _COPY_CITY / travels))
         return nats + (_TRAVEL_NATS if _impossible(scans) else 0.0)
 
     def _claim(self, unit: _Unit) -> Claim:

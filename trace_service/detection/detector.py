@@ -14,6 +14,9 @@ class Detector(Protocol):
     looks only at what it observed, never ahead.
     """
 
+    wants: tuple[type, ...]
+    """The classes of observations that it looks at."""
+
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Take in one observation; return the claims that it changed. `now` is the stream's clock (milliseconds)."""
         ...

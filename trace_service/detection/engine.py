@@ -20,7 +20,7 @@ A live process that starts anew feeds the engine the stored stream again and dro
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from trace_service.detection.backflow import BackflowDetector
 from trace_service.detection.calibration import Calibration
@@ -74,6 +74,9 @@ class Engine:
             RebindDetector(network, self.settings),
             BackflowDetector(network, self.settings),
         )
+        self._wanting = {
+            kind: tuple(each for each in self.detectors if kind in each.wants) for kind in get_args(Observation)
+        }
         self.calibration = Calibration()
         self.notices: Counter[str] = Counter()
         self.clock: int | None = None
@@ -84,7 +87,7 @@ class Engine:
         now = self.clock or observation.received_at
         if isinstance(observation, Reviewed):
             self.ledger.close(observation.key)
-        for detector in self.detectors:
+        for detector in self._wanting.get(type(observation), ()):
             changes += self._settle(detector.observe(observation, now), now)
         return changes
 

@@ -42,6 +42,8 @@ class Weighed(Struct):
 class FlowDetector:
     """Weighs a cell whenever a sighting changes it, with the habits of the last week."""
 
+    wants: tuple[type, ...] = (Sighting, Withdrawn, Reviewed)
+
     def __init__(self, network: Network, settings: Settings, sightings: Sightings, habits: Habits) -> None:
         self.network, self.settings = network, settings
         self.sightings, self.habits = sightings, habits

@@ -11,9 +11,13 @@ from trace_service.detection.placing import Placer
 from trace_service.detection.settings import DAY_MS, Settings
 
 _BAD = {CodeState.UNKNOWN: "never_issued", CodeState.INACTIVE: "not_activated", CodeState.VOID: "void"}
-# One code that nobody issued is a misread or a prank; each further one makes print runs of them likelier.
-_NATS_A_CODE = {CodeState.UNKNOWN: 3.5, CodeState.INACTIVE: 1.5, CodeState.VOID: 2.5}
+# A code in the form of issued ones that nobody issued is no misread; others are, unless there are several.
+_WELL_FORMED_NATS = 7.0
+_NATS_A_CODE = {CodeState.UNKNOWN: 3.0, CodeState.INACTIVE: 1.5, CodeState.VOID: 2.5}
 _NATS_A_DEVICE = 0.5
+# Where lone unknown codes are this common among scans, something else than forgers makes them.
+_COMMON = 5e-4
+_FEW = 8
 _THRESHOLD = 6.9
 _POOL_DAYS = 60
 
@@ -30,11 +34,14 @@ class _Seen(Struct):
 class ForgedDetector:
     """Pools bad codes by product and city for sixty days; late uploads have a day to explain them."""
 
+    wants: tuple[type, ...] = (Sighting, Withdrawn)
+
     def __init__(self, network: Network, settings: Settings, placer: Placer) -> None:
         self.network, self.settings, self.placer = network, settings, placer
         self._pools: dict[tuple[str, str], dict[str, _Seen]] = {}
         self._pool_of: dict[str, tuple[tuple[str, str], str]] = {}
         self._waiting: dict[tuple[str, str], int] = {}
+        self._scans = 0
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Count a bad code; a code that turns out to be issued takes itself back."""
@@ -48,7 +55,10 @@ class ForgedDetector:
             if not seen.keys:
                 del self._pools[pool][unit]
             yield self._claim(pool, now)
-        if isinstance(observation, Sighting) and observation.goods.state in _BAD and observation.kind == "scan":
+        if not isinstance(observation, Sighting) or observation.kind != "scan":
+            return
+        self._scans += 1
+        if observation.goods.state in _BAD:
             pool = self._pool(observation)
             unit = observation.goods.unit
             seen = self._pools.setdefault(pool, {}).setdefault(
@@ -74,11 +84,18 @@ class ForgedDetector:
         city = self.network.cities[placed.city].adcode if placed else ""
         return sighting.goods.product or "", city
 
+    def _nats(self, pool: tuple[str, str], seen: _Seen) -> float:
+        if seen.state is not CodeState.UNKNOWN or not pool[0]:
+            return _NATS_A_CODE[seen.state]
+        lone = sum(len(codes) == 1 for codes in self._pools.values())
+        common = lone > max(_FEW, _COMMON * self._scans)
+        return _NATS_A_CODE[seen.state] if common else _WELL_FORMED_NATS
+
     def _claim(self, pool: tuple[str, str], now: int) -> Claim:
         product, city = pool
         seen = [each for each in self._pools[pool].values() if each.at >= now - _POOL_DAYS * DAY_MS]
         devices = {device for each in seen for _, device in each.keys.values()}
-        nats = sum(_NATS_A_CODE[each.state] for each in seen) + _NATS_A_DEVICE * (len(devices) - 1)
+        nats = sum(self._nats(pool, each) for each in seen) + _NATS_A_DEVICE * (len(devices) - 1)
         return Claim(
             key=f"forged/{product}/{city}",
             detector="forged",
@@ -90,7 +107,7 @@ class ForgedDetector:
             contributions=tuple(
                 Contribution(
                     case="",
-                    nats=_NATS_A_CODE[each.state],
+                    nats=self._nats(pool, each),
                     events=tuple(event for event, _ in each.keys.values()),
                     first_at=each.at,
                     note=_BAD[each.state],

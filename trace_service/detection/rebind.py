@@ -17,6 +17,8 @@ _THRESHOLD: Final = 6.9
 class RebindDetector:
     """Remembers the first thing that happened to each case after it left the brand."""
 
+    wants: tuple[type, ...] = (Sighting, Movement, Binding, Withdrawn)
+
     def __init__(self, network: Network, settings: Settings) -> None:
         self.network, self.settings = network, settings
         self._downstream: dict[str, int] = {}
