@@ -6,8 +6,10 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel
 from starlette.responses import JSONResponse
 
+from trace_service.keys import KeyWrapper
 from trace_service.orders.api import ConnectionOf
-from trace_service.trips import plans, reports, shown
+from trace_service.orders.stations_api import StationOf
+from trace_service.trips import fences, plans, reports, shown
 from trace_service.trips.model import (
     NAME,
     NamedSite,
@@ -31,6 +33,7 @@ GEOJSON: Final = "application/geo+json"
 NamePath = Annotated[str, Path(pattern=NAME)]
 PartnerOf = Annotated[Partner, Depends(require_scope("trips"))]
 Before = Annotated[int, Query(ge=1, le=shown.NEWEST)]
+Since = Annotated[int, Query(ge=0, le=2**31 - 1)]
 _SITES: Final = 500
 
 
@@ -128,6 +131,16 @@ def end_trip(partner: PartnerOf, connection: ConnectionOf, name: NamePath) -> No
     """Say that a trip is over: stops that were not visited by now count as skipped."""
     if connection.execute(SQL["end_trip"], {"brand": partner.brand, "trip": name}).fetchone() is None:
         raise NotFoundError(f"there is no trip {name}", advice="List them at /api/v1/trips.")
+
+
+@router.get("/stations/fence", response_class=Response)
+def fence(console: ConsoleOf, connection: ConnectionOf, station: StationOf, since: Since = 0) -> Response:
+    """Return the signed fence of the device's trip or site; 204 where `since` is the version in force."""
+    keys = KeyWrapper(console.settings.key_encryption_key)
+    version, body = fences.issue(connection, keys, station.device, station.site)
+    if version == since:
+        return Response(status_code=204)
+    return Response(body, media_type="application/octet-stream", headers={"Codefence-Fence": str(version)})
 
 
 def map_of(connection: ConnectionOf, brand: str, name: str) -> dict[str, Any]:
