@@ -134,7 +134,7 @@ class FlowDetector:
         (self._alarming.add if nats >= threshold else self._alarming.discard)(place)
         adcode = self.network.cities[cell.city].adcode
         key = f"flow/{cell.dealer}/{adcode}"
-        if nats < threshold:
+        if nats < threshold - self.settings.retract_margin_nats:
             return Claim(key=key, detector="drip", kind="drip", dealer=cell.dealer, nats=nats, threshold=threshold)
         hits = self._telling(cell.pieces, weighed.shipment if by_bulk else None)
         return Claim(
