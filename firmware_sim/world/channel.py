@@ -7,6 +7,7 @@ from typing import Final
 
 from firmware_sim.world.folder import rows
 
+_COUNTRY: Final = "100000"
 _GRAMS: Final = 900
 """What a bottle weighs; the folder does not say."""
 
@@ -47,10 +48,13 @@ def _dealers(folder: Path) -> Iterator[Iterable[object]]:
 
 def _contracts(folder: Path) -> Iterator[Iterable[object]]:
     brands = {row["id"] for row in rows(folder, "dealers.csv") if row["kind"] == "brand"}
+    # Contracts name provinces at the largest.
+    whole = ";".join(sorted({f"{row['adcode'][:2]}0000" for row in rows(folder, "places.csv")}))
     for number, row in enumerate(rows(folder, "territories.csv"), start=1):
         if row["dealer_id"] not in brands:
             days = (row["valid_from"][:10], row["valid_to"][:10])
-            yield f"C{number:05}", row["dealer_id"], row["channel"], row["adcodes"], "no", *days
+            area = whole if row["adcodes"] == _COUNTRY else row["adcodes"]
+            yield f"C{number:05}", row["dealer_id"], row["channel"], area, "no", *days
 
 
 def _sites(folder: Path) -> Iterator[Iterable[object]]:

@@ -1,7 +1,7 @@
 """Who buys what, carries it where, and scans it when."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -42,6 +42,11 @@ class Scans:
     party: Bools
     shop: Ints
     seen: Seen
+
+    def taken(self, rows: Ints) -> Self:
+        """Return some entries."""
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return type(self)(**columns, seen=self.seen.taken(rows))
 
 
 class Crowd:
@@ -177,7 +182,7 @@ class Crowd:
         again = np.flatnonzero(self._coin(scans.item.size, self._nature.rescans))
         day = scans.day[again] + self._random.exponential(1.5, again.size)
         again, day = again[day < self._request.days], day[day < self._request.days]
-        twice = _taken(scans, again)
+        twice = scans.taken(again)
         twice.day, twice.seen = day, self._observer.observe(twice.county, day, twice.attack >= 0)
         return _joined([scans, twice])
 
@@ -200,6 +205,7 @@ class Crowd:
 
 
 _LABELS: Final = ("clone", "forged")
+_COLUMNS: Final = ("item", "case", "day", "county", "device", "attack", "party", "shop")
 
 
 def _volumes(network: Network) -> Floats:
@@ -231,10 +237,5 @@ def _hash(numbers: Ints, salt: int) -> Floats:
 
 
 def _joined(parts: list[Scans]) -> Scans:
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Scans.__slots__[:-1]}
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
     return Scans(**columns, seen=Seen.joined([part.seen for part in parts]))
-
-
-def _taken(scans: Scans, rows: Ints) -> Scans:
-    columns = {name: getattr(scans, name)[rows] for name in Scans.__slots__[:-1]}
-    return Scans(**columns, seen=scans.seen.taken(rows))

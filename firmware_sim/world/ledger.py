@@ -75,9 +75,11 @@ class Ledger:
     def add(self, lines: Sequence[bytes], received: Ints) -> None:
         """Take complete lines; a few arrive twice."""
         doubled = np.flatnonzero(self._random.random(len(lines)) < self._nature.duplicates)
-        self._lines.extend(lines)
-        self._lines.extend(lines[number] for number in doubled.tolist())
         again = received[doubled] + self._random.integers(1000, DAY_MS, doubled.size)
+        self._lines.extend(lines)
+        for number, then, now in zip(doubled.tolist(), iso(received[doubled]), iso(again), strict=True):
+            told = f'"received_at":"{then}"'.encode()
+            self._lines.append(lines[number].replace(told, f'"received_at":"{now}"'.encode()))
         self._received.append(np.concatenate([received, again]))
 
     def tell(self, day: float, gaps: tuple[Gaps, int] | None, event: dict[str, object]) -> str | None:
