@@ -17,6 +17,7 @@ from psycopg import errors
 
 from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap
+from trace_service.detection.live import Live
 from trace_service.domain.events import Source
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
@@ -51,6 +52,7 @@ class Worker:
         self._health = health or WorkerHealth()
         self._keys = keys
         self._books = Books(atoms)
+        self._live = Live(atoms, _tell)
         self._trips = TripBench()
         self._stop = stop
 
@@ -85,10 +87,22 @@ class Worker:
                 break
         return total
 
+    def _watch(self, connection: Connection) -> int:
+        """Let the engines take in what was decided; a fault of theirs holds up no scan."""
+        try:
+            return self._live.follow(connection)
+        except _SYSTEMIC:
+            raise
+        except Exception:
+            log.exception("an engine cannot go on; its log is fed again", action="worker.engine_failed")
+            return 0
+
     def _serve(self, connection: Connection) -> None:
+        self._live.forget()
         connection.execute("LISTEN work")
         while not self._stop.is_set():
             self.drain(connection)
+            self._live.close_days(connection)
             oldest = connection.execute(SQL["oldest_work"]).fetchone()
             self._health.lag_seconds.set(oldest.seconds if oldest else 0)
             for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):

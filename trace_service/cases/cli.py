@@ -146,6 +146,7 @@ def outcomes(*, brand: str, as_json: bool) -> None:
 @click.option("--benign-days", type=click.IntRange(1, 3650), help="How long a benign outcome holds for its place.")
 @click.option("--zone", help="Time zone of the brand's days.")
 @click.option("--digest-at", help="When the day's cases are chosen and told: five cron fields.")
+@click.option("--detector", type=click.Choice(["cells", "engine"]), help="What raises the brand's alerts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @reported
 def policy(*, brand: str, as_json: bool, **changes: Any) -> None:  # noqa: ANN401  what click passes on

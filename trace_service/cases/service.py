@@ -12,6 +12,7 @@ from trace_service.cases.machine import LIVE, Action, Actor, Outcome, Role, Stat
 from trace_service.cases.model import Attachment, Case, Entry, Policy, standing_of
 from trace_service.cases.queries import SQL
 from trace_service.cases.sync import policy_of
+from trace_service.detection.live_feed import tell_engine
 from trace_service.store.connection import Connection, one
 from trace_service.web.errors import InvalidParameterError, NotFoundError
 
@@ -157,6 +158,7 @@ def _move_alerts(connection: Connection, change: _Change, outcome: object) -> No
     query = {"case": change.found.id, "login": change.actor.login, "outcome": outcome}
     if change.after is State.CLOSED and change.before is not State.CLOSED:
         connection.execute(SQL["close_alerts"], query)
+        tell_engine(connection, change.found.brand, change.found.id, confirmed=outcome == Outcome.CONFIRMED)
     elif change.before is State.CLOSED and change.after in LIVE:
         connection.execute(SQL["reopen_alerts"], query)
     elif change.before is State.OPEN and change.after is not State.OPEN:

@@ -102,14 +102,14 @@ RETURNING id
 
 -- name: scans
 SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
-    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs
+    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs, scan.received_at
 FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[], %(moments)s::timestamptz[])
     AS wanted (device, boot, seq, ts)
 JOIN landing.scan USING (device, boot, seq, ts)
 
 -- name: scans_of_units
 SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
-    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs
+    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs, scan.received_at
 FROM trace.verdict
 JOIN landing.scan ON scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
     AND scan.ts = verdict.occurred_at

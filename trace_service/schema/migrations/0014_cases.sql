@@ -10,12 +10,40 @@ ALTER TABLE trace.account
     ADD COLUMN mail_topics text[] NOT NULL DEFAULT '{}';
 COMMENT ON COLUMN trace.account.mail_topics IS 'topics, families such as case.*, or *, of which this account gets mail';
 
-ALTER TABLE trace.alert DROP CONSTRAINT alert_outcome_check;
+ALTER TABLE trace.alert DROP CONSTRAINT alert_outcome_check, DROP CONSTRAINT alert_kind_check;
+DROP INDEX trace.alert_cell;
 ALTER TABLE trace.alert
+    ADD CONSTRAINT alert_kind_check CHECK (kind IN ('diversion', 'drip', 'bulk', 'promo', 'backflow', 'skip', 'rebind',
+        'strip', 'clone', 'forged', 'collusion')),
+    ADD COLUMN claim text,
+    ADD COLUMN number text,
     ADD CONSTRAINT alert_outcome_check CHECK (outcome IN ('confirmed', 'tourist_or_gift', 'e_commerce',
         'documented_transfer', 'location_error', 'scanner_outage', 'unresolved', 'retracted')),
     ADD COLUMN probability double precision CHECK (probability BETWEEN 0 AND 1);
+CREATE UNIQUE INDEX alert_cell ON trace.alert (brand, kind, dealer, city) WHERE state <> 'closed' AND number IS NULL;
+CREATE UNIQUE INDEX alert_number ON trace.alert (brand, number) WHERE number IS NOT NULL;
+COMMENT ON COLUMN trace.alert.claim IS 'what the engine''s alert is about; one at a time stands under it';
+COMMENT ON COLUMN trace.alert.number IS 'the engine''s own number, the same in every replay of the stream';
 COMMENT ON COLUMN trace.alert.probability IS 'calibrated, where the detector gives one';
+
+-- What a brand's detection engine observes: queued by whoever decides, numbered by the one that consumes.
+CREATE TABLE trace.observation_inbox (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    brand     text NOT NULL REFERENCES trace.brand,
+    kind      text NOT NULL,
+    body      json NOT NULL,
+    queued_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX observation_inbox_brand ON trace.observation_inbox (brand, id);
+CREATE TABLE trace.observation (
+    brand    text NOT NULL REFERENCES trace.brand,
+    seq      bigint NOT NULL CHECK (seq > 0),
+    kind     text NOT NULL CHECK (kind IN ('sighting', 'movement', 'shipment', 'binding', 'withdrawn', 'reviewed', 'clock')),
+    body     json NOT NULL,
+    taken_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (brand, seq)
+);
+COMMENT ON TABLE trace.observation IS 'the one ordered stream of a brand: fed again, it gives the same alerts';
 
 -- How a brand works: the newest row counts, the earlier ones explain earlier decisions.
 CREATE TABLE trace.case_policy (
@@ -29,10 +57,12 @@ CREATE TABLE trace.case_policy (
     benign_days      integer NOT NULL CHECK (benign_days BETWEEN 1 AND 3650),
     zone             text NOT NULL,
     digest_at        text NOT NULL,
+    detector         text NOT NULL CHECK (detector IN ('cells', 'engine')),
     recorded_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     recorded_by      text NOT NULL
 );
 CREATE INDEX case_policy_newest ON trace.case_policy (brand, id);
+COMMENT ON COLUMN trace.case_policy.detector IS 'what raises the brand''s alerts: dealer and city by themselves, or the engine';
 COMMENT ON COLUMN trace.case_policy.digest_at IS 'five cron fields in the time zone: when the day''s cases are chosen and told';
 
 -- The present state of a case; how it came to be is in the history.

@@ -1,0 +1,88 @@
+-- name: put
+INSERT INTO trace.observation_inbox (brand, kind, body)
+SELECT %(brand)s, each.kind, each.body::json FROM unnest(%(kinds)s::text[], %(bodies)s::text[]) WITH ORDINALITY
+    AS each (kind, body, place) ORDER BY each.place
+
+-- name: engine_brands
+SELECT brand FROM (
+    SELECT DISTINCT ON (brand) brand, detector FROM trace.case_policy ORDER BY brand, id DESC) AS newest
+WHERE detector = 'engine'
+
+-- name: brands_waiting
+SELECT brand FROM trace.observation_inbox GROUP BY brand ORDER BY min(id)
+
+-- name: own
+-- Held by the session of the worker that runs the brand's engine; it ends with the session, however that ends.
+SELECT pg_try_advisory_lock(%(space)s, hashtext(%(brand)s)) AS had
+
+-- name: take
+WITH taken AS (
+    DELETE FROM trace.observation_inbox WHERE id = ANY (ARRAY(
+        SELECT id FROM trace.observation_inbox WHERE brand = %(brand)s ORDER BY id LIMIT %(limit)s))
+    RETURNING id, kind, body
+), logged AS (
+    INSERT INTO trace.observation (brand, seq, kind, body)
+    SELECT %(brand)s, %(last)s + row_number() OVER (ORDER BY id), kind, body FROM taken
+    RETURNING seq, kind, body
+)
+SELECT seq, kind, body::text AS body FROM logged ORDER BY seq
+
+-- name: log_clock
+INSERT INTO trace.observation (brand, seq, kind, body) VALUES (%(brand)s, %(last)s + 1, 'clock', %(body)s)
+
+-- name: last_seq
+SELECT coalesce(max(seq), 0) AS seq FROM trace.observation WHERE brand = %(brand)s
+
+-- name: log
+SELECT seq, kind, body::text AS body FROM trace.observation
+WHERE brand = %(brand)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s
+
+-- name: network_version
+SELECT (SELECT count(*) FROM trace.territory) AS territories, (SELECT max(id) FROM trace.territory) AS newest,
+    (SELECT count(*) FROM trace.dealer) AS dealers
+
+-- name: network_dealers
+SELECT id, parent, level, kind FROM trace.dealer WHERE brand = %(brand)s ORDER BY id
+
+-- name: network_territories
+SELECT dealer, adcodes, valid_from, valid_to, recorded_at FROM trace.territory WHERE brand = %(brand)s
+ORDER BY dealer, recorded_at, id
+
+-- name: network_products
+SELECT gtin, items_per_case, unit_price::float8 AS unit_price FROM trace.product WHERE brand = %(brand)s
+
+-- name: brand_dealer
+-- Who answers for what no dealer is named for: the top of the channel.
+SELECT id FROM trace.dealer WHERE brand = %(brand)s ORDER BY level, lft LIMIT 1
+
+-- name: raise_alert
+INSERT INTO trace.alert (brand, kind, dealer, city, raised_at, updated_at, cases, scans, reason, probability, claim,
+    number)
+VALUES (%(brand)s, %(kind)s, %(dealer)s, %(city)s, clock_timestamp(), clock_timestamp(), %(cases)s, %(scans)s,
+    %(reason)s, %(probability)s, %(claim)s, %(number)s)
+ON CONFLICT (brand, number) WHERE number IS NOT NULL DO NOTHING
+RETURNING id
+
+-- name: find_alert
+SELECT id, state FROM trace.alert WHERE brand = %(brand)s AND number = %(number)s FOR UPDATE
+
+-- name: change_alert
+UPDATE trace.alert SET updated_at = clock_timestamp(), kind = %(kind)s, cases = %(cases)s, scans = %(scans)s,
+    reason = %(reason)s, probability = %(probability)s
+WHERE id = %(id)s
+
+-- name: retract_alert
+UPDATE trace.alert SET updated_at = clock_timestamp(), decided_at = clock_timestamp(), decided_by = NULL,
+    state = 'closed', outcome = 'retracted', reason = reason || %(note)s
+WHERE id = %(id)s AND state <> 'closed'
+
+-- name: evidence
+SELECT verdict.device, verdict.boot::text AS boot, verdict.seq, verdict.unit, verdict.case_unit, verdict.shipment,
+    verdict.signed_distance_m, verdict.reasons
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS wanted (device, boot, seq)
+JOIN trace.verdict USING (device, boot, seq)
+ORDER BY verdict.occurred_at, verdict.device, verdict.boot, verdict.seq
+
+-- name: claims_of_case
+SELECT alert.claim, alert.number FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
+WHERE case_alert.case_id = %(case)s AND alert.claim IS NOT NULL ORDER BY alert.id
