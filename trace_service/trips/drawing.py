@@ -14,8 +14,9 @@ from trace_service.trips.model import Violation
 from trace_service.trips.shown import Place, during
 
 WIDTH: Final = 640.0
-_LEAST_HEIGHT, _MOST_HEIGHT = 240.0, 620.0
-_EDGE: Final = 34.0
+INSET_WIDTH: Final = 360.0
+_LEAST_SHARE, _MOST_SHARE = 0.4, 0.95
+_EDGE_SHARE: Final = 0.05
 _AROUND_M: Final = 1_500.0
 _METRES_A_DEGREE: Final = 111_195.0
 _FINEST: Final = 0.4
@@ -48,20 +49,22 @@ class Drawing(NamedTuple):
 class _Frame:
     """From degrees to pixels."""
 
-    def __init__(self, bounds: Box) -> None:
+    def __init__(self, bounds: Box, width: float) -> None:
         west, south, east, north = bounds
         self._wide = cos(radians((south + north) / 2.0))
         width_m = max(1.0, (east - west) * self._wide * _METRES_A_DEGREE)
         height_m = max(1.0, (north - south) * _METRES_A_DEGREE)
-        room = WIDTH - 2 * _EDGE
-        self.height = min(_MOST_HEIGHT, max(_LEAST_HEIGHT, room * height_m / width_m + 2 * _EDGE))
-        self.pixels_a_metre = min(room / width_m, (self.height - 2 * _EDGE) / height_m)
+        edges = 2 * _EDGE_SHARE * width
+        room = width - edges
+        self.width = width
+        self.height = min(_MOST_SHARE * width, max(_LEAST_SHARE * width, room * height_m / width_m + edges))
+        self.pixels_a_metre = min(room / width_m, (self.height - edges) / height_m)
         self._centre = (west + east) / 2.0, (south + north) / 2.0
 
     def pixels(self, points: Points) -> Points:
         """Return pixels of degrees, shape (n, 2)."""
         scale = self.pixels_a_metre * _METRES_A_DEGREE
-        x = WIDTH / 2.0 + (points[:, 0] - self._centre[0]) * self._wide * scale
+        x = self.width / 2.0 + (points[:, 0] - self._centre[0]) * self._wide * scale
         y = self.height / 2.0 - (points[:, 1] - self._centre[1]) * scale
         return np.column_stack([x, y])
 
@@ -78,7 +81,7 @@ def whole(plan: TripPlan, places: Sequence[Place], found: Sequence[Violation]) -
     if places:
         west, east = min(west, *(each.lon for each in places)), max(east, *(each.lon for each in places))
         south, north = min(south, *(each.lat for each in places)), max(north, *(each.lat for each in places))
-    return _drawn(plan, corridor, places, dict(enumerate(found, start=1)), (west, south, east, north))
+    return _drawn(plan, corridor, places, dict(enumerate(found, start=1)), _Frame((west, south, east, north), WIDTH))
 
 
 def around(plan: TripPlan, places: Sequence[Place], one: Violation, number: int) -> Drawing | None:
@@ -92,13 +95,12 @@ def around(plan: TripPlan, places: Sequence[Place], one: Violation, number: int)
     lons, lats = [each.lon for each in spots], [each.lat for each in spots]
     box = (min(lons) - wide, min(lats) - reach, max(lons) + wide, max(lats) + reach)
     corridor = shapely.union_all([leg.area() for leg in plan.legs])
-    return _drawn(plan, corridor, places, {number: one}, box)
+    return _drawn(plan, corridor, places, {number: one}, _Frame(box, INSET_WIDTH))
 
 
 def _drawn(
-    plan: TripPlan, corridor: BaseGeometry, places: Sequence[Place], found: Mapping[int, Violation], box: Box
+    plan: TripPlan, corridor: BaseGeometry, places: Sequence[Place], found: Mapping[int, Violation], frame: _Frame
 ) -> Drawing:
-    frame = _Frame(box)
     sites = []
     for site in plan.sites:
         x, y = frame.place(site.lon, site.lat)
@@ -112,7 +114,7 @@ def _drawn(
             x, y = frame.place(middle.lon, middle.lat)
             marks.append(Mark(_line(frame, spots), x, y, str(number), each.severity))
     track = _line(frame, places)
-    return Drawing(WIDTH, round(frame.height, 1), _area(frame, corridor), track, sites, marks, _scale(frame))
+    return Drawing(frame.width, round(frame.height, 1), _area(frame, corridor), track, sites, marks, _scale(frame))
 
 
 def _line(frame: _Frame, places: Sequence[Place]) -> str:
@@ -138,7 +140,7 @@ def _path(lines: Iterable[BaseGeometry], *, closed: bool) -> str:
 
 def _scale(frame: _Frame) -> tuple[float, float]:
     """Return a round length that takes a fifth of the width at most."""
-    most = WIDTH / 5.0 / frame.pixels_a_metre
+    most = frame.width / 5.0 / frame.pixels_a_metre
     power = 10.0 ** floor(log10(most))
     metres = next(step * power for step in (5.0, 2.0, 1.0) if step * power <= most)
     return round(metres * frame.pixels_a_metre, 1), metres
