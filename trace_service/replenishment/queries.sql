@@ -61,3 +61,140 @@ WHERE proposal.id = fresh.id AND proposal.state = 'open'
 UPDATE trace.proposal SET state = 'withdrawn', updated_at = clock_timestamp()
 FROM jsonb_to_recordset(%(rows)s) AS gone (id bigint)
 WHERE proposal.id = gone.id AND proposal.state = 'open'
+
+-- name: brands_with_stock
+SELECT DISTINCT brand FROM trace.stock WHERE brand = %(brand)s::text OR %(brand)s::text IS NULL ORDER BY brand
+
+-- name: one_run
+-- Two runs of one brand would undo each other's work.
+SELECT pg_try_advisory_xact_lock(hashtextextended('replenish ' || %(brand)s, 0)) AS had
+
+-- name: count_sales
+-- Sales of the last weeks are counted anew: events come late, and are taken back.
+WITH sold AS (
+    SELECT unit.site, unit.gtin, (unit.sold_at AT TIME ZONE %(zone)s)::date AS day, count(*)::integer AS units
+    FROM trace.stock_unit AS unit JOIN trace.stock USING (site, gtin)
+    WHERE stock.brand = %(brand)s AND unit.sold_at >= (%(since)s::date)::timestamp AT TIME ZONE %(zone)s
+        AND unit.sold_at < (%(today)s::date)::timestamp AT TIME ZONE %(zone)s
+    GROUP BY 1, 2, 3
+), undone AS (
+    UPDATE trace.demand_day AS old SET units = 0, recorded_at = clock_timestamp()
+    WHERE brand = %(brand)s AND source = 'scans' AND day >= %(since)s AND units > 0
+        AND NOT EXISTS (SELECT FROM sold WHERE sold.site = old.site AND sold.gtin = old.gtin AND sold.day = old.day)
+)
+INSERT INTO trace.demand_day (brand, site, gtin, day, units, source)
+SELECT %(brand)s, site, gtin, day, units, 'scans' FROM sold
+ON CONFLICT (site, gtin, day) DO UPDATE SET units = excluded.units, sold_out = false, recorded_at = clock_timestamp()
+WHERE demand_day.source = 'scans' AND (demand_day.units <> excluded.units OR demand_day.sold_out)
+
+-- name: note_sold_out
+-- An empty shelf sells nothing, which is no lack of demand.
+INSERT INTO trace.demand_day (brand, site, gtin, day, units, sold_out, source)
+SELECT brand, site, gtin, %(today)s::date - 1, 0, true, 'scans' FROM trace.stock
+WHERE brand = %(brand)s AND quantity = 0 AND certainty >= 0.5
+ON CONFLICT (site, gtin, day) DO UPDATE SET sold_out = true WHERE demand_day.units = 0
+
+-- name: load_sales
+INSERT INTO trace.demand_day (brand, site, gtin, day, units, sold_out, promoted, source)
+SELECT stock.brand, fresh.site, fresh.gtin, fresh.day, fresh.units, fresh.sold_out, fresh.promoted, 'file'
+FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text, day date, units integer, sold_out boolean,
+    promoted boolean)
+JOIN trace.stock ON stock.site = fresh.site AND stock.gtin = fresh.gtin AND stock.brand = %(brand)s
+ON CONFLICT (site, gtin, day) DO UPDATE SET units = excluded.units, sold_out = excluded.sold_out,
+    promoted = excluded.promoted, source = 'file', recorded_at = clock_timestamp()
+RETURNING site
+
+-- name: demand
+SELECT site, gtin, day, units, sold_out, promoted FROM trace.demand_day
+WHERE brand = %(brand)s AND day >= %(since)s AND day < %(today)s
+
+-- name: places
+SELECT stock.site, stock.gtin, stock.dealer, coalesce(stock.quantity, 0) AS quantity, stock.quantity IS NOT NULL AS seen,
+    stock.certainty, stock.suspect, coalesce(in_transit.quantity, 0) AS in_transit, stock.maximum AS capacity,
+    stock.daily_demand, product.items_per_case, product.unit_price, site.lon, site.lat,
+    extract(epoch FROM now() - coalesce(stock.sure_at, now() - interval '30 days')) / 86400 AS days,
+    (SELECT count(*) FROM trace.stock_finding AS finding WHERE finding.site = stock.site AND finding.gtin = stock.gtin
+        AND finding.resolved_at IS NULL AND finding.found_at > now() - interval '14 days') AS findings
+FROM trace.stock
+JOIN trace.product USING (gtin)
+JOIN trace.site ON site.id = stock.site
+LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
+WHERE stock.brand = %(brand)s
+ORDER BY stock.site, stock.gtin
+
+-- name: lots
+SELECT unit.site, unit.gtin, batch.expires_on, count(*)::integer AS units
+FROM trace.stock_unit AS unit
+JOIN trace.batch ON batch.gtin = unit.gtin AND batch.lot = unit.lot AND batch.brand = %(brand)s
+WHERE unit.present AND batch.expires_on IS NOT NULL
+GROUP BY 1, 2, 3
+
+-- name: deliveries
+SELECT coalesce(to_site, site) AS site, gtin, extract(epoch FROM arrived_at - decided_at) / 86400 AS days
+FROM trace.proposal
+WHERE brand = %(brand)s AND kind IN ('order', 'vmi') AND arrived_at > decided_at AND decided_at > now() - interval '1 year'
+
+-- name: decisions
+SELECT site, gtin, state, quantity, proposed, decision_code FROM trace.proposal
+WHERE brand = %(brand)s AND kind IN ('order', 'vmi') AND decided_at > now() - interval '180 days'
+    AND state IN ('approved', 'rejected')
+
+-- name: count_suspects
+-- Recalled and held units with all that lies in them, whole products and lots, units in quarantine, and evidence of a
+-- diversion that nobody has explained.
+WITH RECURSIVE last_word AS (
+    SELECT DISTINCT ON (unit) unit, biz_step FROM trace.custody_event
+    WHERE biz_step IN ('holding', 'unblocking', 'recalling') AND brand = %(brand)s
+    ORDER BY unit, occurred_at DESC
+), held AS (
+    SELECT unit FROM last_word WHERE biz_step <> 'unblocking'
+    UNION
+    SELECT inner_unit.child FROM held JOIN trace.containment AS inner_unit ON inner_unit.parent = held.unit
+        AND inner_unit.valid_to IS NULL
+), suspected AS (
+    SELECT unit FROM held
+    UNION SELECT code FROM trace.quarantine WHERE resolved_at IS NULL AND brand = %(brand)s
+    UNION SELECT evidence.unit FROM trace.alert_evidence AS evidence JOIN trace.alert ON alert.id = evidence.alert
+        WHERE alert.brand = %(brand)s AND (alert.state <> 'closed' OR alert.outcome = 'confirmed')
+), counts AS (
+    SELECT unit.site, unit.gtin, count(*)::integer AS units FROM trace.stock_unit AS unit
+    WHERE unit.present AND (unit.unit IN (SELECT unit FROM suspected) OR '/01/' || unit.gtin IN (SELECT unit FROM held)
+        OR '/01/' || unit.gtin || '/10/' || unit.lot IN (SELECT unit FROM held))
+    GROUP BY 1, 2
+)
+UPDATE trace.stock SET suspect = coalesce(counts.units, 0)
+FROM trace.stock AS old LEFT JOIN counts ON counts.site = old.site AND counts.gtin = old.gtin
+WHERE stock.site = old.site AND stock.gtin = old.gtin AND old.brand = %(brand)s
+    AND old.suspect <> coalesce(counts.units, 0)
+
+-- name: write_lines
+INSERT INTO trace.stock_line (site, gtin, brand, mean, ratio, bias, lead_days, lead_variance, service, safety, warning,
+    maximum, evidence, model, history_days)
+SELECT site, gtin, %(brand)s, mean, ratio, bias, lead_days, lead_variance, service, safety, warning, maximum, evidence,
+    model, history_days
+FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text, mean double precision, ratio double precision,
+    bias double precision, lead_days double precision, lead_variance double precision, service double precision,
+    safety integer, warning integer, maximum integer, evidence double precision, model text, history_days integer)
+ON CONFLICT (site, gtin) DO UPDATE SET mean = excluded.mean, ratio = excluded.ratio, bias = excluded.bias,
+    lead_days = excluded.lead_days, lead_variance = excluded.lead_variance, service = excluded.service,
+    safety = excluded.safety, warning = excluded.warning, maximum = excluded.maximum, evidence = excluded.evidence,
+    model = excluded.model, history_days = excluded.history_days, made_at = clock_timestamp()
+
+-- name: forget_plan
+DELETE FROM trace.planned_order WHERE brand = %(brand)s
+
+-- name: write_plan
+INSERT INTO trace.planned_order (brand, site, gtin, order_on, quantity, arrives_on, early_on, model)
+SELECT %(brand)s, site, gtin, order_on, quantity, arrives_on, early_on, model
+FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text, order_on date, quantity integer, arrives_on date,
+    early_on date, model text)
+
+-- name: standing
+-- Open proposals of the kinds that only runs make, and those that were rejected within a week.
+SELECT id, kind, site, coalesce(to_site, '') AS to_site, gtin, quantity, reason, state FROM trace.proposal
+WHERE brand = %(brand)s AND kind = ANY(%(kinds)s)
+    AND (state = 'open' OR state IN ('rejected', 'approved') AND decided_at > now() - interval '7 days')
+ORDER BY id
+
+-- name: open_kinds
+SELECT kind, count(*)::integer AS number FROM trace.proposal WHERE brand = %(brand)s AND state = 'open' GROUP BY kind

@@ -1,0 +1,101 @@
+"""`codefence replenish run` and `load`: the nightly work on the database, and demand that the customer already has."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from cli.replenish_tables import mapped_columns, time_zone
+from trace_service.bootstrap import load_settings
+from trace_service.cli_parts import reported
+from trace_service.replenishment.queries import SQL
+from trace_service.replenishment.runs import run as run_brand
+from trace_service.replenishment.table import Reading, read_demand
+from trace_service.store.connection import Connection, connect
+from trace_service.store.rows import recordset
+
+_RUN: Final = """\b
+Examples:
+  codefence replenish run                 every brand; once a night, after the stores close
+  codefence replenish run --brand qingyuan --json
+
+\b
+Exit codes:
+  0  done; a brand with less than a fortnight of sales keeps its configured lines
+  1  the database does not answer
+  3  another run of a brand was at it: nothing was done for that brand
+"""
+_LOAD: Final = """\b
+Examples:
+  codefence replenish load sales.csv --brand qingyuan
+  codefence replenish load sales.csv --brand qingyuan --column node=store --column sku=gtin
+
+\b
+Exit codes:
+  0  taken over; rows of unknown stores or products are counted on standard error
+  1  the table cannot be used
+"""
+_BUSY: Final = 3
+_AT_ONCE: Final = 5_000
+
+
+@click.command(epilog=_RUN)
+@click.option("--brand", help="One brand; all of them by default.")
+@click.option("--fill", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Fill rate to aim at.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a brand on standard output.")
+@reported
+def run(brand: str | None, *, fill: float, as_json: bool) -> None:
+    """Count sales, draw every store's water lines anew, plan 30 days, and make the proposals that follow."""
+    busy = False
+    with connect(load_settings().database_url.get_secret_value(), "replenish run") as connection:
+        for row in connection.execute(SQL["brands_with_stock"], {"brand": brand}).fetchall():
+            report = run_brand(connection, row.brand, datetime.now(UTC), fill)
+            busy = busy or report is None
+            if report is None:
+                click.echo(f"{row.brand}: another run is at it", err=True)
+            elif as_json:
+                click.echo(json.dumps(asdict(report), ensure_ascii=False))
+            elif not report.ready:
+                click.echo(f"{row.brand}: less than a fortnight of sales, the configured lines stay")
+            else:
+                made = ", ".join(f"{count} {kind}" for kind, count in sorted(report.open.items())) or "no proposals"
+                click.echo(
+                    f"{row.brand}: {report.own_lines} of {report.places} places by their own demand; open: {made}"
+                )
+    if busy:
+        sys.exit(_BUSY)
+
+
+@click.command(epilog=_LOAD)
+@click.argument("demand", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--brand", required=True, help="Whose stores and products these are.")
+@click.option("--column", "columns", multiple=True, metavar="NAME=HEADER", help="Another header for a column.")
+@click.option("--zone", default="Asia/Shanghai", show_default=True, help="Time zone whose days count.")
+@reported
+def load(demand: Path, *, brand: str, columns: tuple[str, ...], zone: str) -> None:
+    """Take over sales on record: DEMAND as for `backtest`, node being the store's id and sku the GTIN-14."""
+    table = read_demand(demand, Reading(columns=mapped_columns(columns), zone=time_zone(zone)))
+    history = table.history
+    rows = [
+        {"site": series.node, "gtin": series.sku, "day": day, "units": round(history.units[at, place]),
+         "sold_out": not history.known[at, place], "promoted": bool(history.promoted[at, place])}
+        for at, series in enumerate(history.series) for place, day in enumerate(history.days)
+        if history.units[at, place] > 0 or not history.known[at, place]
+    ]  # fmt: skip
+    dsn = load_settings().database_url.get_secret_value()
+    with connect(dsn, "replenish load") as connection, connection.transaction():
+        taken = sum(_load(connection, brand, part) for part in _parts(rows))
+    click.echo(f"{taken:,} of {len(rows):,} days taken over, {len(table.flags):,} flags in the table", err=True)
+
+
+def _parts(rows: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+
+
+def _load(connection: Connection, brand: str, rows: list[dict[str, Any]]) -> int:
+    return len(connection.execute(SQL["load_sales"], {"brand": brand, "rows": recordset(rows)}).fetchall())

@@ -1,0 +1,240 @@
+"""The nightly run on a real database: lines from sales, proposals of every kind, and what decisions teach."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+
+import psycopg
+import pytest
+from conftest import TestDatabase
+from trace_market import Market
+
+from geofence.maps import AtomMap, load_installed_map
+from trace_service.replenishment.runs import Report, run
+from trace_service.store.connection import connect
+
+BRAND, GIVER, TAKER = "qingyuan", "S-CHENGDU-01", "S-CHENGDU-09"
+NOW = datetime(2026, 3, 2, 20, tzinfo=UTC)
+TODAY = date(2026, 3, 3)
+
+
+@pytest.fixture(scope="module")
+def atoms() -> AtomMap:
+    return load_installed_map()
+
+
+@pytest.fixture
+def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
+    market = Market(database, atoms)
+    yield market
+    market.close()
+
+
+@pytest.fixture
+def owner(market: Market) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(market.database.owner_dsn, autocommit=True) as connection:
+        yield connection
+
+
+def product(owner: psycopg.Connection) -> str:
+    row = owner.execute("SELECT gtin FROM trace.stock WHERE site = %s ORDER BY gtin", (GIVER,)).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def second_store(owner: psycopg.Connection, gtin: str) -> None:
+    owner.execute(
+        "INSERT INTO trace.site (id, kind, dealer, name_zh, name_en, lon, lat)"
+        " SELECT %s, kind, dealer, '二店', 'Second', lon + 0.05, lat FROM trace.site WHERE id = %s",
+        (TAKER, GIVER),
+    )
+    owner.execute(
+        "INSERT INTO trace.stock (site, gtin, brand, dealer, daily_demand, reorder, maximum)"
+        " SELECT %s, gtin, brand, dealer, daily_demand, reorder, 200 FROM trace.stock WHERE site = %s AND gtin = %s",
+        (TAKER, GIVER, gtin),
+    )
+
+
+def sell(owner: psycopg.Connection, site: str, gtin: str, mean: int, days: int = 120) -> None:
+    random = Random(site)
+    for back in range(1, days + 1):
+        owner.execute(
+            "INSERT INTO trace.demand_day (brand, site, gtin, day, units, source) VALUES (%s, %s, %s, %s, %s, 'file')",
+            (BRAND, site, gtin, TODAY - timedelta(days=back), random.randint(0, 2 * mean)),
+        )
+
+
+def hold(owner: psycopg.Connection, site: str, gtin: str, quantity: int, certainty: float = 0.95) -> None:
+    owner.execute(
+        "UPDATE trace.stock SET quantity = %s, sensed = %s, confidence = 1, certainty = %s, maximum = 200,"
+        " sure_at = now() WHERE site = %s AND gtin = %s",
+        (quantity, quantity, certainty, site, gtin),
+    )
+
+
+def nightly(market: Market) -> Report:
+    with connect(market.database.trace_dsn, "run") as connection:
+        report = run(connection, BRAND, NOW, 0.95)
+    assert report is not None
+    return report
+
+
+def proposals(market: Market, kind: str) -> list[tuple[object, ...]]:
+    query = "SELECT site, to_site, quantity, p_without, p_with FROM trace.proposal WHERE kind = %s AND state = 'open'"
+    return market.rows(query, kind)
+
+
+def test_without_a_fortnight_of_sales_the_configured_lines_stay(market: Market, owner: psycopg.Connection) -> None:
+    sell(owner, GIVER, product(owner), 3, days=9)
+    assert not nightly(market).ready
+    assert market.rows("SELECT * FROM trace.stock_line") == []
+
+
+def test_lines_follow_demand_and_the_order_follows_the_lines(market: Market, owner: psycopg.Connection) -> None:
+    gtin = product(owner)
+    sell(owner, GIVER, gtin, 8)
+    hold(owner, GIVER, gtin, 30)
+    assert nightly(market).ready
+    ((safety, warning, maximum, evidence),) = market.rows(
+        "SELECT safety, warning, maximum, evidence FROM trace.stock_line WHERE site = %s AND gtin = %s", GIVER, gtin
+    )
+    assert 0 < safety < warning < maximum <= 200
+    assert 40 < warning < 100
+    assert evidence > 0.5
+    ((site, _, quantity, without, with_it),) = proposals(market, "order")
+    assert site == GIVER
+    assert 30 + quantity <= maximum
+    assert without > 0.8
+    assert with_it < 0.2
+    planned = market.rows("SELECT order_on, early_on, quantity FROM trace.planned_order WHERE site = %s", GIVER)
+    assert planned[0][0] == TODAY
+    assert all(early <= day for day, early, _ in planned)
+
+
+def test_stock_moves_between_stores_of_one_dealer_and_the_giver_keeps_what_it_needs(
+    market: Market, owner: psycopg.Connection
+) -> None:
+    gtin = product(owner)
+    second_store(owner, gtin)
+    sell(owner, GIVER, gtin, 2)
+    sell(owner, TAKER, gtin, 2)
+    hold(owner, GIVER, gtin, 150)
+    hold(owner, TAKER, gtin, 0)
+    nightly(market)
+    ((site, to_site, quantity, without, with_it),) = proposals(market, "transfer")
+    assert (site, to_site) == (GIVER, TAKER)
+    assert 5 < quantity < 40
+    assert with_it < without
+    hold(owner, TAKER, gtin, 100)
+    nightly(market)
+    assert proposals(market, "transfer") == []
+
+
+def test_goods_under_suspicion_are_neither_stock_nor_given_away(market: Market, owner: psycopg.Connection) -> None:
+    gtin = product(owner)
+    second_store(owner, gtin)
+    sell(owner, GIVER, gtin, 2)
+    sell(owner, TAKER, gtin, 2)
+    hold(owner, GIVER, gtin, 40)
+    hold(owner, TAKER, gtin, 0)
+    for number in range(40):
+        owner.execute(
+            "INSERT INTO trace.stock_unit (site, unit, gtin, lot, present, coming, strange)"
+            " VALUES (%s, %s, %s, 'L1', true, false, false)",
+            (GIVER, f"/01/{gtin}/21/T{number}", gtin),
+        )
+    owner.execute(
+        "INSERT INTO trace.custody_event (brand, unit, biz_step, site, occurred_at, device, boot, seq) VALUES"
+        " (%s, %s, 'recalling', %s, now(), 'api', gen_random_uuid(), 1)",
+        (BRAND, f"/01/{gtin}/10/L1", GIVER),
+    )
+    nightly(market)
+    assert market.rows("SELECT suspect FROM trace.stock WHERE site = %s AND gtin = %s", GIVER, gtin) == [(40,)]
+    assert proposals(market, "transfer") == []
+    assert {row[0] for row in proposals(market, "order")} == {GIVER, TAKER}
+
+
+def test_what_hardly_sells_is_marked_down_and_what_nobody_is_sure_of_is_counted(
+    market: Market, owner: psycopg.Connection
+) -> None:
+    gtin = product(owner)
+    owner.execute(
+        "INSERT INTO trace.demand_day (brand, site, gtin, day, units, source) VALUES (%s, %s, %s, %s, 1, 'file')",
+        (BRAND, GIVER, gtin, TODAY - timedelta(days=110)),
+    )
+    hold(owner, GIVER, gtin, 60)
+    nightly(market)
+    assert [row[0] for row in proposals(market, "markdown")] == [GIVER]
+    hold(owner, GIVER, gtin, 60, certainty=0.3)
+    nightly(market)
+    assert proposals(market, "markdown") == []
+    assert [row[0] for row in proposals(market, "count")] == [GIVER]
+
+
+def test_people_who_keep_ordering_less_lower_the_lines_within_bounds(market: Market, owner: psycopg.Connection) -> None:
+    gtin = product(owner)
+    sell(owner, GIVER, gtin, 8)
+    hold(owner, GIVER, gtin, 30)
+    nightly(market)
+    query = "SELECT warning, bias FROM trace.stock_line WHERE site = %s AND gtin = %s"
+    ((before, bias),) = market.rows(query, GIVER, gtin)
+    assert bias == 1
+    for day in range(12):
+        owner.execute(
+            "INSERT INTO trace.proposal (brand, kind, site, gtin, quantity, proposed, need_by, reason, state,"
+            " created_at, updated_at, decided_by, decided_at, arrived)"
+            " VALUES (%s, 'order', %s, %s, 12, 48, current_date, '{}',"
+            " 'approved', now(), now(), 'ann', now() - %s * interval '7 days', 12)",
+            (BRAND, GIVER, gtin, day + 1),
+        )
+    nightly(market)
+    ((after, bias),) = market.rows(query, GIVER, gtin)
+    assert bias == 0.8
+    assert before * 0.7 < after < before
+
+
+def test_a_store_that_the_vendor_supplies_gets_a_proposal_of_its_own_kind(
+    market: Market, owner: psycopg.Connection
+) -> None:
+    gtin = product(owner)
+    owner.execute("UPDATE trace.stock SET managed = 'vendor' WHERE site = %s AND gtin = %s", (GIVER, gtin))
+    sell(owner, GIVER, gtin, 8)
+    hold(owner, GIVER, gtin, 10)
+    nightly(market)
+    assert [row[0] for row in proposals(market, "vmi")] == [GIVER]
+
+
+def test_a_decision_leaves_by_webhook_with_all_that_was_decided(market: Market, owner: psycopg.Connection) -> None:
+    gtin = product(owner)
+    owner.execute(
+        "INSERT INTO trace.webhook (brand, url, topics, secret) VALUES (%s, 'https://erp.example/in',"
+        " '{proposal.*}', '\\x00')",
+        (BRAND,),
+    )
+    sell(owner, GIVER, gtin, 8)
+    hold(owner, GIVER, gtin, 30)
+    nightly(market)
+    owner.execute("UPDATE trace.proposal SET state = 'approved', decided_by = 'ann', decided_at = now()")
+    told = market.rows("SELECT topic, payload FROM trace.webhook_delivery ORDER BY id")
+    assert [topic for topic, _ in told] == ["proposal.made", "proposal.approved"]
+    sent = told[1][1]["proposal"]
+    assert (sent["site"], sent["gtin"], sent["decided_by"], sent["model"]) == (GIVER, gtin, "ann", "codefence-1")
+
+
+def test_scanned_sales_become_demand_and_a_sale_taken_back_leaves_it(market: Market, owner: psycopg.Connection) -> None:
+    gtin = product(owner)
+    for number in range(3):
+        owner.execute(
+            "INSERT INTO trace.stock_unit (site, unit, gtin, present, coming, strange, sold_at)"
+            " VALUES (%s, %s, %s, false, false, false, '2026-03-01 17:00+00')",
+            (GIVER, f"/01/{gtin}/21/S{number}", gtin),
+        )
+    nightly(market)
+    query = "SELECT day, units FROM trace.demand_day WHERE site = %s AND gtin = %s"
+    assert market.rows(query, GIVER, gtin) == [(date(2026, 3, 2), 3)]
+    owner.execute("DELETE FROM trace.stock_unit WHERE unit LIKE '%%/S2'")
+    nightly(market)
+    assert market.rows(query, GIVER, gtin) == [(date(2026, 3, 2), 2)]
+    owner.execute("DELETE FROM trace.stock_unit")
+    nightly(market)
+    assert market.rows(query, GIVER, gtin) == [(date(2026, 3, 2), 0)]

@@ -1,0 +1,82 @@
+"""What a run reads from the database: demand, stock, lots, deliveries and decisions of one brand, as arrays."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+import numpy as np
+
+from trace_service.replenishment.actions import Lot
+from trace_service.replenishment.history import History, Series
+from trace_service.replenishment.kernel import Floats
+from trace_service.replenishment.learning import biases
+from trace_service.replenishment.planning import Stock
+from trace_service.replenishment.policy import LEAD_TIME_DAYS
+from trace_service.replenishment.queries import SQL
+from trace_service.replenishment.waterlines import LeadTime, lead_times
+from trace_service.store.connection import Connection
+
+HISTORY_DAYS: Final = 400
+LEAST_CERTAINTY: Final = 0.5
+_LEAST_DAYS: Final = 14
+
+Row = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """One brand's places in the order of the arrays. `believed` stock is 0 where the figure is uncertain."""
+
+    rows: list[Row]
+    history: History
+    stock: Stock
+    lead: LeadTime
+    bias: Floats
+    today: date
+
+
+def read_records(connection: Connection, brand: str, today: date) -> Records | None:
+    """Return what is known before `today`, None where a fortnight of history is not there yet."""
+    key = {"brand": brand, "today": today, "since": today - timedelta(days=HISTORY_DAYS)}
+    rows = connection.execute(SQL["places"], key).fetchall()
+    sales = connection.execute(SQL["demand"], key).fetchall()
+    if not rows or not sales:
+        return None
+    first = min(row.day for row in sales)
+    if (today - first).days < _LEAST_DAYS:
+        return None
+    places = {(row.site, row.gtin): at for at, row in enumerate(rows)}
+    history = _history(rows, sales, (first, today), places)
+    lots = [
+        Lot(places[row.site, row.gtin], row.units, (row.expires_on - today).days)
+        for row in connection.execute(SQL["lots"], key)
+        if (row.site, row.gtin) in places
+    ]
+    on_hand = np.array([max(row.quantity - row.suspect, 0) for row in rows])
+    stock = Stock(on_hand, np.array([row.in_transit for row in rows]), np.array([row.capacity for row in rows]), lots)
+    seen: list[list[float]] = [[] for _ in rows]
+    for row in connection.execute(SQL["deliveries"], key):
+        if (row.site, row.gtin) in places:
+            seen[places[row.site, row.gtin]].append(float(row.days))
+    learned = biases(connection.execute(SQL["decisions"], key).fetchall())
+    bias = np.array([learned.get((row.site, row.gtin), 1.0) for row in rows])
+    return Records(rows, history, stock, lead_times(seen, np.full(len(rows), float(LEAD_TIME_DAYS))), bias, today)
+
+
+def _history(rows: list[Row], sales: list[Row], span: tuple[date, date], places: dict[tuple[str, str], int]) -> History:
+    """Fill the arrays: a day without a row sold nothing, whatever weekday it was."""
+    first, today = span
+    shape = (len(rows), (today - first).days)
+    units, known, promoted = np.zeros(shape), np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    for row in sales:
+        at = places.get((row.site, row.gtin))
+        if at is not None:
+            cell = at, (row.day - first).days
+            units[cell], known[cell], promoted[cell] = row.units, not row.sold_out, row.promoted
+    days = tuple(first + timedelta(days=each) for each in range(shape[1]))
+    count = len(rows)
+    return History(
+        tuple(Series(row.site, row.gtin) for row in rows), days, units, known, promoted,
+        np.array([float(row.unit_price) for row in rows]), np.array([row.items_per_case for row in rows]),
+        np.full(count, LEAD_TIME_DAYS), np.zeros(count, dtype=np.int64), priced=True,
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+"""The nightly run: demand from sales, water lines and plan from demand, and the proposals that follow."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from trace_service.replenishment.kinds import KINDS, Proposed, counts, markdowns, transfers
+from trace_service.replenishment.planning import Plan, Wishes, make_plan
+from trace_service.replenishment.policy import STORE_ZONE
+from trace_service.replenishment.proposals import Place, review
+from trace_service.replenishment.queries import SQL
+from trace_service.replenishment.records import Records, read_records
+from trace_service.store.connection import Connection, one
+from trace_service.store.locks import lock
+from trace_service.store.queries import SQL as STORE_SQL
+from trace_service.store.rows import recordset
+
+RECOUNTED_DAYS: Final = 35
+LEAST_EVIDENCE: Final = 0.5
+"""From this share of own history on the place's own lines count, as the query `positions` has it."""
+_AT_ONCE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run did for one brand; `ready` is False while there is too little history for lines of its own.
+
+    `service` is None where it could not be calibrated; `open` counts open proposals by kind.
+    """
+
+    brand: str
+    ready: bool
+    places: int
+    own_lines: int
+    planned_orders: int
+    service: float | None
+    open: dict[str, int]
+
+
+def run(connection: Connection, brand: str, now: datetime, fill: float) -> Report | None:
+    """Do the nightly work of one brand; return None where another run is at it.
+
+    While there is too little history for lines of its own, sales are counted and suspect goods noted, no more: the
+    configured lines stay in force.
+    """
+    today = now.astimezone(STORE_ZONE).date()
+    with connection.transaction():
+        if not one(connection, SQL["one_run"], {"brand": brand}).had:
+            return None
+        key = {"brand": brand, "today": today, "since": today - timedelta(days=RECOUNTED_DAYS), "zone": str(STORE_ZONE)}
+        for query in ("count_sales", "note_sold_out", "count_suspects"):
+            connection.execute(SQL[query], key)
+        records = read_records(connection, brand, today)
+        if records is None:
+            return Report(brand, ready=False, places=0, own_lines=0, planned_orders=0, service=None, open={})
+        plan = make_plan(records.history, records.stock, records.lead, Wishes(fill, bias=records.bias))
+        _write(connection, brand, records, plan)
+        made = [*transfers(records, plan), *markdowns(records, plan), *counts(records)]
+        _settle(connection, brand, made)
+    _orders(connection, records)
+    connection.execute(STORE_SQL["tell_console"], {"payloads": [json.dumps({"kind": "proposal", "brand": brand})]})
+    standing = connection.execute(SQL["open_kinds"], {"brand": brand}).fetchall()
+    return Report(
+        brand, ready=True, places=len(records.rows), own_lines=int((plan.evidence >= LEAST_EVIDENCE).sum()),
+        planned_orders=len(plan.orders), service=round(plan.service, 4) if plan.calibrated else None,
+        open={row.kind: row.number for row in standing},
+    )  # fmt: skip
+
+
+def _write(connection: Connection, brand: str, records: Records, plan: Plan) -> None:
+    """Keep lines and plan; the next run's replace them."""
+    demand, lines, lead = plan.demand, plan.lines, plan.lead
+    rows = [
+        {
+            "site": row.site, "gtin": row.gtin, "mean": float(demand.mean[at] / records.bias[at]),
+            "ratio": float(demand.ratio[at]), "bias": float(records.bias[at]), "lead_days": float(lead.mean[at]),
+            "lead_variance": float(lead.variance[at]), "service": float(demand.service[at]),
+            "safety": int(lines.safety[at]), "warning": int(lines.warning[at]),
+            "maximum": int(max(lines.maximum[at], lines.warning[at])), "evidence": float(plan.evidence[at]),
+            "model": plan.model, "history_days": len(records.history.days),
+        }
+        for at, row in enumerate(records.rows)
+    ]  # fmt: skip
+    connection.execute(SQL["write_lines"], {"brand": brand, "rows": recordset(rows)})
+    orders = [
+        {
+            "site": records.rows[each.series].site, "gtin": records.rows[each.series].gtin,
+            "order_on": records.today + timedelta(days=each.day), "quantity": each.quantity,
+            "arrives_on": records.today + timedelta(days=each.arrives),
+            "early_on": records.today + timedelta(days=each.early_day), "model": plan.model,
+        }
+        for each in plan.orders
+        if plan.evidence[each.series] >= LEAST_EVIDENCE
+    ]  # fmt: skip
+    connection.execute(SQL["forget_plan"], {"brand": brand})
+    connection.execute(SQL["write_plan"], {"brand": brand, "rows": recordset(orders)})
+
+
+def _settle(connection: Connection, brand: str, made: list[Proposed]) -> None:
+    """Bring the run's own kinds of proposals to what is proposed now; what was decided lately stays decided."""
+    standing = connection.execute(SQL["standing"], {"brand": brand, "kinds": list(KINDS)}).fetchall()
+    held = {_key(row.kind, row.site, row.to_site, row.gtin): row for row in standing}
+    wanted = {_key(each["kind"], each["site"], each["to_site"] or "", each["gtin"]): each for each in made}
+    fresh = [{**each, "brand": brand} for key, each in wanted.items() if key not in held]
+    changed = [
+        {**each, "id": held[key].id}
+        for key, each in wanted.items()
+        if key in held
+        and held[key].state == "open"
+        and (held[key].quantity, held[key].reason) != (each["quantity"], each["reason"])
+    ]
+    gone = [{"id": row.id} for key, row in held.items() if row.state == "open" and key not in wanted]
+    for query, rows in (("insert_proposals", fresh), ("update_proposals", changed), ("withdraw_proposals", gone)):
+        if rows:
+            connection.execute(SQL[query], {"rows": recordset(rows)})
+
+
+def _key(kind: str, site: str, to_site: str, gtin: str) -> tuple[str, str, str, str]:
+    return kind, site, to_site, gtin
+
+
+def _orders(connection: Connection, records: Records) -> None:
+    """Look at every place's order under its new lines, a few at a time, locked as the live path locks them."""
+    places = [Place(row.site, row.gtin) for row in records.rows]
+    for start in range(0, len(places), _AT_ONCE):
+        part = places[start : start + _AT_ONCE]
+        with connection.transaction():
+            lock(connection, {f"stock {place.site} {place.gtin}" for place in part})
+            review(connection, part, [], None)
