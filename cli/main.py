@@ -39,6 +39,8 @@ COMMANDS: Mapping[str, Entry] = {
     "case": Entry("trace_service.cases.cli:case", "server", "Follow cases; pack and verify their evidence."),
     "geofence": Entry("cli.geofence:geofence", "server", "Judge positions against territories."),
     "backtest": Entry("cli.backtest:backtest", "server", "Run the detection engine over a world and score its alerts."),
+    "fence": Entry("cli.fence:fence", "edge", "Make, show and ask the signed fence of a site or truck."),
+    "trip": Entry("cli.trip:trip", "embedded", "Judge a truck's track against its plan."),
     "coords": Entry("cli.coords:coords", "embedded", "Convert positions between WGS-84, GCJ-02 and BD-09."),
     "channel": Entry("trace_service.channel.cli:channel", "server", "Import and export products, dealers, contracts."),
     "replenish": Entry("cli.replenish:replenish", "server", "Try policies on your own demand; plan orders."),
