@@ -18,6 +18,8 @@ from trace_service.detection.placing import KINDS, Kind
 _PRIOR: Final = np.array([0.0, 0.7, -0.9, -0.2, 0.3, 0.5, 0.0])
 _PRIOR_DEVIATION: Final = np.array([1.5, 0.4, 0.5, 0.4, 0.5, 0.7, 0.5])
 _FOREIGN: Final = {Kind.GPS: 0.2, Kind.IP: 0.25, Kind.STORE: 0.004}
+# The rest of a city of which a county is the dealer's own: never less than this.
+_NEXT_DOOR: Final = {Kind.GPS: 0.03, Kind.IP: 0.03, Kind.STORE: 0.002}
 # Counts above this and far above expectation are as likely an attack as a habit.
 _WINSOR: Final = 4.0
 _STEPS: Final = 6
@@ -67,7 +69,8 @@ class Baseline:
             factor *= groups(capped, expected * factor)
         if kind is Kind.IP:
             factor *= self._by_gateway(seen, expected * factor)
-        self.share[kind] = np.clip(base * factor, _SMALLEST, _LARGEST)
+        next_door = self.geometry.part & self._foreign
+        self.share[kind] = np.maximum(np.clip(base * factor, _SMALLEST, _LARGEST), _NEXT_DOOR[kind] * next_door)
 
     def _regress(self, kind: Kind, seen: FloatArray, exposure: FloatArray) -> None:
         """Newton's method on the penalised likelihood; cells without exposure say nothing."""
@@ -107,7 +110,7 @@ class Baseline:
 
     def _by_gateway(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
         """Addresses of one home city that a carrier shows elsewhere: dealers with a common city share the fate."""
-        home = self.geometry.home[:, :].astype(np.float64)
+        home = self.geometry.part.astype(np.float64)
         small = home.sum(axis=1) < home.shape[1] / 2
         common = ((home @ home.T) > 0) & small[:, None] & small[None, :]
         np.fill_diagonal(common, val=False)

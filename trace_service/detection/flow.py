@@ -1,6 +1,7 @@
 """Goods that turn up where their dealer may not sell: drip, bulk and whole provinces. docs/detection.md, statistic."""
 
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 from math import exp, inf, log
 from typing import Any, Final, TypeAlias
 
@@ -11,7 +12,7 @@ from trace_service.detection.changes import Claim, Contribution
 from trace_service.detection.habits import Habits
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Reviewed, Sighting, Withdrawn
-from trace_service.detection.placing import KINDS, Kind
+from trace_service.detection.placing import KINDS, Kind, flat_km
 from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, drip_nats, gift_capped, home_nats
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
@@ -19,6 +20,9 @@ from trace_service.detection.sightings import Sightings
 _PROVINCE_DAYS: Final = (28, 100_000)
 _LEAST_SHARE: Final = 1e-6
 _GIFT_PLACE: Final = 0.01
+# A present is opened in one place: hits further apart than this are hardly one.
+_SPREAD_KM: Final = 15.0
+_SPREAD_GIFT: Final = 0.15
 
 
 # The expected share for each kind of position, and the surge.
@@ -121,7 +125,8 @@ class FlowDetector:
                     ratio *= 1 - LOCATED[kind]
                 ratios.append(ratio)
         cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
-        return gift_capped(bulk_nats(ratios), cases, max(kappa, _GIFT_PLACE))
+        place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
+        return gift_capped(bulk_nats(ratios), cases, place)
 
     def _claim(self, cell: Cell, weighed: Weighed) -> Claim:
         raised = self._stricter()
@@ -172,6 +177,7 @@ class FlowDetector:
             "expected": round(weighed.expected, 4),
             "located": dict(zip(("gps", "ip", "store"), weighed.located, strict=True)),
             "surge": round(weighed.surge, 3),
+            "spread": _spread(cell.pieces),
             "at_home": len(cell.at_home),
             "home_nats": round(weighed.home, 3),
             "drip_nats": round(weighed.drip, 3),
@@ -256,6 +262,12 @@ def _contributions(hits: list[tuple[Hit, int]], nats: float) -> tuple[Contributi
         )
         for hit, shared in hits
     )
+
+
+def _spread(pieces: list[Piece]) -> bool:
+    """Whether hits with a position lie further apart than one present's guests."""
+    points = [(hit.lat, hit.lon) for each in pieces for hit in each.hits if hit.lat is not None and hit.lon is not None]
+    return any(flat_km(*first, *second) > _SPREAD_KM for first, second in combinations(points, 2))
 
 
 def _log_add(first: float, second: float) -> float:
