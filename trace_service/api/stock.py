@@ -3,13 +3,13 @@
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from trace_service.web import inquiries
+from trace_service.web import inquiries, stocktaking
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
-from trace_service.web.models import Proposal, Stock
-from trace_service.web.parameters import Before, Number, OptionalProposalFilter
+from trace_service.web.models import Climate, Proposal, Stock, StockCount, StockFinding
+from trace_service.web.parameters import Before, Gtin, Number, OptionalProposalFilter, SiteId
 
 router = APIRouter(tags=["stock"])
 
@@ -31,6 +31,62 @@ class ProposalList(BaseModel):
 async def list_stock(console: ConsoleOf, session: SessionOf) -> StockList:
     """List what every shelf senses beside what the ledger counts."""
     return StockList(stock=await inquiries.stock(console.database, session.brand))
+
+
+class FindingList(BaseModel):
+    """Where figures contradict one another, newest first."""
+
+    findings: list[StockFinding]
+
+
+class CountList(BaseModel):
+    """What is worth counting, the most valuable first."""
+
+    counts: list[StockCount]
+
+
+class ClimateList(BaseModel):
+    """What every probe said last, alarms first."""
+
+    climate: list[Climate]
+
+
+class CountTaken(BaseModel):
+    """A person's count of one product at one site."""
+
+    counted: int = Field(ge=0, le=1_000_000)
+
+
+@router.get("/stock/findings")
+async def list_findings(console: ConsoleOf, session: SessionOf) -> FindingList:
+    """List shrinkage, phantom stock, unrecorded refills, and items sold that were never supplied."""
+    return FindingList(findings=await stocktaking.findings(console.database, session.brand))
+
+
+@router.get("/stock/counts")
+async def list_counts(console: ConsoleOf, session: SessionOf) -> CountList:
+    """List what is worth counting, ranked by what a wrong figure is expected to cost."""
+    return CountList(counts=await stocktaking.counts(console.database, session.brand))
+
+
+@router.get("/stock/climate")
+async def list_climate(console: ConsoleOf, session: SessionOf) -> ClimateList:
+    """List what every probe said last."""
+    return ClimateList(climate=await stocktaking.climate(console.database, session.brand))
+
+
+@router.get("/stock/{site}/{gtin}")
+async def show_place(console: ConsoleOf, session: SessionOf, site: SiteId, gtin: Gtin) -> stocktaking.Place:
+    """Show one product at one site with its lots, the first to expire first, and its findings."""
+    return await stocktaking.place(console.database, session.brand, site, gtin)
+
+
+@router.post("/stock/{site}/{gtin}/count")
+async def take_count(
+    console: ConsoleOf, session: ApiWorkerSession, site: SiteId, gtin: Gtin, body: CountTaken
+) -> stocktaking.Place:
+    """Take a person's count: the books are right again."""
+    return await stocktaking.count(console.database, session, site, gtin, body.counted)
 
 
 @router.get("/proposals")

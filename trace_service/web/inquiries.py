@@ -118,7 +118,7 @@ async def news(database: Database, query: str, brand: str, state: str, seen: tup
 
 async def stock(database: Database, brand: str) -> list[Stock]:
     """Return the stock of every site and product."""
-    return await database.many("stock", Stock, {"brand": brand})
+    return await database.many("stock", Stock, {"brand": brand, "site": None, "gtin": None})
 
 
 async def proposals(database: Database, brand: str, state: ProposalState | None, before: int | None) -> Slice[Proposal]:

@@ -135,7 +135,9 @@ class Territory(Model):
 class Stock(Model):
     """Stock of one product at one site; quantities in items, `daily_demand` in items a day.
 
-    `ledger` means something only where goods were `counted` in.
+    `quantity` is the figure to go by and `certainty` how sure it is; `sensed` is what the shelf shows, `backroom` what
+    was received and not put up. `ledger` means something only where goods were `counted` in. `coming` was shipped to
+    the site's dealer, `unexplained` sold there and never supplied, `phantom` is booked and not there.
     """
 
     site: str
@@ -144,11 +146,17 @@ class Stock(Model):
     gtin: str
     product_name_zh: str
     product_name_en: str
+    quantity: int | None
+    certainty: float
     sensed: int | None
     sensed_at: datetime | None
     confidence: float | None
     ledger: int
     counted: bool
+    backroom: int
+    coming: int
+    unexplained: int
+    sold_lately: int
     in_transit: int
     daily_demand: float
     reorder: int
@@ -158,16 +166,82 @@ class Stock(Model):
     boot: UUID | None
     seq: int | None
     faults: list[str]
+    phantom: int | None
 
     @property
     def on_hand(self) -> int:
-        """What the shelf says, or the ledger where no shelf looks."""
+        """What is there by all that is known; what the shelf or the ledger says where that is nothing yet."""
+        if self.quantity is not None:
+            return self.quantity
         return self.ledger if self.sensed is None else self.sensed
 
     @property
     def low(self) -> bool:
         """Whether it is time to order, what is on its way included."""
         return self.on_hand + self.in_transit <= self.reorder
+
+
+class Named(Model):
+    """One product at one site, by name."""
+
+    site: str
+    site_name_zh: str
+    site_name_en: str
+    gtin: str
+    product_name_zh: str
+    product_name_en: str
+
+
+class StockFinding(Named):
+    """A contradiction: `quantity` items gone unseen, booked and not there, come unseen, or sold and never supplied."""
+
+    id: int
+    kind: Literal["shrinkage", "phantom_stock", "unrecorded_refill", "unexplained_stock"]
+    quantity: int
+    detail: dict[str, Any]
+    found_at: datetime
+    resolved_at: datetime | None
+
+
+class StockCandidate(Named):
+    """A figure that could be counted; `days` since somebody or something was sure of it."""
+
+    quantity: int | None
+    certainty: float
+    daily_demand: float
+    unit_price: float
+    days: float
+    findings: int
+
+
+class StockCount(StockCandidate):
+    """A figure worth counting: the probability that it is wrong, and the money that a count is expected to save."""
+
+    p_wrong: float
+    value: float
+
+
+class StockLot(Model):
+    """Items of one lot, the first to expire first; `lot` is empty for items that nobody named a lot of."""
+
+    lot: str
+    expires: str | None
+    quantity: int
+
+
+class Climate(Model):
+    """What a device last said of the air around it; `alarm` is empty while all is well."""
+
+    device: str
+    site: str
+    site_name_zh: str
+    site_name_en: str
+    temperature_c: float
+    humidity: float | None
+    mean_kinetic_c: float | None
+    door_open: bool | None
+    alarm: str
+    ts: datetime
 
 
 class Proposal(Message, Reasoned):

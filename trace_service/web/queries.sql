@@ -116,22 +116,94 @@ RETURNING id;
 
 -- name: stock
 SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
-    product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.sensed, stock.sensed_at,
-    stock.confidence, stock.ledger, stock.ledger <> 0 OR EXISTS (
-        SELECT FROM trace.custody_event AS event WHERE event.site = stock.site AND event.biz_step = 'receiving'
-    ) AS counted, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder, stock.maximum,
-    stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults
+    product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
+    stock.sensed, greatest(stock.sensed_at, shelf.seen_at) AS sensed_at, stock.confidence, stock.ledger,
+    stock.ledger <> 0 OR stock.received AS counted, stock.backroom, stock.coming, stock.unexplained,
+    stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder,
+    stock.maximum, stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults, phantom.quantity AS phantom
 FROM trace.stock
 JOIN trace.site ON site.id = stock.site
 JOIN trace.product ON product.gtin = stock.gtin
 LEFT JOIN LATERAL (
-    SELECT coalesce(array_agg(DISTINCT channel.fault) FILTER (WHERE channel.fault <> ''), '{}') AS faults
+    SELECT coalesce(array_agg(DISTINCT channel.fault) FILTER (WHERE channel.fault <> ''), '{}') AS faults,
+        max(channel.ts) AS seen_at
     FROM trace.shelf_channel AS channel
     WHERE channel.site = stock.site AND channel.gtin = stock.gtin
 ) AS shelf ON true
 LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
-WHERE stock.brand = %(brand)s
+LEFT JOIN trace.stock_finding AS phantom ON phantom.site = stock.site AND phantom.gtin = stock.gtin
+    AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL
+WHERE stock.brand = %(brand)s AND (%(site)s::text IS NULL OR (stock.site, stock.gtin) = (%(site)s, %(gtin)s))
 ORDER BY stock.site, stock.gtin;
+
+-- name: stock_findings
+SELECT finding.id, finding.kind, finding.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, finding.gtin,
+    product.name_zh AS product_name_zh, product.name_en AS product_name_en, finding.quantity, finding.detail,
+    finding.found_at, finding.resolved_at
+FROM trace.stock_finding AS finding
+JOIN trace.site ON site.id = finding.site
+JOIN trace.product ON product.gtin = finding.gtin
+WHERE finding.brand = %(brand)s AND (%(site)s::text IS NULL OR (finding.site, finding.gtin) = (%(site)s, %(gtin)s))
+ORDER BY finding.id DESC LIMIT %(limit)s;
+
+-- name: stock_candidates
+-- What a count could be worth, for `trace_service.stock.counting`.
+SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
+    product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
+    stock.daily_demand, product.unit_price::float8 AS unit_price,
+    extract(epoch FROM now() - coalesce(greatest(stock.sure_at, counted.at), now() - interval '30 days'))::float8 / 86400
+        AS days,
+    (SELECT count(*) FROM trace.stock_finding AS finding WHERE finding.site = stock.site AND finding.gtin = stock.gtin
+        AND finding.found_at > coalesce(counted.at, now() - interval '30 days')) AS findings
+FROM trace.stock
+JOIN trace.site ON site.id = stock.site
+JOIN trace.product ON product.gtin = stock.gtin
+LEFT JOIN LATERAL (SELECT max(counted_at) AS at FROM trace.stock_count
+    WHERE stock_count.site = stock.site AND stock_count.gtin = stock.gtin) AS counted ON true
+WHERE stock.brand = %(brand)s;
+
+-- name: stock_lots
+SELECT split_part(unit.lot, '/10/', 2) AS lot, batch.expires_on::text AS expires, count(*)::integer AS quantity
+FROM trace.stock_unit AS unit
+JOIN trace.stock USING (site, gtin)
+LEFT JOIN LATERAL (SELECT min(batch.expires_on) AS expires_on FROM trace.batch
+    WHERE batch.gtin = unit.gtin AND batch.lot = split_part(unit.lot, '/10/', 2)) AS batch ON true
+WHERE stock.brand = %(brand)s AND unit.site = %(site)s AND unit.gtin = %(gtin)s AND unit.present
+    AND unit.lot IS NOT NULL
+GROUP BY 1, 2;
+
+-- name: take_stock_count
+-- A person's count makes the books right; the shelf's differences begin anew.
+WITH place AS (
+    SELECT site, gtin, brand, quantity FROM trace.stock
+    WHERE brand = %(brand)s AND site = %(site)s AND gtin = %(gtin)s FOR UPDATE
+), noted AS (
+    INSERT INTO trace.stock_count (brand, site, gtin, counted, believed, counted_by)
+    SELECT brand, site, gtin, %(counted)s, quantity, %(login)s FROM place
+), told AS (
+    SELECT pg_notify('console', json_build_object('kind', 'stock', 'brand', brand)::text) FROM place
+)
+UPDATE trace.stock SET adjusted = stock.adjusted + %(counted)s - stock.ledger, ledger = %(counted)s,
+    quantity = %(counted)s, certainty = 0.99, differences = '{}', settled = NULL, sure_at = now(),
+    backroom = CASE WHEN stock.sensed IS NULL THEN 0 ELSE greatest(%(counted)s - stock.sensed, 0) END,
+    updated_at = clock_timestamp()
+FROM place, told
+WHERE stock.site = place.site AND stock.gtin = place.gtin
+RETURNING stock.site, stock.gtin;
+
+-- name: climate
+-- The last reading of each device in an hour, alarms first; `since` is when the present alarm began.
+SELECT * FROM (
+    SELECT DISTINCT ON (reading.device) reading.device, reading.site, site.name_zh AS site_name_zh,
+        site.name_en AS site_name_en, reading.temperature_c, reading.humidity, reading.mean_kinetic_c,
+        reading.door_open, reading.alarm, reading.ts
+    FROM landing.environment AS reading
+    JOIN trace.site ON site.id = reading.site
+    WHERE reading.ts > now() - interval '1 hour'
+        AND EXISTS (SELECT FROM trace.stock WHERE stock.site = reading.site AND stock.brand = %(brand)s)
+    ORDER BY reading.device, reading.ts DESC, reading.seq DESC
+) AS last
+ORDER BY alarm = '', site, device;
 
 -- name: proposals
 SELECT proposal.id, proposal.kind, proposal.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,

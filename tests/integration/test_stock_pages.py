@@ -1,0 +1,72 @@
+"""The stock pages and their interface: one figure, what contradicts it, what to count, the climate."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from conftest import TestDatabase
+from console_world import BRAND, OTHER_LOGIN, Site, make_world, running, token
+
+STORE, GTIN = "S-CHENGDU-01", "09506000134352"
+
+
+@pytest.fixture
+def site(database: TestDatabase) -> Iterator[Site]:
+    world = make_world(database.owner_dsn, database.trace_dsn)
+    with psycopg.connect(database.owner_dsn) as owner:
+        owner.execute(
+            "UPDATE trace.stock SET quantity = 7, certainty = 0.4, ledger = 9, received = true, coming = 6,"
+            " backroom = 2 WHERE site = %s AND gtin = %s",
+            (STORE, GTIN),
+        )
+        owner.execute(
+            "INSERT INTO trace.stock_finding (brand, site, gtin, kind, quantity, device, boot, seq)"
+            " VALUES (%s, %s, %s, 'unexplained_stock', 3, 'till', %s, 1)",
+            (BRAND, STORE, GTIN, uuid4()),
+        )
+        for lot, count in (("L1", 3), ("L2", 6)):
+            owner.execute(
+                "INSERT INTO trace.stock_unit (site, unit, gtin, lot, present, coming, strange)"
+                " SELECT %s, '/01/' || %s || '/21/' || %s || n, %s, '/01/' || %s || '/10/' || %s, true, false, false"
+                " FROM generate_series(1, %s) AS n",
+                (STORE, GTIN, lot, GTIN, GTIN, lot, count),
+            )
+        owner.execute(
+            "INSERT INTO landing.environment (device, boot, seq, ts, sent_at, received_at, content, site,"
+            " temperature_c, humidity, mean_kinetic_c, door_open, alarm)"
+            " VALUES ('shelf-01', %s, 1, now(), now(), now(), 0, %s, 11.5, 61, 6.2, true, 'TOO_WARM')",
+            (uuid4(), STORE),
+        )
+    with running(world) as site:
+        yield site
+
+
+def test_programs_get_figure_findings_counts_lots_and_climate_and_a_count_makes_the_books_right(site: Site) -> None:
+    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as api:
+        row = next(each for each in api.get("/stock").json()["stock"] if (each["site"], each["gtin"]) == (STORE, GTIN))
+        assert (row["quantity"], row["certainty"], row["backroom"], row["coming"]) == (7, 0.4, 2, 6)
+        (finding,) = api.get("/stock/findings").json()["findings"]
+        assert (finding["kind"], finding["quantity"]) == ("unexplained_stock", 3)
+        counts = api.get("/stock/counts").json()["counts"]
+        assert [each["value"] for each in counts] == sorted((each["value"] for each in counts), reverse=True)
+        assert (STORE, GTIN) in {(each["site"], each["gtin"]) for each in counts}
+        (climate,) = api.get("/stock/climate").json()["climate"]
+        assert (climate["alarm"], climate["door_open"], climate["mean_kinetic_c"]) == ("TOO_WARM", True, 6.2)
+        place = api.get(f"/stock/{STORE}/{GTIN}").json()
+        assert sum(lot["quantity"] for lot in place["lots"]) == 7
+        counted = api.post(f"/stock/{STORE}/{GTIN}/count", json={"counted": 5}).json()["stock"]
+        assert (counted["quantity"], counted["ledger"], counted["certainty"]) == (5, 5, 0.99)
+        for wrong in ({"counted": -1}, {"counted": 10_000_000}, {"counted": "five"}, {}):
+            assert api.post(f"/stock/{STORE}/{GTIN}/count", json=wrong).status_code == 422
+        assert api.post(f"/stock/{STORE}/04012345000009/count", json={"counted": 1}).status_code == 404
+    with psycopg.connect(site.world.owner_dsn) as owner:
+        assert owner.execute("SELECT counted, believed, counted_by FROM trace.stock_count").fetchall() == [
+            (5, 7, "demo")
+        ]
+    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site, OTHER_LOGIN)) as rival:
+        assert rival.get(f"/stock/{STORE}/{GTIN}").status_code == 404
+        assert rival.get("/stock/findings").json()["findings"] == []
+        assert rival.get("/stock/climate").json()["climate"] == []
+        assert rival.post(f"/stock/{STORE}/{GTIN}/count", json={"counted": 1}).status_code == 404
