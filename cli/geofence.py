@@ -8,6 +8,7 @@ from typing import Final, TextIO
 
 import click
 
+from cli.maps import import_map, maps
 from cli.tables import Row, chunks, open_table, positions, write_rows
 from geofence.errors import GeofenceError
 from geofence.evidence import RADIUS_PER_SIGMA, Platform
@@ -24,6 +25,10 @@ _JUDGED: Final = ("verdict", "p_inside", "signed_distance_m")
 @click.group()
 def geofence() -> None:
     """Judge positions against territories."""
+
+
+geofence.add_command(maps)
+geofence.add_command(import_map)
 
 
 @geofence.command(epilog=_EXAMPLE)

@@ -13,6 +13,7 @@ from geofence.coordinates import validated
 from geofence.errors import UnknownAdcodeError
 from geofence.maps.atoms import NOWHERE, Atom, AtomRecord, GeometryArray, IndexArray, Layer, Level
 from geofence.maps.boundary import BoundaryLines, Segments
+from geofence.maps.repairs import AS_DRAWN, Origin
 
 # Two public maps of one city disagree by a median of 132 m. If both err alike and independently, their difference
 # has sqrt(2) sigma, and the median of its absolute value is 0.6745 of that: 132 / (0.6745 * 1.4142) = 138.
@@ -47,6 +48,7 @@ class AtomMap:
     """Divisions by code and by position; counties are the atoms, numbered from 0 in file order.
 
     `version` names the source and its SHA-256, so that a stored verdict can say which map it was made with.
+    `origin` says in which system the source was drawn, and what had to be mended of it on reading.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class AtomMap:
         geometries: Callable[[Level], GeometryArray],
         *,
         boundary_sigma_m: float = BOUNDARY_SIGMA_M,
+        origin: Origin = AS_DRAWN,
     ) -> None:
         self.version = version
+        self.origin = origin
         self.boundary_sigma_m = boundary_sigma_m
         self._records = records
         self._geometries = geometries

@@ -1,65 +1,64 @@
 """A customer's own boundaries: which borders a map draws is the customer's decision."""
 
-import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import shapely
 from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 
 from geofence.errors import MapFormatError, MapUnavailableError
 from geofence.maps.atom_map import AtomMap
-from geofence.maps.atoms import AtomRecord, Level, polygons_only
+from geofence.maps.raw import ADVICE, Drawn, RawFeature, build_map, raw_feature
 
-ADVICE = (
-    "Export a FeatureCollection of polygons in WGS-84, each with `adcode` (or `id`) and `name` among its properties."
-)
+MOST_BYTES: Final = 1024 * 1024 * 1024
 
 
-def load_geojson(path: Path) -> AtomMap:
-    """Return a map of one level, counties, from a GeoJSON FeatureCollection.
+def load_geojson(path: Path, drawn: Drawn | None = None) -> AtomMap:
+    """Return a map from a GeoJSON FeatureCollection: counties, or the levels that its features name.
 
     Raises MapUnavailableError where the file cannot be read, MapFormatError naming the first feature that is wrong.
     """
+    content = map_bytes(path)
+    return build_map(path.name, content, read_geojson(str(path), content), drawn or Drawn())
+
+
+def map_bytes(path: Path) -> bytes:
+    """Return a map file's content. Raises MapUnavailableError; MapFormatError for one too large to be parsed."""
     try:
-        content = path.read_bytes()
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise MapFormatError(f"{path} has {size:,} bytes", advice=f"At most {MOST_BYTES:,}: simplify it.")
+        return path.read_bytes()
     except OSError as error:
         raise MapUnavailableError(f"cannot read {path}: {error.strerror}", advice="Check the path.") from error
+
+
+def read_geojson(source: str, content: bytes) -> list[RawFeature]:
+    """Return the features of a FeatureCollection. Raises MapFormatError naming the first that is none."""
     try:
         features = json.loads(content)["features"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise MapFormatError(f"{path} is no GeoJSON FeatureCollection", advice=ADVICE) from error
-    records = [_record(path, number, feature) for number, feature in enumerate(features)]
-    _refuse_duplicates(path, records)
-    shapes = np.array([_geometry(path, number, feature) for number, feature in enumerate(features)], dtype=object)
-    version = f"{path.name} sha256:{hashlib.sha256(content).hexdigest()[:16]}"
-    return AtomMap(version, {Level.COUNTY: records}, lambda _level: polygons_only(shapes))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MapFormatError(f"{source} is no GeoJSON FeatureCollection", advice=ADVICE) from error
+    if not isinstance(features, list) or not features:
+        raise MapFormatError(f"{source} has no features", advice=ADVICE)
+    return [_feature(f"feature {number} of {source}", each) for number, each in enumerate(features)]
 
 
-def _record(path: Path, number: int, feature: dict[str, Any]) -> AtomRecord:
-    properties = feature.get("properties") or {}
-    adcode = properties.get("adcode", properties.get("id", feature.get("id")))
-    name = properties.get("name")
-    if adcode is None or not name:
-        raise MapFormatError(f"feature {number} of {path} has no code or no name", advice=ADVICE)
-    return AtomRecord(str(adcode), str(name), str(properties.get("name_en", name)), Level.COUNTY, None)
+def _feature(where: str, feature: object) -> RawFeature:
+    if not isinstance(feature, dict):
+        raise MapFormatError(f"{where} is no Feature", advice=ADVICE)
+    raw = raw_feature(where, feature.get("properties"), shapely.Polygon(), feature.get("id"))
+    geometry = _geometry(where, feature.get("geometry"))
+    return RawFeature(where, raw.adcode, raw.name_zh, raw.name_en, geometry, raw.level, raw.parent)
 
 
-def _geometry(path: Path, number: int, feature: dict[str, Any]) -> shapely.Geometry:
+def _geometry(where: str, geometry: Any) -> BaseGeometry:  # noqa: ANN401  whatever the file holds
     try:
-        geometry = shape(feature["geometry"])
-    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise MapFormatError(f"feature {number} of {path} has no readable geometry", advice=ADVICE) from error
-    if geometry.geom_type not in ("Polygon", "MultiPolygon"):
-        raise MapFormatError(f"feature {number} of {path} is a {geometry.geom_type}", advice=ADVICE)
-    return geometry
-
-
-def _refuse_duplicates(path: Path, records: list[AtomRecord]) -> None:
-    seen: set[str] = set()
-    for record in records:
-        if record.adcode in seen:
-            raise MapFormatError(f"{path} has the code {record.adcode} twice", advice=ADVICE)
-        seen.add(record.adcode)
+        with np.errstate(invalid="ignore"):  # NaN is refused with its own words
+            found: BaseGeometry = shape(geometry)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, shapely.errors.ShapelyError) as error:
+        raise MapFormatError(f"{where} has no readable geometry", advice=ADVICE) from error
+    return found

@@ -23,7 +23,7 @@ def load_installed_map() -> AtomMap:
     Raises MapUnavailableError when the package is not installed.
     """
     folder = _folder()
-    names = _english_names()
+    names = english_names()
     records = {level: _records(folder, level, names) for level in FILES}
 
     def geometries(level: Level) -> GeometryArray:
@@ -57,7 +57,8 @@ def _version(folder: Traversable) -> str:
     return f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)} tianditu sha256:{digest.hexdigest()[:16]}"
 
 
-def _english_names() -> dict[str, str]:
+def english_names() -> dict[str, str]:
+    """Return the English names of Chinese divisions by code, as this library ships them."""
     with (resources.files("geofence.maps") / "names_en.csv").open(encoding="utf-8") as lines:
         return {row["adcode"]: row["name_en"] for row in csv.DictReader(lines)}
 
