@@ -46,7 +46,7 @@ def step(ground: Ground, state: State, fix: Fix) -> bool:
         _forget_turns(state)
     else:
         _turn(ground, state, fix)
-        _leap(ground, state, fix)
+        _leap(state, fix)
     return followed and not was_away
 
 
@@ -64,7 +64,9 @@ def _advance(ground: Ground, state: State, fix: Fix, near: list[Match]) -> bool:
         fresh += [each for each in state.hypotheses if each.missed <= _MISSED_FIXES]
     fresh.sort(key=lambda each: each.cost)
     least = fresh[0].cost
-    state.hypotheses = [each for each in fresh if each.cost - least <= _PRUNED_M][:_MOST]
+    # One of those that fit this fix stays, however odd: the next fixes may leave nothing else.
+    fits = next(each for each in fresh if each.at == fix.at)
+    state.hypotheses = [each for each in fresh if each.cost - least <= _PRUNED_M or each is fits][:_MOST]
     for each in state.hypotheses:
         each.cost -= least
     return followed
@@ -73,7 +75,8 @@ def _advance(ground: Ground, state: State, fix: Fix, near: list[Match]) -> bool:
 def _best(ground: Ground, before: list[Hypothesis], match: Match, fix: Fix, slack: float) -> Hypothesis:
     if not before:
         # Where it is at first: rather near the beginning.
-        return Hypothesis(match.s, fix.at, 0.01 * match.s, match.width, match.away, match.s, fix.at, match.s)
+        here = (fix.lon, fix.lat)
+        return Hypothesis(match.s, fix.at, here, 0.01 * match.s, match.width, match.away, match.s, fix.at, match.s)
     least, chosen, leapt = inf, before[0], 0.0
     for each in before:
         moved = match.s - each.s
@@ -85,14 +88,16 @@ def _best(ground: Ground, before: list[Hypothesis], match: Match, fix: Fix, slac
         if each.cost + odd < least:
             least, chosen, leapt = each.cost + odd, each, odd if moved > 0 else 0.0
     cost = least + _AWAY_SHARE * match.away
-    made = Hypothesis(match.s, fix.at, cost, match.width, match.away, chosen.peak, chosen.peak_at, chosen.low)
+    here, peak, peak_at = (fix.lon, fix.lat), chosen.peak, chosen.peak_at
+    made = Hypothesis(match.s, fix.at, here, cost, match.width, match.away, peak, peak_at, chosen.low)
     made.low = min(chosen.low, match.s)
     if chosen.leap_m:
         made.leap_m, made.leap_from, made.leap_to = chosen.leap_m, chosen.leap_from, chosen.leap_to
         made.leap_fixes = chosen.leap_fixes + 1
     if match.s >= made.peak or match.s - made.low >= ground.rules.turned_back_m:
         made.peak, made.peak_at, made.low = match.s, fix.at, match.s
-    if leapt >= _LEAP_M:
+    # Where the route meets itself, one may change over without leaving it.
+    if leapt >= _LEAP_M and not ground.straight_stays_inside(chosen.place, here):
         made.leap_m, made.leap_from, made.leap_to, made.leap_fixes = match.s - chosen.s, chosen.at, fix.at, 1
     return made
 
@@ -155,13 +160,8 @@ def _turn(ground: Ground, state: State, fix: Fix) -> None:
         end_episode(state, Kind.WRONG_WAY, fix.at)
 
 
-def _leap(ground: Ground, state: State, fix: Fix) -> None:
+def _leap(state: State, fix: Fix) -> None:
     best = state.hypotheses[0]
-    last = state.last
-    leapt_now = best.leap_m > 0 and best.leap_fixes == 1
-    # Where the route meets itself, one may change over without leaving it.
-    if leapt_now and last is not None and ground.straight_stays_inside((last.lon, last.lat), (fix.lon, fix.lat)):
-        best.leap_m = 0.0
     if not best.leap_m or best.leap_fixes < _LEAP_FIXES:
         return
     metres, start, end = best.leap_m, best.leap_from, best.leap_to

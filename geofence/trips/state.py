@@ -8,7 +8,7 @@ from geofence.trips.reports import Fix, Handling
 
 @dataclass(slots=True)
 class Hypothesis:
-    """One way in which the truck may be following the route; metres along it, moments in milliseconds.
+    """One way in which the truck may be following the route; metres along it, moments in milliseconds, degrees.
 
     `cost` grows with what would be odd of it, in metres. `peak` is the farthest it came since it last turned, `low`
     how far back it went from there; `missed` fixes in a row did not fit. `leap_m` is a stretch of the route that there
@@ -17,6 +17,7 @@ class Hypothesis:
 
     s: float
     at: int
+    place: tuple[float, float]
     cost: float
     width: float
     away: float
