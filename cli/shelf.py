@@ -35,6 +35,15 @@ Exit codes:
   1  the channel does not work, or does not show the reference weight afterwards
   2  a value that cannot be right
 """
+_LOOK_HELP: Final = """\b
+Example:
+  codefence shelf look now.jpg --slots slots.json --full full.jpg --empty empty.jpg --json
+
+\b
+Exit codes:
+  0  judged
+  2  a picture or the slots cannot be used
+"""
 _VAR = click.option(
     "--var",
     default=Path("var"),
@@ -106,6 +115,31 @@ def calibrate(controller: str, channel: int, **options: object) -> None:
     if not record.passed:
         _say("The channel does not show what stands on it. Its old settings are in the record.")
         sys.exit(1)
+
+
+@shelf.command(epilog=_LOOK_HELP)
+@click.argument("picture", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--slots", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON list of facings.")
+@click.option("--full", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Picture, quite full.")
+@click.option("--empty", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Picture, quite empty.")
+@_JSON
+def look(picture: Path, slots: Path, full: Path, empty: Path, *, as_json: bool) -> None:
+    """Say which facings of a shelf PICTURE are filled, empty, or unknown because something is in the way."""
+    from edge.shelf_facings import ShelfCamera, load_picture, load_slots, shares  # noqa: PLC0415  only this needs OpenCV
+
+    try:
+        camera = ShelfCamera(load_slots(slots), load_picture(full), load_picture(empty))
+        seen = camera.look(load_picture(picture))
+    except CodefenceError as error:
+        _fail(error)
+    found = shares(seen)
+    if as_json:
+        judged = [{**msgspec.structs.asdict(slot), "facing": facing} for slot, facing, _, _ in seen]
+        click.echo(msgspec.json.encode({"slots": judged, "shares": [each._asdict() for each in found]}))
+        return
+    for share in found:
+        counts = f"{share.filled} filled, {share.empty} empty, {share.unknown} unknown"
+        click.echo(f"{share.gtin}  {counts}, {100 * share.share:.0f} % of the shelf")
 
 
 def _ask_person(what: str, _bench: Bench) -> None:
