@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from psycopg import errors
 from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap
 from trace_service.detection.live import Live
+from trace_service.detection.live_network import load_network
 from trace_service.domain.events import Source
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
@@ -52,7 +54,7 @@ class Worker:
         self._health = health or WorkerHealth()
         self._keys = keys
         self._books = Books(atoms)
-        self._live = Live(atoms, _tell)
+        self._live = Live(partial(load_network, atoms=atoms), _tell)
         self._trips = TripBench()
         self._stop = stop
 
@@ -82,6 +84,7 @@ class Worker:
             done = self._one_batch(connection) or self._count_again(connection) or self._judge_again(connection)
             done += self._trips.work(connection)
             total += done
+            done += self._watch(connection)
             self._health.moved(done)
             if not done:
                 break

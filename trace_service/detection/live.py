@@ -9,25 +9,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import structlog
 
-from geofence.maps import AtomMap
 from trace_service.cases.sync import follow_alerts
 from trace_service.detection.changes import Change
 from trace_service.detection.engine import Engine
 from trace_service.detection.live_feed import CLOCK, milliseconds, read
-from trace_service.detection.live_network import load_network
 from trace_service.detection.live_queries import SQL
 from trace_service.detection.live_write import write
+from trace_service.detection.network import Network
 from trace_service.detection.settings import DAY_MS
 from trace_service.store.connection import Connection, one
 
 BATCH: Final = 500
 _REPLAY: Final = 5_000
 _LOCK_SPACE: Final = 0x454E4749
+Tell: TypeAlias = Callable[[Connection, set[tuple[str, str]]], None]
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +44,8 @@ class _Running:
 class Live:
     """The engines of one worker. Not for several threads."""
 
-    def __init__(self, atoms: AtomMap, tell: Callable[[Connection, set[tuple[str, str]]], None]) -> None:
-        self._atoms = atoms
+    def __init__(self, network: Callable[[Connection, str], Network], tell: Tell) -> None:
+        self._network = network
         self._tell = tell
         self._running: dict[str, _Running] = {}
 
@@ -89,7 +89,7 @@ class Live:
         running = self._running.get(brand)
         if running is not None and running.channel == channel:
             return
-        engine = Engine(load_network(connection, brand, self._atoms))
+        engine = Engine(self._network(connection, brand))
         last = 0
         while rows := connection.execute(SQL["log"], {"brand": brand, "after": last, "limit": _REPLAY}).fetchall():
             for row in rows:

@@ -12,11 +12,14 @@ import msgspec
 
 from trace_service.detection.live_queries import SQL
 from trace_service.detection.observations import (
+    Binding,
     CodeState,
     Goods,
+    Movement,
     Observation,
     Position,
     Reviewed,
+    Shipment,
     Sighting,
     Source,
     Withdrawn,
@@ -32,7 +35,14 @@ _STATES: Final = {
     "logistic": CodeState.ACTIVE,
     "not_commissioned": CodeState.INACTIVE,
 }
-_KIND_OF: Final[Mapping[type, str]] = {Sighting: "sighting", Withdrawn: "withdrawn", Reviewed: "reviewed"}
+_KIND_OF: Final[Mapping[type, str]] = {
+    Sighting: "sighting",
+    Movement: "movement",
+    Shipment: "shipment",
+    Binding: "binding",
+    Withdrawn: "withdrawn",
+    Reviewed: "reviewed",
+}
 _TYPE_OF: Final[Mapping[str, type]] = {name: kind for kind, name in _KIND_OF.items()}
 CLOCK: Final = "clock"
 

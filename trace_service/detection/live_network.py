@@ -59,10 +59,10 @@ def _territories(rows: list[Any]) -> list[Territory]:
 def _places(atoms: AtomMap) -> tuple[Place, ...]:
     """Return counties and cities with their middles; a city's people are those of the list of cities, or a guess."""
     people = {place.adcode: float(place.population) for place in load_places()}
-    counties = atoms.layer(Level.COUNTY)
+    codes = [record.adcode for record in atoms.records(Level.COUNTY)]
     found: list[Place] = []
     members: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for code, (west, south, east, north) in zip(counties.codes, counties.bounds.tolist(), strict=True):
+    for code, (west, south, east, north) in zip(codes, atoms.layer(Level.COUNTY).bounds.tolist(), strict=True):
         city = next((each.adcode for each in atoms.ancestors(code) if each.level is Level.CITY), code)
         lat, lon = (south + north) / 2, (west + east) / 2
         members[city].append((lat, lon))

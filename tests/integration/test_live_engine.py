@@ -1,0 +1,184 @@
+"""The detection engine on live data: the same alerts as in a backtest, from a log that can be fed again."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from case_parts import BRAND, hire, only
+from conftest import TestDatabase
+from trace_market import PLACES, Market, Message
+
+from firmware_sim.world.model import make_world
+from firmware_sim.world.parameters import Request
+from firmware_sim.world.writing import write_world
+from geofence.maps import AtomMap, Level, load_installed_map
+from trace_service.backtest.feed import Feed
+from trace_service.backtest.world import read_world
+from trace_service.cases.machine import Action
+from trace_service.cases.model import Policy
+from trace_service.cases.service import Order, act, set_policy
+from trace_service.detection.changes import Retracted
+from trace_service.detection.engine import Engine
+from trace_service.detection.live import Live
+from trace_service.detection.live_feed import put
+from trace_service.detection.network import Network
+from trace_service.detection.observations import Observation
+from trace_service.store.connection import Connection, connect
+
+REQUEST = {"seed": 4, "days": 90, "dealers": 30, "items": 12_000, "scan_rate": 0.3}
+Row = tuple[Any, ...]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, list[Observation]]:
+    folder = tmp_path_factory.mktemp("world")
+    write_world(make_world(Request(**REQUEST)), folder, lambda _: None, compressed=False)
+    read = read_world(folder, lambda _: None)
+    network = Network(read.channel)
+    return network, list(Feed(read, network))
+
+
+@pytest.fixture
+def connection(database: TestDatabase) -> Iterator[Connection]:
+    with connect(database.trace_dsn, "tests of the engine") as connection:
+        connection.execute("INSERT INTO trace.brand VALUES ('w', '界', 'World')")
+        yield connection
+
+
+def register(connection: Connection, network: Network) -> None:
+    for place, dealer in enumerate(network.dealers.values()):
+        connection.execute(
+            "INSERT INTO trace.dealer (id, brand, name_zh, name_en, kind, level, lft, rgt)"
+            " VALUES (%s, 'w', %s, %s, %s, %s, %s, %s)",
+            (dealer.id, dealer.id, dealer.id, dealer.kind, dealer.level, 2 * place, 2 * place + 1),
+        )
+
+
+def backtested(network: Network, observations: list[Observation]) -> set[Row]:
+    engine, last = Engine(network), {}
+    for observation in observations:
+        for change in engine.observe(observation):
+            last[change.alert.number] = change
+    return {
+        (number, each.alert.kind, each.alert.adcode or "", len(each.alert.cases), each.alert.probability,
+         each.alert.reason["parameters"]["nats"], "closed" if isinstance(each, Retracted) else "open")
+        for number, each in last.items()
+    }  # fmt: skip
+
+
+def stored(connection: Connection) -> set[Row]:
+    rows = connection.execute(
+        "SELECT number, kind, city, cases, probability, (reason #>> '{parameters,nats}')::float8, state"
+        " FROM trace.alert"
+    )
+    return {tuple(row) for row in rows}
+
+
+def live(network: Network) -> Live:
+    return Live(lambda _connection, _brand: network, lambda _connection, _told: None)
+
+
+def test_live_and_backtest_raise_the_same_alerts_however_it_is_split_and_whoever_goes_on(
+    database: TestDatabase, connection: Connection, world: tuple[Network, list[Observation]]
+) -> None:
+    network, observations = world
+    expected = backtested(network, observations)
+    assert {row[1] for row in expected} >= {"bulk", "drip", "forged", "clone", "backflow", "rebind"} - {"drip"}
+    register(connection, network)
+    chance, place = random.Random(5), 0
+    session = connect(database.trace_dsn, "consumer")
+    engine = live(network)
+    while place < len(observations):
+        size = chance.choice((1, 40, 700, 2_500))
+        put(connection, "w", observations[place : place + size])
+        place += size
+        while engine.follow(session):
+            pass
+        if chance.random() < 0.2:  # the worker dies; another one feeds the log again and goes on
+            session.close()
+            session, engine = connect(database.trace_dsn, "consumer"), live(network)
+    session.close()
+    assert stored(connection) == expected
+    row = connection.execute("SELECT count(*), max(seq) FROM trace.observation").fetchone()
+    assert row == (len(observations), len(observations))
+    row = connection.execute(
+        "SELECT count(*) AS alerts, count(case_id) AS placed FROM trace.alert LEFT JOIN trace.case_alert ON alert.id = alert"
+    ).fetchone()
+    assert row is not None
+    # What was taken back before anyone looked never became a case.
+    assert row.placed >= sum(each[-1] == "open" for each in expected)
+
+
+def test_one_worker_at_a_time_runs_a_brands_engine(
+    database: TestDatabase, connection: Connection, world: tuple[Network, list[Observation]]
+) -> None:
+    network, observations = world
+    register(connection, network)
+    with connect(database.trace_dsn, "first") as first, connect(database.trace_dsn, "second") as second:
+        one, other = live(network), live(network)
+        put(connection, "w", observations[:100])
+        assert one.follow(first) == 100
+        put(connection, "w", observations[100:150])
+        assert other.follow(second) == 0
+        assert one.follow(first) == 50
+        put(connection, "w", observations[150:160])
+        first.close()
+        assert other.follow(second) == 10
+    row = connection.execute("SELECT count(*), max(seq) FROM trace.observation").fetchone()
+    assert row == (160, 160)
+
+
+@pytest.fixture(scope="module")
+def atoms() -> AtomMap:
+    atoms = load_installed_map()
+    atoms.layer(Level.COUNTY)
+    return atoms
+
+
+@pytest.fixture
+def market(database: TestDatabase, atoms: AtomMap, monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
+    lon, lat = PLACES["nanjing"]
+    # Far enough from one another that no one buyer stands behind two of them.
+    spread = {f"nanjing-{n}": (lon + 0.04 * (n % 5 - 2), lat + 0.04 * (n // 5 - 2)) for n in range(25)}
+    monkeypatch.setattr("trace_market.PLACES", {**PLACES, **spread})
+    market = Market(database, atoms)
+    set_policy(market.connection, BRAND, Policy(detector="engine"), "test")
+    yield market
+    market.close()
+
+
+def _sell_in_nanjing(market: Market, shipped: list[dict[str, Any]]) -> None:
+    for place, case in enumerate(shipped):
+        market.land(
+            *market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], f"nanjing-{place}")
+        )
+    market.drain()
+
+
+def test_what_the_worker_decides_becomes_an_alert_with_its_evidence_in_a_case_and_goes_with_it(market: Market) -> None:
+    shipped = market.cases_to("D-CHENGDU")[:14]
+    _sell_in_nanjing(market, shipped)
+    rows = market.rows("SELECT dealer, city, cases, scans, state, probability FROM trace.alert")
+    assert [row[:5] for row in rows] == [("D-CHENGDU", "320100", 14, 14, "open")]
+    assert market.rows("SELECT count(*), count(DISTINCT case_unit) FROM trace.alert_evidence") == [(14, 14)]
+    assert only(market).calibrated
+    # Papers that came late: the goods went where they should. One batch of the worker takes the alert back.
+    for case in shipped:
+        back = Message("station-ship", "dc-east", market.number(), 50, case["label"], "receive")
+        again = Message("station-ship", "dc-east", market.number(), 60, case["label"], "ship", "", "SO-N", "D-NANJING")
+        market.land(back, again)
+    market.drain()
+    assert market.rows("SELECT state, outcome FROM trace.alert") == [("closed", "retracted")]
+    assert only(market).outcome == "retracted"
+
+
+def test_what_a_person_decided_is_not_raised_again_by_the_same_cases(market: Market) -> None:
+    people = hire(market.database.owner_dsn)
+    shipped = market.cases_to("D-CHENGDU")[:14]
+    _sell_in_nanjing(market, shipped)
+    act(market.connection, people["lin"], only(market).id, Order(Action.CLOSE, {"outcome": "confirmed"}))
+    market.land(*(market.consumer(each["items"][1], f"nanjing-{n}", 300) for n, each in enumerate(shipped)))
+    market.drain()
+    assert market.rows("SELECT state, outcome FROM trace.alert") == [("closed", "confirmed")]
+    assert market.rows("SELECT count(*) FROM trace.observation WHERE kind = 'reviewed'") == [(1,)]
