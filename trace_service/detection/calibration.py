@@ -1,33 +1,104 @@
-"""From nats to a probability that has been true as often as it says: logistic, fitted to reviewed outcomes."""
+"""From nats to a probability that has been true as often as it says: logistic, refitted on reviewed outcomes.
 
-from math import exp, log
+Two models of the same features: one for a cell at the end of a week, one for a claim that is strong enough to be
+looked at. The shipped coefficients were fitted on generated worlds (docs/detection.md names the seeds) and are the
+prior of every refit.
+"""
+
+from collections.abc import Sequence
+from math import exp, log, sqrt
 from typing import Final
 
-from trace_service.detection.changes import Claim
-from trace_service.detection.flow import Weighed
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
 
-# Claims of detectors that read papers and registries rest on records, not on a ratio.
-_FLOW: Final = frozenset(("drip", "bulk", "province", "outflow"))
+from trace_service.detection import calibration_prior
+from trace_service.detection.network import FloatArray
+
+Features = tuple[float, ...]
+FEATURES: Final = (
+    "one", "drip nats", "bulk nats", "larger of both", "ln cases", "ln pieces apart", "ln expected", "spread",
+    "home nats", "ln located",
+)  # fmt: skip
+_FLOOR: Final = -5.0
+_DRIP_TOP: Final = 20.0
+_BULK_TOP: Final = 16.0
+_LEAST_EXPECTED: Final = 0.003
+_Z95: Final = 1.96
+_STEPS: Final = 25
 
 
-class Calibration:
-    """The shipped model; `version` names it in every alert."""
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What is known of a place when its probability is asked for."""
 
-    version = "0"
-    flow = (-6.0, 0.6)
-    flow_deviation = 0.5
+    drip: float
+    bulk: float
+    cases: int
+    apart: int
+    expected: float
+    spread: bool
+    home: float
+    located: int
 
-    def judge(self, claim: Claim) -> tuple[float, tuple[float, float]]:
-        """Return the probability that a claim is true, and its 95 % band."""
-        if claim.detector not in _FLOW:
-            return 0.97, (0.9, 0.99)
-        score = self.flow[0] + self.flow[1] * claim.nats
-        return _logistic(score), (_logistic(score - self.flow_deviation), _logistic(score + self.flow_deviation))
 
-    def of_cell(self, weighed: Weighed) -> float:
-        """Return the probability that a dealer's goods are diverted to a city."""
-        return _logistic(self.flow[0] + self.flow[1] * max(weighed.drip, weighed.bulk, -5.0))
+def features(evidence: Evidence) -> Features:
+    """Return the model's inputs, in the order of FEATURES."""
+    drip = min(_DRIP_TOP, max(_FLOOR, evidence.drip))
+    bulk = min(_BULK_TOP, max(_FLOOR, evidence.bulk))
+    return (
+        1.0, drip, bulk, max(drip, bulk), log(1 + evidence.cases), log(1 + evidence.apart),
+        log(evidence.expected + _LEAST_EXPECTED), float(evidence.spread), evidence.home, log(5 + evidence.located),
+    )  # fmt: skip
+
+
+class Model(Struct, frozen=True):
+    """Coefficients of one logistic regression, and the covariance of their errors."""
+
+    coefficients: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+
+    def judge(self, inputs: Features) -> tuple[float, tuple[float, float]]:
+        """Return a probability and its 95 % band."""
+        score = sum(weight * value for weight, value in zip(self.coefficients, inputs, strict=True))
+        row = np.array(inputs)
+        deviation = _Z95 * sqrt(max(0.0, float(row @ np.array(self.covariance) @ row)))
+        return _logistic(score), (_logistic(score - deviation), _logistic(score + deviation))
+
+    def probability(self, inputs: Features) -> float:
+        """Return the probability alone."""
+        return _logistic(sum(weight * value for weight, value in zip(self.coefficients, inputs, strict=True)))
+
+
+class Calibration(Struct, frozen=True):
+    """The models in force; `version` names them in every alert."""
+
+    version: str = calibration_prior.VERSION
+    cell: Model = Model(calibration_prior.CELL, calibration_prior.CELL_COVARIANCE)
+    claim: Model = Model(calibration_prior.CLAIM, calibration_prior.CLAIM_COVARIANCE)
+
+
+def refit(prior: Model, rows: Sequence[Features], true: Sequence[bool], weights: Sequence[float]) -> Model:
+    """Return a model of reviewed outcomes, starting from a prior that is given up as far as they speak against it.
+
+    `weights` are one over the probability with which each case was chosen for review, so that reviewing the strongest
+    alerts first does not bend the answer.
+    """
+    inputs, outcome, weight = np.array(rows), np.array(true, dtype=np.float64), np.array(weights)
+    centre = np.array(prior.coefficients)
+    precision = np.linalg.inv(np.array(prior.covariance))
+    beta, curvature = centre.copy(), precision
+    for _ in range(_STEPS):
+        chance = 1 / (1 + np.exp(-np.clip(inputs @ beta, -30, 30)))
+        slope = inputs.T @ (weight * (outcome - chance)) - precision @ (beta - centre)
+        curvature = (inputs * (weight * chance * (1 - chance))[:, None]).T @ inputs + precision
+        beta = beta + np.linalg.solve(curvature, slope)
+    return Model(tuple(beta.tolist()), _rows(np.linalg.inv(curvature)))
+
+
+def _rows(matrix: FloatArray | NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in matrix.tolist())
 
 
 def _logistic(score: float) -> float:
-    return 1 / (1 + exp(-score)) if score > -log(1e12) else 0.0
+    return 1 / (1 + exp(-min(30.0, max(-30.0, score))))

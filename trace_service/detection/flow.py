@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
+from trace_service.detection.calibration import Evidence, features
 from trace_service.detection.cell import Cell, Hit, Piece, apart
 from trace_service.detection.changes import Claim, Contribution
 from trace_service.detection.habits import Habits
@@ -21,7 +22,7 @@ _PROVINCE_DAYS: Final = (28, 100_000)
 _LEAST_SHARE: Final = 1e-6
 _GIFT_PLACE: Final = 0.01
 # A present is opened in one place: hits further apart than this are hardly one.
-_SPREAD_KM: Final = 15.0
+_SPREAD_KM: Final = 25.0
 _SPREAD_GIFT: Final = 0.15
 
 
@@ -36,11 +37,21 @@ class Weighed(Struct):
     bulk: float = -inf
     home: float = 0.0
     shipment: str | None = None
+    cases: int = 0
+    spread: bool = False
     pieces: int = 0
     expected: float = 0.0
     located: tuple[int, ...] = (0,) * KINDS
     surge: float = 1.0
     windows: tuple[tuple[int, int, float, float], ...] = ()  # days, pieces, expected, nats
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the calibration looks at."""
+        return Evidence(
+            drip=self.drip, bulk=self.bulk, cases=self.cases, apart=self.pieces, expected=self.expected,
+            spread=self.spread, home=self.home, located=sum(self.located),
+        )  # fmt: skip
 
 
 class FlowDetector:
@@ -82,6 +93,7 @@ class FlowDetector:
         home = max(0.0, len(cell.at_home) - found.expected)
         found.home = home_nats(len(cell.pieces), home, self.sightings.at_home_share)
         found.drip += found.home
+        found.cases, found.spread = sum(len(each.hits) for each in cell.pieces), _spread(cell.pieces)
         for shipment in dict.fromkeys(hit.shipment for piece in cell.pieces for hit in piece.hits):
             if shipment is None:
                 continue
@@ -177,7 +189,8 @@ class FlowDetector:
             "expected": round(weighed.expected, 4),
             "located": dict(zip(("gps", "ip", "store"), weighed.located, strict=True)),
             "surge": round(weighed.surge, 3),
-            "spread": _spread(cell.pieces),
+            "features": [round(each, 6) for each in features(weighed.evidence)],
+            "spread": weighed.spread,
             "at_home": len(cell.at_home),
             "home_nats": round(weighed.home, 3),
             "drip_nats": round(weighed.drip, 3),
