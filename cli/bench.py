@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ Examples:
   codefence bench               list the benchmarks
   codefence bench scan          run one and print a table
   codefence bench scan --json   one JSON object on standard output
+  codefence bench geofence --points 10000000
 
 \b
 Exit codes:
@@ -27,7 +29,8 @@ Exit codes:
 @click.command(epilog=_EPILOG)
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def bench(name: str | None, *, as_json: bool) -> None:
+@click.option("--points", type=click.IntRange(min=1), help="For geofence: how many points a map to compare with GEOS.")
+def bench(name: str | None, points: int | None, *, as_json: bool) -> None:
     """Run the benchmark NAME; without a NAME, list them all."""
     known = frame.names()
     if name is None:
@@ -37,8 +40,13 @@ def bench(name: str | None, *, as_json: bool) -> None:
         raise click.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint="NAME")
     log_json()  # to standard error, beside the progress
     module = frame.as_benchmark(importlib.import_module(f"benchmarks.{name}"))
+    work = module.run
+    if points is not None:
+        if not hasattr(module, "run_points"):
+            raise click.BadParameter(f"{name} compares no points", param_hint="--points")
+        work = partial(module.run_points, points=points)
     try:
-        outcome = module.run(lambda line: click.echo(line, err=True))
+        outcome = work(lambda line: click.echo(line, err=True))
     except frame.DataMissingError as missing:
         _skip(name, missing, as_json=as_json)
         return
