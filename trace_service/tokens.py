@@ -12,7 +12,7 @@ from contracts.errors import ConfigurationError
 from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL
 
-SCOPES: Final = ("epcis", "orders", "channel", "check", "trips")
+SCOPES: Final = ("epcis", "orders", "channel", "check", "trips", "replenish")
 PREFIX: Final = "cfp_"  # tells people and secret scanners what a leaked text is
 _RANDOM_BYTES = 32
 

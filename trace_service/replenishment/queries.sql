@@ -198,3 +198,39 @@ ORDER BY id
 
 -- name: open_kinds
 SELECT kind, count(*)::integer AS number FROM trace.proposal WHERE brand = %(brand)s AND state = 'open' GROUP BY kind
+
+-- name: feed
+-- In the order of decisions; a cursor is (decided_at, id) of the last row that a reader has.
+SELECT proposal.id, kind, state, site, to_site, gtin, dealer, quantity, proposed, need_by, reason, p_without, p_with,
+    cost::float8 AS cost, confidence, model, inputs, created_at, updated_at, decided_by, decided_at, decision_code,
+    decision_note, arrived, arrived_at
+FROM trace.proposal
+WHERE brand = %(brand)s AND (%(state)s::text IS NULL OR state = %(state)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+    AND (%(site)s::text IS NULL OR site = %(site)s OR to_site = %(site)s) AND (%(id)s::bigint IS NULL OR id = %(id)s)
+    AND (%(after)s::bigint IS NULL OR (updated_at, id) > (
+        SELECT updated_at, id FROM trace.proposal AS last WHERE last.id = %(after)s AND last.brand = %(brand)s))
+ORDER BY updated_at, id LIMIT %(limit)s
+
+-- name: decide
+UPDATE trace.proposal
+SET state = %(state)s, decided_by = %(who)s, decided_at = now(), updated_at = now(), decision_code = %(code)s,
+    decision_note = %(note)s, quantity = coalesce(%(quantity)s, quantity),
+    proposed = CASE WHEN %(quantity)s::integer <> quantity THEN quantity ELSE proposed END,
+    cost = cost * coalesce(%(quantity)s, quantity) / quantity
+WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
+RETURNING id
+
+-- name: lines
+SELECT line.site, line.gtin, mean, ratio, bias, lead_days, service, safety, warning, line.maximum, evidence, model,
+    history_days, made_at, stock.quantity, stock.certainty, stock.suspect
+FROM trace.stock_line AS line JOIN trace.stock ON stock.site = line.site AND stock.gtin = line.gtin
+WHERE line.brand = %(brand)s AND (%(site)s::text IS NULL OR line.site = %(site)s)
+ORDER BY line.site, line.gtin LIMIT %(limit)s
+
+-- name: plan
+SELECT site, gtin, order_on, quantity, arrives_on, early_on, model, made_at FROM trace.planned_order
+WHERE brand = %(brand)s AND (%(site)s::text IS NULL OR site = %(site)s)
+ORDER BY order_on, site, gtin LIMIT %(limit)s
+
+-- name: site_key
+SELECT id, gln FROM trace.site WHERE id = %(site)s

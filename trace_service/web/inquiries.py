@@ -13,6 +13,7 @@ from trace_service.web.models import (
     AlertState,
     Count,
     CustodyEvent,
+    DecisionCode,
     Device,
     Evidence,
     Model,
@@ -26,6 +27,7 @@ from trace_service.web.models import (
 )
 
 PAGE_SIZE: Final = 50
+_MOST_EXPORTED: Final = 10_000
 _RELOAD: Final = "Reload to see who decided and how."
 DECISIONS: Final[dict[str, ProposalState]] = {"approve": "approved", "reject": "rejected"}
 Row = TypeVar("Row", Alert, Proposal)
@@ -36,6 +38,14 @@ class Slice(NamedTuple, Generic[Row]):
 
     rows: list[Row]
     before: int | None
+
+
+class Override(NamedTuple):
+    """Another quantity than was proposed, and why; the reason's code teaches the forecast."""
+
+    quantity: int | None
+    code: DecisionCode | None
+    note: str
 
 
 class Journey(Model):
@@ -127,6 +137,12 @@ async def proposals(database: Database, brand: str, state: ProposalState | None,
     return _slice(await database.many("proposals", Proposal, wanted))
 
 
+async def all_proposals(database: Database, brand: str, state: ProposalState | None) -> list[Proposal]:
+    """Return up to 10,000 proposals in a state, newest first."""
+    wanted = {"brand": brand, "state": state, "before": None, "id": None, "limit": _MOST_EXPORTED}
+    return await database.many("proposals", Proposal, wanted)
+
+
 async def proposal(database: Database, brand: str, number: int) -> Proposal:
     """Return one proposal. Raises NotFoundError."""
     wanted = {"brand": brand, "state": None, "before": None, "id": number, "limit": 1}
@@ -136,9 +152,12 @@ async def proposal(database: Database, brand: str, number: int) -> Proposal:
     return found
 
 
-async def decide(database: Database, session: Session, number: int, state: ProposalState) -> Proposal:
+async def decide(
+    database: Database, session: Session, number: int, state: ProposalState, override: Override | None = None
+) -> Proposal:
     """Approve or reject an open proposal and return it. Raises NotFoundError or StateConflictError."""
-    wanted = {"brand": session.brand, "id": number, "login": session.login, "state": state}
+    told = override or Override(None, None, "")
+    wanted = {"brand": session.brand, "id": number, "login": session.login, "state": state, **told._asdict()}
     changed = await database.change("decide_proposal", wanted, _news("proposal", session, number))
     found = await proposal(database, session.brand, number)
     if not changed:

@@ -16,6 +16,8 @@ Outcome: TypeAlias = Literal[
     "scanner_outage",
     "unresolved",
 ]
+ProposalKind: TypeAlias = Literal["order", "transfer", "markdown", "count", "vmi"]
+DecisionCode: TypeAlias = Literal["too_much", "too_little", "wrong_stock", "promotion", "budget", "other"]
 ProposalState: TypeAlias = Literal["open", "approved", "rejected", "withdrawn"]
 
 
@@ -244,11 +246,30 @@ class Climate(Model):
     ts: datetime
 
 
-class Proposal(Message, Reasoned):
-    """What to order for one site."""
+class Proposal(Reasoned):
+    """What to do at one site: order, transfer to another, mark down, count, or supply (`vmi`).
+
+    `proposed` is set where another quantity was approved. `p_without` and `p_with` are the chances of running out
+    before a delivery; `device`, `boot` and `seq` name the message that caused it, unless a nightly run did.
+    """
 
     id: int
-    kind: str
+    kind: ProposalKind
+    to_site: str | None
+    to_site_name_zh: str | None
+    to_site_name_en: str | None
+    proposed: int | None
+    decision_code: str | None
+    decision_note: str
+    p_without: float | None
+    p_with: float | None
+    cost: float | None
+    confidence: float | None
+    model: str
+    inputs: dict[str, Any]
+    device: str | None
+    boot: UUID | None
+    seq: int | None
     site: str
     site_name_zh: str
     site_name_en: str

@@ -1,12 +1,12 @@
 """Types of the parameters that requests carry."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
 from fastapi import Depends, Form, Path, Query
 
-from trace_service.web.models import AlertState, DecisionCode, Outcome, ProposalKind, ProposalState
+from trace_service.web.models import AlertState, DecisionCode, Outcome, ProposalState
 
 _LARGEST: Final = 2**63 - 1
 _LATEST_MS: Final = 253_402_300_799_000
@@ -28,7 +28,6 @@ CountedField: TypeAlias = Annotated[int, Form(ge=0, le=1_000_000)]
 OutcomeField: TypeAlias = Annotated[Outcome, Form()]
 QuantityField: TypeAlias = Annotated[int | None, Form(ge=1, le=1_000_000)]
 CodeField: TypeAlias = Annotated[DecisionCode | None, Form()]
-KindFilter: TypeAlias = Annotated[ProposalKind | None, Query()]
 NoteField: TypeAlias = Annotated[str, Form(max_length=500, pattern=r"^[^\x00]*$")]
 NextPath: TypeAlias = Annotated[str, Query(alias="next", max_length=500)]
 

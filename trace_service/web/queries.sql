@@ -209,10 +209,14 @@ ORDER BY alarm = '', site, device;
 SELECT proposal.id, proposal.kind, proposal.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,
     proposal.gtin, product.name_zh AS product_name_zh, product.name_en AS product_name_en, product.items_per_case,
     proposal.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
-    proposal.quantity, proposal.need_by, proposal.reason, proposal.state, proposal.created_at, proposal.updated_at,
-    proposal.decided_by, proposal.decided_at, proposal.device, proposal.boot, proposal.seq
+    proposal.to_site, to_site.name_zh AS to_site_name_zh, to_site.name_en AS to_site_name_en,
+    proposal.quantity, proposal.proposed, proposal.need_by, proposal.reason, proposal.state, proposal.created_at,
+    proposal.updated_at, proposal.decided_by, proposal.decided_at, proposal.decision_code, proposal.decision_note,
+    proposal.device, proposal.boot, proposal.seq, proposal.p_without, proposal.p_with, proposal.cost::float8 AS cost,
+    proposal.confidence, proposal.model, proposal.inputs
 FROM trace.proposal
 JOIN trace.site ON site.id = proposal.site
+LEFT JOIN trace.site AS to_site ON to_site.id = proposal.to_site
 JOIN trace.product ON product.gtin = proposal.gtin
 LEFT JOIN trace.dealer ON dealer.id = proposal.dealer
 WHERE proposal.brand = %(brand)s
@@ -232,8 +236,12 @@ FROM trace.proposal
 WHERE brand = %(brand)s AND state = %(state)s;
 
 -- name: decide_proposal
+-- Another quantity than was proposed is kept beside it, and the cost follows.
 UPDATE trace.proposal
-SET state = %(state)s, decided_by = %(login)s, decided_at = now(), updated_at = now()
+SET state = %(state)s, decided_by = %(login)s, decided_at = now(), updated_at = now(), decision_code = %(code)s,
+    decision_note = %(note)s, quantity = coalesce(%(quantity)s, quantity),
+    proposed = CASE WHEN %(quantity)s::integer <> quantity THEN quantity ELSE proposed END,
+    cost = cost * coalesce(%(quantity)s, quantity) / quantity
 WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
 RETURNING id;
 

@@ -12,6 +12,12 @@ from trace_service.web.words import Words
 _MOST_TIMES: Final = 1_000_000
 _MOST_NATS: Final = 13.8
 _KNOWN: Final = frozenset({"drip", "below_reorder"})
+_RUNS: Final = {
+    "surplus_elsewhere": "transfer.surplus",
+    "near_expiry": "markdown.near_expiry",
+    "slow_mover": "markdown.slow_mover",
+    "figure_uncertain": "count.uncertain",
+}
 
 
 def alert_reasons(words: Words, places: Places, alert: Alert) -> list[str]:
@@ -46,8 +52,10 @@ def alert_threshold(words: Words, alert: Alert) -> str:
 
 
 def proposal_reasons(words: Words, proposal: Proposal) -> list[str]:
-    """Return the sentences that say why an order is proposed."""
+    """Return the sentences that say why something is proposed."""
     given = proposal.parameters
+    if proposal.reason.get("code") in _RUNS:
+        return _run_reasons(words, _RUNS[proposal.reason["code"]], given)
     found = []
     if _has(given, "stock", "reorder"):
         key = "reorder.ledger" if given.get("source") == "ledger" else "reorder.shelf"
@@ -60,10 +68,26 @@ def proposal_reasons(words: Words, proposal: Proposal) -> list[str]:
         found.append(words("reorder.demand", demand=words.number(demand, 1), days=days))
     if _has(given, "p_stockout", "lead_time_days"):
         risk = words.percent(given["p_stockout"])
-        found.append(words("reorder.risk", days=given["lead_time_days"], risk=risk))
+        found.append(words("reorder.risk", days=words.number(given["lead_time_days"], 0), risk=risk))
+    if _has(given, "p_stockout_after"):
+        found.append(words("reorder.after", risk=words.percent(given["p_stockout_after"])))
+    if given.get("own_history"):
+        found.append(words("reorder.history"))
     if _has(given, "maximum"):
         found.append(words("reorder.maximum", maximum=given["maximum"]))
     return found + _unknown(words, proposal.reason)
+
+
+def _run_reasons(words: Words, key: str, given: Mapping[str, Any]) -> list[str]:
+    """Return the sentences of what a nightly run proposes."""
+    shown = {name: given.get(name, 0) for name in ("stock", "kept", "to_stock", "days")}
+    shown |= {"units": shown["stock"], "left": words.number(given.get("left", 0), 0)}
+    shown |= {name: words.number(given.get(name, 0), 2) for name in ("freight", "value")}
+    shown["risk"] = words.percent(given.get("p_wrong", given.get("p_sold", 0)))
+    found = [words(key, **shown)]
+    if given.get("action") in {"transfer", "return", "markdown"}:
+        found.append(words(f"markdown.action.{given['action']}"))
+    return found
 
 
 def small(words: Words, value: float) -> str:

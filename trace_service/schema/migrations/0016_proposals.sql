@@ -98,6 +98,10 @@ ALTER TABLE trace.stock
     ADD COLUMN managed text NOT NULL DEFAULT 'store' CHECK (managed IN ('store', 'vendor'));
 COMMENT ON COLUMN trace.stock.suspect IS 'items on hand that are recalled, held, quarantined or evidence of a diversion';
 
+ALTER TABLE trace.partner_token DROP CONSTRAINT partner_token_scopes_check,
+    ADD CONSTRAINT partner_token_scopes_check
+        CHECK (cardinality(scopes) > 0 AND scopes <@ '{epcis,orders,channel,check,trips,replenish}'::text[]);
+
 -- Whoever makes, decides or withdraws a proposal, worker, console or run: the brand's subscribers are told with it.
 CREATE FUNCTION trace.tell_proposal() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,16 +1,19 @@
 """What to order, why, and the decision on it."""
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
+from trace_service.replenishment.tables import table_of
 from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf, WorkerSession
-from trace_service.web.context import ConsoleOf
-from trace_service.web.models import ProposalState
-from trace_service.web.parameters import Before, Number, ProposalFilter, Seen
+from trace_service.web.auth.sessions import Session
+from trace_service.web.context import Console, ConsoleOf
+from trace_service.web.errors import InvalidParameterError
+from trace_service.web.models import Proposal, ProposalState
+from trace_service.web.parameters import Before, CodeField, NoteField, Number, ProposalFilter, QuantityField, Seen
 from trace_service.web.render import Page
 
 router = APIRouter()
@@ -48,6 +51,34 @@ async def proposals_news(
     return console.renderer.page(request, Page("proposals_news.html", values), session)
 
 
+@router.get("/proposals/export")
+async def export(
+    console: ConsoleOf, session: SessionOf, state: ProposalFilter = "open", form: Literal["csv", "xlsx"] = "csv"
+) -> Response:
+    """Answer with all proposals in a state as a table for spreadsheets."""
+    rows = await inquiries.all_proposals(console.database, session.brand, state)
+    return table_of(rows, state, form)
+
+
+@router.post("/proposals/{number}/override")
+async def override(  # noqa: PLR0913, PLR0917  the framework passes the fields of a form one by one
+    request: Request,
+    console: ConsoleOf,
+    session: WorkerSession,
+    number: Number,
+    decision: Annotated[Literal["approve", "reject"], Form()],
+    quantity: QuantityField = None,
+    code: CodeField = None,
+    note: NoteField = "",
+) -> Response:
+    """Approve another quantity, or reject with a reason, which is what the forecast learns from."""
+    said = inquiries.Override(quantity if decision == "approve" else None, code, note)
+    if said.quantity is not None and code is None:
+        raise InvalidParameterError("another quantity needs a reason", advice="Choose one of the reasons.")
+    found = await inquiries.decide(console.database, session, number, inquiries.DECISIONS[decision], said)
+    return _answer(request, console, session, found)
+
+
 @router.post("/proposals/{number}/{decision}")
 async def decide(
     request: Request,
@@ -58,6 +89,10 @@ async def decide(
 ) -> Response:
     """Approve or reject; the page's own script replaces the row, without it the list is shown again."""
     found = await inquiries.decide(console.database, session, number, inquiries.DECISIONS[decision])
+    return _answer(request, console, session, found)
+
+
+def _answer(request: Request, console: Console, session: Session, found: Proposal) -> Response:
     if "hx-request" in request.headers:
         return console.renderer.page(request, Page("proposal_row.html", {"proposal": found}), session)
     return RedirectResponse("/proposals", 303)

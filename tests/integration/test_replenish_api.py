@@ -1,0 +1,116 @@
+"""What purchasing systems and people do with proposals: feed, decisions, tables, receipts."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import psycopg
+import pytest
+from conftest import TestDatabase
+from console_world import BRAND, LOGIN, PASSWORD, Site, make_world, running
+from openpyxl import load_workbook
+from test_console_pages import log_in
+
+from trace_service.store.connection import connect
+from trace_service.tokens import add_token
+
+
+@pytest.fixture
+def site(database: TestDatabase) -> Iterator[Site]:
+    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
+        yield site
+
+
+@pytest.fixture
+def erp(site: Site, database: TestDatabase) -> Iterator[httpx.Client]:
+    with connect(database.trace_dsn, "test") as connection:
+        token = add_token(connection, BRAND, "erp", ["replenish"], timedelta(days=1))
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=f"{site.url}/api/v1/replenishment", headers=headers) as client:
+        yield client
+
+
+def test_a_purchasing_system_reads_decides_and_is_told_only_what_changed_since(erp: httpx.Client, site: Site) -> None:
+    first = erp.get("/proposals", params={"state": "open"}).json()
+    (proposal,) = first["proposals"]
+    assert (proposal["kind"], proposal["quantity"]) == ("order", 36)
+    assert erp.get("/proposals", params={"after": first["after"]}).json() == {"proposals": [], "after": None}
+    path = f"/proposals/{site.world.proposal}/decision"
+    assert erp.post(path, json={"decision": "approve", "quantity": 24}).status_code == 422
+    assert erp.post(path, json={"decision": "approve", "quantity": 0, "code": "too_much"}).status_code == 422
+    decided = erp.post(path, json={"decision": "approve", "quantity": 24, "code": "too_much"}).json()
+    assert (decided["state"], decided["quantity"], decided["proposed"]) == ("approved", 24, 36)
+    assert decided["decided_by"] == "api:erp"
+    again = erp.post(path, json={"decision": "reject"})
+    assert (again.status_code, again.json()["code"]) == (409, "STATE_CONFLICT")
+
+
+def test_a_token_for_something_else_opens_nothing(site: Site, database: TestDatabase) -> None:
+    with connect(database.trace_dsn, "test") as connection:
+        token = add_token(connection, BRAND, "wms", ["orders"], timedelta(days=1))
+    answer = httpx.get(f"{site.url}/api/v1/replenishment/proposals", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "SCOPE_MISSING")
+
+
+def test_receipts_of_an_approved_order_are_an_epcis_document(erp: httpx.Client, site: Site) -> None:
+    path = f"/proposals/{site.world.proposal}"
+    assert erp.get(f"{path}/receipts").status_code == 409
+    erp.post(f"{path}/decision", json={"decision": "approve"})
+    document = erp.get(f"{path}/receipts").json()
+    assert document["type"] == "EPCISQueryDocument"
+    assert document["epcisBody"]["queryResults"]["resultsBody"]["eventList"] == []
+
+
+def test_tables_hold_the_same_as_csv_and_excel(erp: httpx.Client) -> None:
+    text = erp.get("/proposals/export", params={"state": "open", "format": "csv"})
+    (row,) = csv.DictReader(io.StringIO(text.content.decode("utf-8-sig")))
+    assert (row["kind"], row["quantity"], row["reason"]) == ("order", "36", "below_reorder")
+    assert len(row["gtin"]) == 14
+    book = load_workbook(io.BytesIO(erp.get("/proposals/export", params={"state": "open", "format": "xlsx"}).content))
+    head, values = book["proposals"].iter_rows(values_only=True)
+    assert dict(zip(head, values, strict=True))["gtin"] == row["gtin"]
+
+
+def test_a_person_approves_another_quantity_and_says_why(site: Site) -> None:
+    with httpx.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
+        assert log_in(browser, LOGIN, PASSWORD).status_code == 303
+        page = browser.get("/proposals").text
+        found = re.search(r'name="csrf" value="([^"]+)"', page)
+        assert found is not None
+        path = f"/proposals/{site.world.proposal}/override"
+        form = {"csrf": found[1], "decision": "approve", "quantity": "48", "code": "promotion", "note": "<b>端午"}
+        row = browser.post(path, data=form, headers={"HX-Request": "true"}).text
+        assert "48" in row
+        assert "原建议 36 件" in row
+        assert "&lt;b&gt;端午" in row
+        table = browser.get("/proposals/export", params={"state": "approved"}).content.decode("utf-8-sig")
+        assert "promotion" in table
+
+
+def test_every_kind_of_proposal_is_explained_in_both_languages(site: Site) -> None:
+    kinds = {
+        "transfer": ("surplus_elsewhere", {"stock": 80, "kept": 30, "to_stock": 2, "freight": 4.5}),
+        "markdown": ("near_expiry", {"stock": 40, "left": 12.2, "days": 9, "p_sold": 0.1, "action": "markdown"}),
+        "count": ("figure_uncertain", {"stock": 17, "p_wrong": 0.7, "value": 31.5}),
+    }
+    with psycopg.connect(site.world.owner_dsn) as owner:
+        for kind, (code, parameters) in kinds.items():
+            owner.execute(
+                "INSERT INTO trace.proposal (brand, kind, site, to_site, gtin, quantity, need_by, reason, created_at,"
+                " updated_at, model) SELECT brand, %(kind)s, site, CASE %(kind)s WHEN 'transfer' THEN"
+                " (SELECT id FROM trace.site WHERE id <> proposal.site LIMIT 1) END, gtin, 12, current_date,"
+                " %(reason)s, now(), now(), 'codefence-1' FROM trace.proposal WHERE kind = 'order'",
+                {"kind": kind, "reason": json.dumps({"code": code, "parameters": parameters})},
+            )
+    with httpx.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
+        log_in(browser, LOGIN, PASSWORD)
+        chinese = browser.get("/proposals", headers={"Accept-Language": "zh"}).text
+        english = browser.get("/proposals", headers={"Accept-Language": "en"}).text
+    for text in ("调拨", "降价", "盘点", "留下 30 件", "约有 12 件卖不完", "约为 70"):
+        assert text in chinese
+    for text in ("Transfer", "Markdown", "Count", "the other shop has 2", "9 days", "worth about 31.5"):
+        assert text in english

@@ -1,0 +1,148 @@
+"""Replenishment for purchasing systems: proposals and decisions, water lines, the plan, and receipts as EPCIS."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from trace_service.epcis import namespaces
+from trace_service.epcis.answers import EpcFormat, query_document, written
+from trace_service.epcis.own import site_uri
+from trace_service.epcis.parameters import read_search
+from trace_service.epcis.projection import project
+from trace_service.epcis.search import find
+from trace_service.orders.api import ConnectionOf
+from trace_service.replenishment.queries import SQL
+from trace_service.replenishment.tables import table_of
+from trace_service.store.connection import Connection, one
+from trace_service.store.queries import SQL as STORE_SQL
+from trace_service.web.auth.tokens import Partner, require_scope
+from trace_service.web.context import ConsoleOf
+from trace_service.web.errors import InvalidParameterError, NotFoundError, StateConflictError
+from trace_service.web.models import DecisionCode, ProposalKind, ProposalState
+
+router = APIRouter(prefix="/replenishment", tags=["replenishment"])
+PartnerOf = Annotated[Partner, Depends(require_scope("replenish"))]
+Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+Site = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_PAGE: Final = 200
+_MOST: Final = 10_000
+_RECEIPTS: Final = 500
+
+
+class Feed(BaseModel):
+    """Proposals in the order in which they changed; `after` asks for what changes later, null where nothing is new."""
+
+    proposals: list[dict[str, Any]]
+    after: int | None
+
+
+class Decision(BaseModel):
+    """What was decided: another quantity than proposed needs a code, which is what the forecast learns from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Literal["approve", "reject"]
+    quantity: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    code: DecisionCode | None = None
+    note: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] = ""
+
+
+class Lines(BaseModel):
+    """Water lines of every store and product, by the newest run."""
+
+    lines: list[dict[str, Any]]
+
+
+class Planned(BaseModel):
+    """Dated orders of the coming 30 days, by the newest run."""
+
+    orders: list[dict[str, Any]]
+
+
+@router.get("/proposals")
+def feed(  # noqa: PLR0913, PLR0917  the framework passes parameters one by one
+    partner: PartnerOf, connection: ConnectionOf, state: ProposalState | None = None, kind: ProposalKind | None = None,
+    site: Site = None, after: Cursor = None,
+) -> Feed:  # fmt: skip
+    """List proposals, oldest change first, up to 200 at once; `after` is the id that the last answer gave."""
+    wanted = {"brand": partner.brand, "state": state, "kind": kind, "site": site, "after": after, "id": None}
+    rows = connection.execute(SQL["feed"], {**wanted, "limit": _PAGE}).fetchall()
+    return Feed(proposals=[row._asdict() for row in rows], after=rows[-1].id if rows else None)
+
+
+@router.get("/proposals/export")
+def export(
+    partner: PartnerOf, connection: ConnectionOf, state: ProposalState = "approved",
+    form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
+) -> Response:  # fmt: skip
+    """Answer with proposals in a state as CSV or Excel."""
+    wanted = {"brand": partner.brand, "state": state, "kind": None, "site": None, "after": None, "id": None}
+    return table_of(connection.execute(SQL["feed"], {**wanted, "limit": _MOST}).fetchall(), state, form)
+
+
+@router.post("/proposals/{number}/decision")
+def decide(partner: PartnerOf, connection: ConnectionOf, number: Number, decision: Decision) -> dict[str, Any]:
+    """Approve, approve another quantity, or reject an open proposal; answers with the proposal as it now stands."""
+    if decision.quantity is not None and (decision.decision == "reject" or decision.code is None):
+        raise InvalidParameterError("another quantity is for approvals and needs a code", advice="Give code as well.")
+    row = {
+        "brand": partner.brand, "id": number, "who": f"api:{partner.name}", "code": decision.code,
+        "note": decision.note, "quantity": decision.quantity,
+        "state": "approved" if decision.decision == "approve" else "rejected",
+    }  # fmt: skip
+    with connection.transaction():
+        hit = connection.execute(SQL["decide"], row).fetchone()
+        if hit is not None:
+            news = f'{{"kind": "proposal", "brand": "{partner.brand}", "id": {number}}}'
+            connection.execute(STORE_SQL["tell_console"], {"payloads": [news]})
+    found = _proposal(connection, partner.brand, number)
+    if hit is None:
+        raise StateConflictError(f"proposal {number} is {found.state}", advice="Ask for it to see who decided.")
+    answer: dict[str, Any] = found._asdict()
+    return answer
+
+
+@router.get("/proposals/{number}/receipts")
+def receipts(partner: PartnerOf, connection: ConnectionOf, console: ConsoleOf, number: Number) -> JSONResponse:
+    """Answer with the receiving events at the proposal's store since its approval, as an EPCIS 2.0 query document."""
+    proposal = _proposal(connection, partner.brand, number)
+    if proposal.state != "approved":
+        raise StateConflictError(f"proposal {number} is {proposal.state}", advice="Receipts follow an approval.")
+    site = one(connection, SQL["site_key"], {"site": proposal.to_site or proposal.site})
+    project(connection, partner.brand)
+    asked = {
+        "EQ_bizStep": ["receiving"], "EQ_bizLocation": [site_uri(site.id, site.gln)],
+        "GE_eventTime": [written(proposal.decided_at)], "orderDirection": ["ASC"],
+    }  # fmt: skip
+    until = proposal.arrived_at or datetime.now(UTC)
+    page = find(connection, partner.brand, read_search(asked, namespaces.STANDARD), _RECEIPTS)
+    found = [each for each in page.events if each.record_time <= until or proposal.arrived_at is None]
+    digits = console.settings.company_prefix_digits
+    document = query_document(found, EpcFormat.LINKS, digits, name=f"proposal-{number}-receipts")
+    return JSONResponse(document, media_type="application/ld+json")
+
+
+@router.get("/lines")
+def lines(partner: PartnerOf, connection: ConnectionOf, site: Site = None) -> Lines:
+    """List safety, warning and maximum of every store and product with what they rest on."""
+    rows = connection.execute(SQL["lines"], {"brand": partner.brand, "site": site, "limit": _MOST}).fetchall()
+    return Lines(lines=[row._asdict() for row in rows])
+
+
+@router.get("/plan")
+def plan(partner: PartnerOf, connection: ConnectionOf, site: Site = None) -> Planned:
+    """List the dated orders of the coming 30 days."""
+    rows = connection.execute(SQL["plan"], {"brand": partner.brand, "site": site, "limit": _MOST}).fetchall()
+    return Planned(orders=[row._asdict() for row in rows])
+
+
+def _proposal(connection: Connection, brand: str, number: int) -> Any:  # noqa: ANN401  rows
+    wanted = {"brand": brand, "state": None, "kind": None, "site": None, "after": None, "id": number, "limit": 1}
+    found = connection.execute(SQL["feed"], wanted).fetchone()
+    if found is None:
+        raise NotFoundError(f"no proposal {number}")
+    return found
