@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,8 +14,13 @@ from conftest import TestDatabase, fresh_database
 from console_world import BRAND, LOGIN, PASSWORD, Site, make_world, running
 
 from cli.embedded.postgres import Database
+from contracts.fence import verify
+from edge.fence import HeldFence
 from firmware_sim.trackers import SimulatedTrip, simulate
 from geofence.trips import Fix, Handling, Kind
+from trace_service.keys import KeyWrapper
+from trace_service.orders.access import issue_token
+from trace_service.orders.signing import signing_key
 from trace_service.store.connection import connect
 from trace_service.tokens import add_token
 from trace_service.trips.judging import TripBench
@@ -304,3 +309,34 @@ def test_a_page_draws_the_trip_and_says_what_went_wrong(fleet: Fleet, language: 
     assert 'class="trip-wrong trip-warning"' in page.text
     assert "Content-Security-Policy" in page.headers
     assert "style=" not in page.text.replace("color-scheme", "")
+
+
+def test_a_truck_fetches_its_own_fence_with_its_token(fleet: Fleet) -> None:
+    trip = simulate(7012)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    shift = now - min(report.at for _, report in trip.deliveries)
+    with connect(fleet.database.owner_dsn, "tests") as connection:
+        connection.execute(
+            "INSERT INTO landing.device (id, site, kind) VALUES (%s, 'dc-east', 'station')", (trip.plan.device,)
+        )
+        token = issue_token(connection, trip.plan.device)
+        key = signing_key(connection, KeyWrapper(fleet.site.world.settings.key_encryption_key)).private.public_key()
+    url = f"{fleet.site.url}/api/v1/stations/fence"
+    headers = {"Authorization": f"Bearer {token}"}
+    parked = httpx.get(url, headers=headers)
+    assert verify(parked.content, key)[0].audience == "site:dc-east"
+    fleet.client.put("/trips/T-F", json=draft(trip, shift))
+    given = httpx.get(url, headers=headers)
+    head, points = verify(given.content, key)
+    assert (head.audience, head.version, head.source) == (f"device:{trip.plan.device}", 1, "T-F")
+    assert HeldFence(head, points).plan.stops == tuple(
+        replace(
+            stop,
+            opens=stop.opens and stop.opens + shift,
+            closes=stop.closes and stop.closes + shift,
+            departs_by=stop.departs_by and stop.departs_by + shift,
+        )
+        for stop in trip.plan.stops
+    )
+    assert httpx.get(url, headers=headers, params={"since": 1}).status_code == 204
+    assert httpx.get(url, headers={"Authorization": "Bearer cfd_x"}).status_code == 401

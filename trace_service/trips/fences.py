@@ -134,13 +134,13 @@ def _lasts(expires_at: datetime, until: datetime, now: datetime) -> bool:
     return expires_at > now + _RENEWED or expires_at >= until
 
 
-def _wanted(connection: Connection, device: str, site: str, now: datetime) -> tuple[str, str, Content, datetime]:
+def _wanted(connection: Connection, device: str, site: str, now: datetime) -> tuple[str, str | None, Content, datetime]:
     trip = connection.execute(SQL["open_trip_of"], {"device": device}).fetchone()
     if trip is not None:
         plan = shown.plan(connection, trip.brand, trip.trip).trip(trip.trip)
         return f"device:{device}", trip.brand, of_trip(plan), trip.ends + _AFTER_TRIP
     row = connection.execute(SQL["site_of"], {"site": site}).fetchone()
-    if row is None or row.lon is None or row.brand is None:
+    if row is None or row.lon is None:
         raise NotFoundError(f"{device} has no trip, and no position is known of {site}", advice="Plan a trip for it.")
     source = f"site {site}"
     return f"site:{site}", row.brand, of_circle(site, (row.lon, row.lat), _SITE_RADIUS_M, source), now + LIFETIME

@@ -124,7 +124,7 @@ COMMENT ON VIEW trace.trip_violation IS 'what is known of each episode now, thos
 CREATE TABLE trace.fence (
     audience  text NOT NULL CHECK (audience ~ '^(site|device):[A-Za-z0-9_-]{1,64}$'),
     version   integer NOT NULL CHECK (version >= 1),
-    brand     text NOT NULL REFERENCES trace.brand,
+    brand     text REFERENCES trace.brand,
     source    text NOT NULL,
     content   bytea NOT NULL,
     issued_at timestamptz NOT NULL DEFAULT now(),
@@ -132,6 +132,7 @@ CREATE TABLE trace.fence (
     body      bytea NOT NULL,
     PRIMARY KEY (audience, version)
 );
+COMMENT ON COLUMN trace.fence.brand IS 'empty: a site that belongs to no dealer, and so to no brand alone';
 COMMENT ON COLUMN trace.fence.content IS 'SHA-256 of what it was made from: the same again needs no new version';
 
 ALTER TABLE trace.partner_token DROP CONSTRAINT partner_token_scopes_check,
