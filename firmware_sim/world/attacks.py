@@ -16,7 +16,13 @@ from firmware_sim.world.routing import Routes
 TYPES: Final = ("drip", "bulk", "promo", "backflow", "skip", "rebind", "strip", "clone", "forged", "collusion")
 SHARES: Final = np.array([0.25, 0.26, 0.13, 0.05, 0.05, 0.05, 0.05, 0.06, 0.06, 0.04])
 HARD_SHARES: Final = np.array([0.30, 0.20, 0.10, 0.04, 0.04, 0.04, 0.05, 0.05, 0.05, 0.13])
-_CASES: Final = {"drip": (2.9, 1.0), "bulk": (2.7, 1.1), "promo": (3.5, 0.9), "collusion": (2.9, 0.8)}
+_CASES: Final = {
+    "drip": (2.9, 1.0),
+    "bulk": (2.7, 1.1),
+    "promo": (3.5, 0.9),
+    "collusion": (2.9, 0.8),
+    "strip": (3.3, 0.6),
+}
 _OTHER_CASES: Final = (2.6, 0.8)
 _FAR_KM: Final = 160.0
 _BORDER_KM: Final = (20.0, 130.0)

@@ -142,17 +142,19 @@ class Crowd:
         return np.asarray(np.floor(day) + np.clip(random.normal(0.5, 0.12, case.size), 0, 0.999))
 
     def _homes(self, fates: Fates, case: Ints) -> tuple[Ints, Ints]:
-        seller = self._routes.seller[self._goods.case_lot[case]]
+        lots = self._goods.case_lot[case]
+        # What came before a territory changed is sold off where it came to, and what came after is not.
+        area = self._network.version(self._routes.seller[lots], self._routes.ready[lots])
         home, shop = fates.county[case].copy(), self._routes.case_store[case].copy()
         shop[home >= 0] = -1
         loyal = (home < 0) & (shop >= 0) & self._coin(case.size, _LOYAL)
         home[loyal] = self._shop_county(shop)[loyal]
         people = self._mobility.land.counties.population
         open_ = np.flatnonzero(home < 0)
-        open_ = open_[np.argsort(seller[open_], kind="stable")]
-        for part in np.split(open_, np.flatnonzero(np.diff(seller[open_])) + 1):
+        open_ = open_[np.argsort(area[open_], kind="stable")]
+        for part in np.split(open_, np.flatnonzero(np.diff(area[open_])) + 1):
             if part.size:
-                own = self._network.dealers[seller[part[0]]].counties
+                own = self._network.area(int(area[part[0]]))
                 sums = people[own].cumsum()
                 home[part] = own[np.searchsorted(sums / sums[-1], self._random.random(part.size) * 0.999_999)]
         return home, shop

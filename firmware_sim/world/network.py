@@ -90,6 +90,16 @@ class Network:
             found.append(self.dealers[found[-1]].parent)
         return found[::-1]
 
+    def shops(self, dealer: int, day: float) -> list[int]:
+        """Return the shops that a dealer supplies on a day."""
+        stores = self.stores
+        own = [n for n in self.stores_of.get(dealer, []) if day < stores[n].handed_day]
+        return own + [n for n, store in enumerate(stores) if store.heir == dealer and day >= store.handed_day]
+
+    def area(self, version: int) -> Ints:
+        """Return the counties of a version of a territory."""
+        return np.flatnonzero(self._allowed[version])
+
     def change(self, swap: Change) -> None:
         """Give a dealer another territory from a day on."""
         row = np.zeros((1, self._allowed.shape[1]), np.bool_)
@@ -102,13 +112,14 @@ class Network:
 
     def may_sell(self, dealers: Ints, counties: Ints, days: Floats) -> Bools:
         """Tell whether each dealer is entitled to a county on a day."""
-        return np.asarray(self._allowed[self._version(dealers, days), counties])
+        return np.asarray(self._allowed[self.version(dealers, days), counties])
 
     def may_sell_in_city(self, dealers: Ints, cities: Ints, days: Floats) -> Bools:
         """Tell whether each dealer is entitled to any county of a city on a day."""
-        return np.asarray(self._cities[self._version(dealers, days), cities])
+        return np.asarray(self._cities[self.version(dealers, days), cities])
 
-    def _version(self, dealers: Ints, days: Floats) -> Ints:
+    def version(self, dealers: Ints, days: Floats) -> Ints:
+        """Return the version of each dealer's territory on a day."""
         return np.where(days >= self._since[dealers], self._second[dealers], dealers)
 
     def _by_city(self) -> Bools:

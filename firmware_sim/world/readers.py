@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from firmware_sim.world.arrays import Ints, Random
-from firmware_sim.world.fates import Deed
+from firmware_sim.world.fates import Attack, Deed
 from firmware_sim.world.ledger import Gaps, Ledger
 from firmware_sim.world.model import World
 from firmware_sim.world.routing import RETURN, TRANSFER
@@ -40,7 +40,9 @@ class Readers:
         self._moved()
         self._in_shops(codes)
         self._bound()
+        shops = self._shops_of_cities()
         for number, attack in enumerate(self._world.attacks):
+            self._found(number, attack, shops, codes)
             for deed in attack.deeds:
                 self._deed(number, deed, codes)
 
@@ -183,6 +185,23 @@ class Readers:
         return self._ledger.tell(
             day, None, {**event, "from_dealer": source, "to_dealer": target, "approvers": approvers}
         )
+
+    def _shops_of_cities(self) -> dict[int, list[int]]:
+        found: defaultdict[int, list[int]] = defaultdict(list)
+        for number, store in enumerate(self._world.network.stores):
+            found[int(self._world.land.county_city[store.county])].append(number)
+        return found
+
+    def _found(self, number: int, attack: Attack, shops: dict[int, list[int]], codes: list[str]) -> None:
+        """Let inspectors come across a few of the diverted cases, in the shops of the places where they went."""
+        cases = attack.cases[self._random.random(attack.cases.size) < _FOUND_BY_INSPECTORS]
+        there = [shop for city in attack.cities.tolist() for shop in shops.get(city, [])]
+        if attack.type in {"strip", "skip"} or not there:
+            return
+        for case in cases.tolist():
+            item, day = int(self._world.goods.case_first[case]), float(self._world.fates.day[case])
+            seen = self._inspect(int(self._random.choice(there)), day + 1, codes[item : item + 2])
+            self.events_of[number].extend([seen] if seen is not None else [])
 
     def _deed(self, attack: int, deed: Deed, codes: list[str]) -> None:
         """Tell what readers saw of an attack."""

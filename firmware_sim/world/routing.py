@@ -173,7 +173,7 @@ class Router:
         bounds = np.searchsorted(cases, np.arange(routes.seller.size + 1))
         rows: list[tuple[int, int, float]] = []
         for lot in np.flatnonzero(stored):
-            stores = self._network.stores_of.get(int(routes.seller[lot]))
+            stores = self._network.shops(int(routes.seller[lot]), float(routes.ready[lot]))
             if not stores:
                 continue
             begin, end = int(bounds[lot]), int(bounds[lot + 1])
