@@ -12,7 +12,8 @@ import click
 
 from cli.territory_shown import echo_remarks, echo_simulation
 from geofence.errors import TerritoryError
-from geofence.maps import AtomMap, load_installed_map
+from geofence.maps import AtomMap
+from geofence.maps.catalogue import open_map
 from geofence.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query, TerritoryBook
 from trace_service.bootstrap import load_settings
@@ -113,7 +114,7 @@ def report(source: str, *, brand: str, as_json: bool) -> None:
     """Say what would follow if a file (GeoJSON, CSV) or a draft were published: overlaps, gaps, contradictions."""
     with _database() as connection:
         stated, remarks = _stated(connection, brand, source)
-        remarks += report_on(connection, brand, stated, load_installed_map())
+        remarks += report_on(connection, brand, stated, open_map(load_settings().map))
     echo_remarks(remarks, as_json=as_json)
     sys.exit(any(each.severity is not Severity.NOTE for each in remarks))
 
@@ -138,7 +139,7 @@ def publish_command(source: str, *, brand: str, accept: Sequence[str], rejudge: 
             with connection.transaction():
                 number = number or propose(connection, brand, Path(source).name[:200], stated, by)
                 decision = Decision(by, accept, rejudge)
-                done = publish(connection, brand, number, load_installed_map(), decision)
+                done = publish(connection, brand, number, open_map(load_settings().map), decision)
         except DraftRefusedError as error:
             echo_remarks(error.remarks, as_json=as_json)
             raise
@@ -199,7 +200,7 @@ def show(
     *, brand: str, dealer: str | None, at: datetime | None, known_at: datetime | None, version: int | None
 ) -> None:
     """Write territories in force at a time as a GeoJSON FeatureCollection in WGS-84."""
-    atoms = load_installed_map()
+    atoms = open_map(load_settings().map)
     with _database() as connection:
         if version is not None:
             found = versions_of(connection, brand, Wanted(before=version + 1, limit=1))
@@ -228,7 +229,7 @@ def simulate_command(source: str, *, brand: str, since: datetime | None, until: 
         if unreadable:
             raise TerritoryError(f"{unreadable[0].where}: {unreadable[0].words}", advice="")
         proposed = [each.proposal(now).version for each in stated]
-        book = _book(connection, brand, load_installed_map())
+        book = _book(connection, brand, open_map(load_settings().map))
         found = simulate(connection, brand, book, proposed, (since or datetime.min.replace(tzinfo=UTC), until or now))
     echo_simulation(found, as_json=as_json)
 

@@ -59,7 +59,10 @@ def report(book: TerritoryBook, proposals: Sequence[Proposal], network: Network)
         comparison = _Comparison(MarketView(book, channel, line), MarketView(after, channel, line), network)
         remarks += comparison.remarks(concerned)
     order = list(RemarkCode)
-    return sorted(_merged(remarks), key=lambda each: (order.index(each.code), each.where, each.dealer, each.other))
+    return sorted(
+        _deepest(_merged(remarks), network),
+        key=lambda each: (order.index(each.code), each.where, each.dealer, each.other),
+    )
 
 
 def _lines_of(version: TerritoryVersion, book: TerritoryBook) -> list[str | None]:
@@ -292,6 +295,20 @@ def _teller(proposal: Proposal) -> Callable[..., Remark]:
         return Remark(code=code, **{**fixed, **more})
 
     return tell
+
+
+def _deepest(remarks: Sequence[Remark], network: Network) -> Iterator[Remark]:
+    """Leave out overlaps with a dealer where one below it has the same: whoever is closest to the spot is named."""
+    overlapping: dict[tuple[object, ...], list[Remark]] = defaultdict(list)
+    for each in remarks:
+        if each.code is RemarkCode.OVERLAP:
+            overlapping[each.where, each.dealer, each.product_line, each.starts, each.ends].append(each)
+    for each in remarks:
+        moment = each.starts or FOREVER
+        rivals = overlapping[each.where, each.dealer, each.product_line, each.starts, each.ends]
+        below = (other for other in rivals if each.other in network.path(other.other, moment)[1:])
+        if each.code is not RemarkCode.OVERLAP or not any(set(each.adcodes) <= set(other.adcodes) for other in below):
+            yield each
 
 
 def _merged(remarks: Iterable[Remark]) -> list[Remark]:

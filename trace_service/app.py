@@ -104,7 +104,7 @@ def _make_console(settings: TraceSettings) -> Console:
     Gauge("codefence_live_pages", "Open pages with live updates.", registry=registry).set_function(
         lambda: live.audience
     )
-    places = Places(settings.index_folder)
+    places = Places(settings.index_folder, settings.map)
     return Console(
         settings=settings,
         database=database,

@@ -11,7 +11,8 @@ import msgspec
 import structlog
 
 from contracts.errors import ConfigurationError
-from geofence.maps import Level, load_installed_map
+from geofence.maps import Level
+from geofence.maps.catalogue import open_map
 from geofence.maps.stored import open_index
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
@@ -19,6 +20,7 @@ from trace_service.cases.machine import Role
 from trace_service.cli_history import history
 from trace_service.cli_mail import mail
 from trace_service.cli_parts import reported
+from trace_service.cli_policy import policy
 from trace_service.cli_tokens import token
 from trace_service.demo import run_demo
 from trace_service.health import WorkerHealth
@@ -93,7 +95,7 @@ def worker() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     # Work that the first scan should not wait for.
-    atoms = load_installed_map()
+    atoms = open_map(settings.map)
     if settings.index_folder is None:
         atoms.layer(Level.COUNTY)
     else:
@@ -129,6 +131,7 @@ def web() -> None:
 
 trace.add_command(history)
 trace.add_command(links)
+trace.add_command(policy)
 trace.add_command(token)
 trace.add_command(webhook)
 trace.add_command(webhooks)

@@ -59,6 +59,10 @@ class TraceSettings(BaseSettings):
     company_prefix_digits: Annotated[int, Field(ge=6, le=12)] = Field(
         7, description="Digits of the GS1 company prefix, for partners that ask for EPC URNs."
     )
+    map: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        "tianditu",
+        description="The map that territories are made of: tianditu, amap, world, or an imported file *.map.",
+    )
     index_folder: Path | None = Field(
         None, description="Folder for the map's index, which all processes share; without it each reads the map itself."
     )

@@ -33,6 +33,7 @@ class Source:
             return None
 
 
+DEFAULT_MAP: Final = "tianditu"
 SOURCES: Final = (
     Source(
         "tianditu", tianditu.DISTRIBUTION, "provinces, cities and counties of China", Crs.WGS84,

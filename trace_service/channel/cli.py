@@ -102,7 +102,7 @@ def import_(files: tuple[Path, ...], *, brand: str, dry_run: bool, as_json: bool
     """Import tables, all rows or none; the name of a file or sheet says which table it is: products, and so on."""
     contents = [(path.name, path.read_bytes()) for path in files]
     with _database() as connection:
-        job = Job(f"cli:{getpass.getuser()}"[:64], installed_map(), dry_run, operator=True)
+        job = Job(f"cli:{getpass.getuser()}"[:64], installed_map(load_settings().map), dry_run, operator=True)
         plan = import_files(connection, brand, contents, job)
     applied = plan.sound and not dry_run
     if as_json:
@@ -202,5 +202,5 @@ def _paths(known: Channel, brand: str, moment: datetime) -> list[list[str]]:
 def refresh_(*, brand: str) -> None:
     """Bring the present tables up to date with changes whose day has come; run it daily."""
     with _database() as connection:
-        refresh(connection, brand, installed_map())
+        refresh(connection, brand, installed_map(load_settings().map))
     click.echo(f"{brand} is up to date", err=True)

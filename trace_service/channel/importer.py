@@ -7,7 +7,8 @@ from typing import Any
 
 from contracts.errors import ConfigurationError
 from geofence.errors import MapUnavailableError
-from geofence.maps import AtomMap, load_installed_map
+from geofence.maps import AtomMap
+from geofence.maps.catalogue import DEFAULT_MAP, open_map
 from trace_service.channel.plan import Context, File, Plan, make_plan, read_files, sort_problems
 from trace_service.channel.problems import Problem
 from trace_service.channel.project import Projector, version_row
@@ -17,10 +18,10 @@ from trace_service.channel.versions import Channel, Key, Version
 from trace_service.store.connection import Connection, one
 
 
-def installed_map() -> AtomMap | None:
+def installed_map(name: str = DEFAULT_MAP) -> AtomMap | None:
     """Return the map of this installation, None where it has none."""
     try:
-        return load_installed_map()
+        return open_map(name)
     except MapUnavailableError:
         return None
 

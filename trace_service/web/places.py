@@ -4,6 +4,7 @@ import gzip
 import json
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -11,7 +12,8 @@ from typing import Any, Final, TypeAlias
 import structlog
 
 from geofence.errors import MapFormatError, MapUnavailableError, UnknownAdcodeError
-from geofence.maps import AtomMap, AtomRecord, Level, load_installed_map
+from geofence.maps import AtomMap, AtomRecord, Level
+from geofence.maps.catalogue import DEFAULT_MAP, open_map
 from geofence.maps.outline import Extent, outline
 from geofence.maps.stored import open_index
 from trace_service.web.words import Language
@@ -28,7 +30,8 @@ log = structlog.get_logger(__name__)
 class Places:
     """The installed map, read when first asked; without one, codes stand for themselves and no map is drawn."""
 
-    def __init__(self, index_folder: Path | None = None) -> None:
+    def __init__(self, index_folder: Path | None = None, name: str = DEFAULT_MAP) -> None:
+        self._name = name
         self._index_folder = index_folder
         self._loading = threading.Lock()
         self._loaded = False
@@ -42,7 +45,7 @@ class Places:
         with self._loading:
             if not self._loaded:
                 try:
-                    self._map = load_installed_map()
+                    self._map = open_map(self._name)
                     if self._index_folder is not None:
                         open_index(self._map, self._index_folder)
                 except (MapUnavailableError, MapFormatError) as error:
@@ -59,10 +62,10 @@ class Places:
         """Return a division; a code may leave out its trailing zeros."""
         if self.atoms is None:
             return None
-        try:
-            return self.atoms.record(adcode.ljust(_ADCODE_DIGITS, "0"))
-        except UnknownAdcodeError:
-            return None
+        for code in (adcode, adcode.ljust(_ADCODE_DIGITS, "0")):
+            with suppress(UnknownAdcodeError):
+                return self.atoms.record(code)
+        return None
 
     def name(self, adcode: str, language: Language) -> str:
         """Return a division's name, or its code where the map does not know it."""
