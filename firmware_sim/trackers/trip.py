@@ -10,12 +10,14 @@ from firmware_sim.trackers.drive import Drive, Visit
 from firmware_sim.trackers.noise import Delivery, Sky, Track, delivered, fixes, sky
 from firmware_sim.trackers.roads import PLACES, Road, beside, bulged, road
 from geofence.trips import Fix, Handling, HandlingKind, Kind, Leg, Role, Site, Stop, TripPlan
+from geofence.trips.plane import distance_m
 
 KINDS: Final = tuple(Kind)
 _EPOCH_S: Final = 1_767_225_600
 _DAY_S: Final = 86_400
 _CLEAR_M: Final = 6_000.0
 _LONGEST_LEG_DEGREES: Final = 1.3
+_BETWEEN_M: Final = 600.0
 
 
 class Planted(NamedTuple):
@@ -46,8 +48,17 @@ class _Tour:
 
 def simulate(seed: int, kind: Kind | None = None) -> SimulatedTrip:
     """Return the trip of a seed: an honest one, or one with a single violation of `kind`. Deterministic."""
-    rng = np.random.default_rng([seed, 0 if kind is None else 1 + KINDS.index(kind)])
-    device = f"truck-{seed:05}"
+    variant = 0 if kind is None else 1 + KINDS.index(kind)
+    found = None
+    attempt = 0
+    while found is None:
+        found = _simulated(np.random.default_rng([seed, variant, attempt]), f"truck-{seed:05}", kind)
+        attempt += 1
+    return found
+
+
+def _simulated(rng: np.random.Generator, device: str, kind: Kind | None) -> SimulatedTrip | None:
+    """Return a trip, or None where its forbidden ground lies on another of its roads."""
     tour = _tour(rng, kind)
     drive = Drive(rng, float(_EPOCH_S + _DAY_S * int(rng.integers(0, 300)) + int(rng.integers(4, 9)) * 3600))
     legs = len(tour.roads) - (kind is Kind.OVERSTAY)
@@ -56,6 +67,8 @@ def simulate(seed: int, kind: Kind | None = None) -> SimulatedTrip:
     deed = _Deed(kind, chosen, float(rng.uniform(0.3, 0.6)) * tour.roads[chosen].length_m)
     planted = _drive(drive, tour, deed, dwells)
     plan = _plan(rng, device, tour, dwells, deed)
+    if not _is_clear(plan, deed.leg):
+        return None
     plan, planted = _schedule(rng, plan, drive.visits, kind, planted)
     heard = sky(rng)
     reports = _reports(rng, device, drive, heard, planted)
@@ -205,6 +218,17 @@ def _plan(rng: np.random.Generator, device: str, tour: _Tour, dwells: list[float
     )
     legs = tuple(Leg(tuple((x, y) for x, y in each.points.tolist()), tour.width) for each in tour.roads)
     return TripPlan(device.replace("truck", "trip"), device, stops, legs, tuple(sites.values()))
+
+
+def _is_clear(plan: TripPlan, own: int) -> bool:
+    """Whether no other leg runs through the forbidden ground beside one."""
+    (works,) = (site for site in plan.sites if site.role is Role.FORBIDDEN)
+    return all(
+        distance_m((works.lon, works.lat), point) > works.radius_m + _BETWEEN_M
+        for number, leg in enumerate(plan.legs)
+        if leg.line[::-1] != plan.legs[own].line and number != own
+        for point in leg.line
+    )
 
 
 def _schedule(

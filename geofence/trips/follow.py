@@ -59,7 +59,7 @@ def _advance(ground: Ground, state: State, fix: Fix, near: list[Match]) -> bool:
     if state.hypotheses and not followed:
         # Perhaps this fix is the odd one, and the next is where the truck was expected.
         for each in state.hypotheses:
-            each.cost += _UNMOVED_M
+            each.cost += _UNMOVED_M * 2**each.missed
             each.missed += 1
         fresh += [each for each in state.hypotheses if each.missed <= _MISSED_FIXES]
     fresh.sort(key=lambda each: each.cost)
