@@ -103,7 +103,8 @@ def test_live_and_backtest_raise_the_same_alerts_however_it_is_split_and_whoever
     row = connection.execute("SELECT count(*), max(seq) FROM trace.observation").fetchone()
     assert row == (len(observations), len(observations))
     row = connection.execute(
-        "SELECT count(*) AS alerts, count(case_id) AS placed FROM trace.alert LEFT JOIN trace.case_alert ON alert.id = alert"
+        "SELECT count(*) AS alerts, count(case_id) AS placed"
+        " FROM trace.alert LEFT JOIN trace.case_alert ON alert.id = alert"
     ).fetchone()
     assert row is not None
     # What was taken back before anyone looked never became a case.

@@ -7,8 +7,8 @@ from datetime import date
 from math import exp, log
 from typing import Final
 
-# Of a hundred alerts at the threshold of a network that nobody has reviewed yet, so many are expected to be right;
-# each nat above it counts half, as fitted to simulated networks. Shown as uncalibrated.
+# A prior, not a measurement: four of five alerts at the threshold are right, a nat more halves the doubt or so. It puts
+# cases in order until outcomes were reviewed, and pages say that it is not calibrated.
 _AT_THRESHOLD: Final = 0.8
 _PER_NAT: Final = 0.5
 _MOST: Final = 0.97

@@ -1,6 +1,7 @@
 """The queue of cases by expected loss, and one case with everything that bears on it."""
 
 import asyncio
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from itertools import chain
@@ -218,9 +219,10 @@ def pack(console: ConsoleOf, session: SessionOf, number: Number) -> Response:
     require_role(session, Role.ANALYST)
     keys = KeyWrapper(console.settings.key_encryption_key)
     # On disk, as the files of a case may be larger than a process should hold.
-    target = TemporaryFile()  # noqa: SIM115  the response closes it
-    with database(console) as connection:
+    with ExitStack() as opened, database(console) as connection:
+        target = opened.enter_context(TemporaryFile())
         write_pack(connection, keys, session.brand, number, target)
+        opened.pop_all()  # the response closes it
     size = target.tell()
     target.seek(0)
     headers = {"Content-Disposition": f'attachment; filename="case-{number}.zip"', "Content-Length": str(size)}

@@ -1,0 +1,291 @@
+"""A case walked from its alert to its end in the console's pages, by people with different roles."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from click.testing import CliRunner
+from conftest import TestDatabase
+from console_world import BRAND, PASSWORD, Site, add_case, add_person, make_world, running
+from PIL import Image
+
+from cli.main import main
+from trace_service.cases.model import Policy
+from trace_service.cases.service import set_policy
+from trace_service.cases.verify import PackError, verify_pack
+from trace_service.keys import KeyWrapper
+from trace_service.orders.signing import signing_key
+from trace_service.store.connection import connect
+from trace_service.web.headers import CONTENT_SECURITY_POLICY
+
+ROLES = {"wang": "manager", "chen": "manager", "lin": "analyst", "zhao": "inspector", "he": "viewer"}
+
+
+@pytest.fixture
+def site(database: TestDatabase) -> Iterator[Site]:
+    world = make_world(database.owner_dsn, database.trace_dsn)
+    for login, role in ROLES.items():
+        add_person(world, login, role)
+    with running(world) as site:
+        yield site
+
+
+@pytest.fixture
+def number(site: Site) -> int:
+    with connect(site.world.owner_dsn, "test") as connection:
+        set_policy(connection, BRAND, Policy(two_person_value=Decimal(1000)), "test")
+    return add_case(site.world)
+
+
+@contextmanager
+def browser(site: Site, login: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=site.url, headers={"Origin": site.url, "Accept-Language": "zh"}, timeout=20) as client:
+        form = client.get("/login").text
+        sent = {"login": login, "password": PASSWORD, "csrf": token(form)}
+        assert client.post("/login", data=sent).status_code == 303
+        yield client
+
+
+def token(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def send(client: httpx.Client, path: str, action: str, **fields: str) -> httpx.Response:
+    page = client.get(path).text
+    version = re.search(r'name="version" value="(\d+)"', page)
+    base = {"csrf": token(page), "version": version[1] if version else "1", "action": action}
+    return client.post(path, data={**base, **fields})
+
+
+def photo() -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (320, 240), (90, 140, 120)).save(target, "JPEG")
+    return target.getvalue()
+
+
+def test_a_case_is_walked_from_its_alert_to_closed_by_two_persons_with_its_evidence_pack(
+    site: Site, number: int, tmp_path: Path
+) -> None:
+    path = f"/cases/{number}"
+    with browser(site, "lin") as lin, browser(site, "zhao") as zhao, browser(site, "wang") as wang:
+        assert f'href="{path}"' in lin.get("/cases").text
+        assert f'href="{path}"' in lin.get(f"/alerts/{site.world.alert}").text
+        assert send(lin, path, "take").status_code == 303
+        page = lin.get(path).text
+        assert "lin" in page
+        for word in ("考虑过的正常原因", "14 次扫码中有 14 次", "什么会改变判断", "流转记录"):
+            assert word in page
+        # Somebody on the spot finds a bottle.
+        due = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
+        order = {
+            "csrf": token(page),
+            "kind": "visit",
+            "instructions": "看看货架",
+            "place": "拱墅区",
+            "assignee": "zhao",
+            "due": due,
+        }
+        assert lin.post(f"{path}/checks", data=order).status_code == 303
+        check = re.search(r'href="(/checks/\d+)"', zhao.get("/checks").text)
+        assert check is not None
+        form = zhao.get(check[1]).text
+        with connect(site.world.owner_dsn, "test") as connection:
+            code = connection.execute("SELECT code FROM trace.verdict LIMIT 1").fetchone()
+        assert code is not None
+        fields = {
+            "csrf": token(form),
+            "result": "found",
+            "code": code[0],
+            "note": "三瓶",
+            "lat": "30.27",
+            "lon": "120.16",
+        }
+        sent = zhao.post(f"/uploads{check[1]}", data=fields, files={"files": ("货架.jpg", photo(), "image/jpeg")})
+        assert sent.status_code == 303, sent.text
+        # The dealer is asked and answers, with a paper.
+        assert send(lin, path, "ask_dealer", text="这批货去了哪里？", deadline=due).status_code == 303
+        assert "等经销商答复" in lin.get(path).text
+        assert send(lin, path, "record_statement", text="卖给了一家物流公司。").status_code == 303
+        upload = {"files": ("statement.pdf", b"%PDF-1.7\n1 0 obj\n", "application/pdf")}
+        assert (
+            lin.post(f"/uploads/cases/{number}", data={"csrf": token(lin.get(path).text)}, files=upload).status_code
+            == 303
+        )
+        # One proposes, and only another closes.
+        assert send(lin, path, "close", outcome="confirmed", text="三家店都有").status_code == 303
+        assert "待复核" in lin.get(path).text
+        assert send(lin, path, "confirm").status_code == 403
+        assert send(wang, path, "confirm").status_code == 303
+        page = wang.get(path).text
+        assert "已关闭" in page
+        assert "确认窜货" in page
+        answer = wang.get(f"{path}/pack.zip")
+        assert answer.headers["content-type"] == "application/zip"
+    _check_pack(site, number, answer.content, tmp_path)
+
+
+def _check_pack(site: Site, number: int, content: bytes, folder: Path) -> None:
+    pack = folder / "case.zip"
+    pack.write_bytes(content)
+    with connect(site.world.owner_dsn, "test") as connection:
+        key = signing_key(connection, KeyWrapper(site.world.settings.key_encryption_key)).public
+    found = verify_pack(pack, key)
+    assert (found.case, found.brand, found.pinned) == (number, BRAND, True)
+    assert found.entries >= 8
+    done = CliRunner().invoke(main, ["case", "verify", str(pack), "--json"])
+    assert done.exit_code == 0, done.output
+    with zipfile.ZipFile(pack) as opened:
+        names = set(opened.namelist())
+        evidence = opened.read("evidence.json").decode()
+    assert {"alerts.json", "custody.json", "territory.json", "versions.json", "history.json", "checks.json"} <= names
+    assert sum(name.startswith("attachments/") for name in names) == 2
+    assert evidence.count('"as_evidence"') == 14
+    for altered in _altered(pack, folder):
+        with pytest.raises(PackError):
+            verify_pack(altered, key)
+        assert CliRunner().invoke(main, ["case", "verify", str(altered)]).exit_code == 1
+    with pytest.raises(PackError):
+        verify_pack(pack, bytes(31) + b"\1")
+
+
+def _altered(pack: Path, folder: Path) -> Iterator[Path]:
+    """Yield the pack with one file changed, one missing, and one added; and half of it."""
+    with zipfile.ZipFile(pack) as opened:
+        parts = {name: opened.read(name) for name in opened.namelist()}
+    evil = {
+        "changed": {**parts, "case.json": parts["case.json"].replace(b"confirmed", b"unresolved")},
+        "missing": {name: content for name, content in parts.items() if name != "custody.json"},
+        "added": {**parts, "extra.txt": b"x"},
+        "unsigned": {**parts, "manifest.json": parts["manifest.json"].replace(b'"case"', b'"case" ')},
+    }
+    for name, files in evil.items():
+        target = folder / f"{name}.zip"
+        with zipfile.ZipFile(target, "w") as made:
+            for path, content in files.items():
+                made.writestr(path, content)
+        yield target
+    half = folder / "half.zip"
+    half.write_bytes(pack.read_bytes()[: pack.stat().st_size // 2])
+    yield half
+
+
+@pytest.mark.parametrize("login", ["he", "zhao"])
+def test_who_may_only_look_is_offered_nothing_and_changes_nothing(site: Site, number: int, login: str) -> None:
+    path = f"/cases/{number}"
+    with browser(site, login) as client:
+        page = client.get(path).text
+        assert 'name="action"' not in page
+        sent = {"csrf": token(page), "version": "1"}
+        assert client.post(path, data={**sent, "action": "take"}).status_code == 403
+        assert client.post(path, data={**sent, "action": "close", "outcome": "confirmed"}).status_code == 403
+        assert (
+            client.post(f"/uploads/cases/{number}", data=sent, files={"files": ("a.jpg", photo())}).status_code == 403
+        )
+        assert client.get(f"{path}/pack.zip").status_code == 403
+        for other in ("/proposals/1/approve", "/channel/import"):
+            assert client.post(other, data=sent).status_code == 403
+        headers = {"X-CSRF-Token": sent["csrf"]}
+        answer = client.post(f"/api/v1/alerts/{site.world.alert}/close", json={"outcome": "confirmed"}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "ROLE_MISSING")
+    with connect(site.world.owner_dsn, "test") as connection:
+        row = connection.execute("SELECT state, version FROM trace.case_file").fetchone()
+    assert row == ("open", 1)
+
+
+def test_an_alert_in_a_case_cannot_be_closed_past_the_second_person(site: Site, number: int) -> None:
+    with browser(site, "wang") as wang:
+        page = wang.get(f"/cases/{number}").text
+        sent = {"csrf": token(page), "outcome": "unresolved"}
+        assert wang.post(f"/alerts/{site.world.alert}/close", data=sent).status_code == 409
+        assert wang.post(f"/alerts/{site.world.alert}/acknowledge", data=sent).status_code == 409
+
+
+def test_forms_of_strangers_and_of_other_brands_do_nothing(site: Site, number: int) -> None:
+    path = f"/cases/{number}"
+    with browser(site, "wang") as wang:
+        sent = {"csrf": token(wang.get(path).text), "version": "1", "action": "take"}
+        assert wang.post(path, data=sent, headers={"Origin": "https://evil.example"}).status_code == 403
+        assert wang.post(path, data={**sent, "csrf": "x"}).status_code == 403
+        files = {"files": ("a.jpg", photo())}
+        assert wang.post(f"/uploads{path}", data={"csrf": "x"}, files=files).status_code == 403
+        for odd in ({"action": "delete"}, {"version": "0"}, {"outcome": "retracted", "action": "close"}):
+            assert wang.post(path, data={**sent, **odd}).status_code == 422
+        assert wang.post(path, data={**sent, "action": "close"}).status_code == 422
+        page = {"files": ("a.html", b"<script>alert(1)</script>", "image/jpeg")}
+        assert wang.post(f"/uploads{path}", data={"csrf": sent["csrf"]}, files=page).status_code == 422
+    with browser(site, "rival") as rival:
+        for address in (path, f"{path}/pack.zip", f"{path}/attachments/1", f"/api/map{path}.geojson"):
+            assert rival.get(address).status_code == 404, address
+    assert httpx.get(site.url + path).status_code == 303
+
+
+def test_a_file_is_served_as_what_it_is_and_nothing_in_it_runs(site: Site, number: int) -> None:
+    with browser(site, "lin") as lin:
+        sent = {"csrf": token(lin.get(f"/cases/{number}").text)}
+        files = [("files", ('"><b>.jpg', photo(), "text/html")), ("files", ("p.pdf", b"%PDF-1.4 x", "image/png"))]
+        assert lin.post(f"/uploads/cases/{number}", data=sent, files=files).status_code == 303
+        page = lin.get(f"/cases/{number}").text
+        assert "<b>" not in page
+        shown = set(re.findall(r'href="(/cases/\d+/attachments/\d+)"', page))
+        answers = [lin.get(each) for each in sorted(shown)]
+    assert [each.headers["content-type"] for each in answers] == ["image/jpeg", "application/pdf"]
+    assert [each.headers["content-disposition"].partition(";")[0] for each in answers] == ["inline", "attachment"]
+    for each in answers:
+        assert each.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        assert each.headers["x-content-type-options"] == "nosniff"
+
+
+def test_text_of_people_is_never_markup(site: Site, number: int) -> None:
+    attack = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
+    with browser(site, "lin") as lin:
+        assert send(lin, f"/cases/{number}", "comment", text=attack).status_code == 303
+        due = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
+        task = {"kind": "test_purchase", "instructions": attack, "listing": attack, "due": due}
+        order = {"csrf": token(lin.get("/cases").text), **task}
+        assert lin.post(f"/cases/{number}/checks", data=order).status_code == 303
+        for path in (f"/cases/{number}", "/checks", "/checks/1"):
+            text = lin.get(path).text
+            assert "<script>alert" not in text, path
+            assert "<img src=x" not in text, path
+            assert not re.search(r"<style|\sstyle=|\son[a-z]+=\"|javascript:", text), path
+
+
+def test_the_command_line_lists_shows_packs_and_exports(site: Site, number: int, tmp_path: Path) -> None:
+    settings = site.world.settings
+    environment = {
+        "TRACE_DATABASE_URL": settings.database_url.get_secret_value(),
+        "TRACE_KEY_ENCRYPTION_KEY": settings.key_encryption_key.get_secret_value(),
+    }
+
+    def run(*command: str) -> str:
+        done = CliRunner().invoke(main, ["case", *command], env=environment)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert f'"id": {number}' in run("list", "--brand", BRAND, "--json")
+    assert '"action": "opened"' in run("show", str(number), "--brand", BRAND, "--json")
+    assert f'"case": {number}' in run("day", "--brand", BRAND, "--json")
+    run("pack", str(number), "--brand", BRAND, "--out", str(tmp_path / "c.zip"))
+    assert verify_pack(tmp_path / "c.zip").case == number
+    assert '"daily_budget": 3' in run("policy", "--brand", BRAND, "--daily-budget", "3", "--json")
+    assert '"detector": "cells"' in run("policy", "--brand", BRAND, "--json")
+    with browser(site, "lin") as lin:
+        send(lin, f"/cases/{number}", "close", outcome="tourist_or_gift")
+    with browser(site, "wang") as wang:
+        send(wang, f"/cases/{number}", "confirm")
+    said = run("outcomes", "--brand", BRAND, "--json")
+    assert '"outcome":"tourist_or_gift"' in said
+    assert '"selection_probability":1.0' in said
+    assert '"expires_at":"' in said
+    with psycopg.connect(site.world.owner_dsn) as owner:
+        assert owner.execute("SELECT count(*) FROM trace.case_policy").fetchone() == (2,)
