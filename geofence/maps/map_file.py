@@ -56,7 +56,8 @@ def save_map(atoms: AtomMap, path: Path) -> None:
 def load_map(path: Path) -> AtomMap:
     """Return a stored map, its shapes read when first needed. Raises MapUnavailableError and MapFormatError."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: numpy leaves a torn file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             head = json.loads(arrays["head"].tobytes())
             repairs = _repairs(head["repairs"], arrays["originals"], arrays["originals_ends"])
         if head["format"] != _FORMAT:
