@@ -8,9 +8,11 @@ import shapely
 import structlog
 
 from geofence.errors import TerritoryError, UnknownAdcodeError
+from geofence.finding import DEFAULT_POLICY
 from geofence.maps import AtomMap
 from geofence.territory import TerritoryBook, TerritoryVersion, atom_mask
 from trace_service.domain.territories import BrandBook
+from trace_service.policies import policies
 from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL
 
@@ -48,8 +50,15 @@ class Books:
         lines: dict[str, dict[str, str]] = defaultdict(dict)
         for row in connection.execute(SQL["product_lines"]):
             lines[row.brand][row.gtin] = row.product_line
+        set_by = policies(connection)
         return {
-            brand: BrandBook(TerritoryBook(self._atoms, versions[brand]), numbers, levels[brand], lines[brand])
+            brand: BrandBook(
+                TerritoryBook(self._atoms, versions[brand]),
+                numbers,
+                levels[brand],
+                lines[brand],
+                set_by.get(brand, DEFAULT_POLICY),
+            )
             for brand in levels
         }
 

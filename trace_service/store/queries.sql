@@ -463,7 +463,19 @@ ON CONFLICT (device, boot, seq) DO UPDATE SET (brand, code, unit, gtin, case_uni
 -- name: books_version
 SELECT (SELECT count(*) FROM trace.territory) AS territories, (SELECT max(id) FROM trace.territory) AS newest,
     (SELECT count(*) FROM trace.dealer) AS dealers,
-    (SELECT max(id) FROM trace.channel_version) AS changes
+    (SELECT max(id) FROM trace.channel_version) AS changes,
+    (SELECT max(recorded_at) FROM trace.geofence_policy) AS policies
+
+-- name: policies
+SELECT DISTINCT ON (brand) brand, inside_at, outside_at FROM trace.geofence_policy ORDER BY brand, recorded_at DESC
+
+-- name: add_policy
+INSERT INTO trace.geofence_policy (brand, recorded_by, inside_at, outside_at)
+VALUES (%(brand)s, %(by)s, %(inside_at)s, %(outside_at)s)
+
+-- name: policy_history
+SELECT brand, inside_at, outside_at, recorded_at, recorded_by FROM trace.geofence_policy
+WHERE brand = coalesce(%(brand)s, brand) ORDER BY brand, recorded_at DESC
 
 -- name: territories
 SELECT id, brand, dealer, channel, adcodes, exclusive, valid_from, valid_to, recorded_at, sha256, product_line, polygon
