@@ -7,7 +7,7 @@ import httpx
 import psycopg
 import pytest
 from conftest import TestDatabase
-from console_world import BRAND, OTHER_LOGIN, Site, make_world, running, token
+from console_world import BRAND, LOGIN, OTHER_LOGIN, PASSWORD, Site, make_world, running, token
 
 STORE, GTIN = "S-CHENGDU-01", "09506000134352"
 
@@ -70,3 +70,24 @@ def test_programs_get_figure_findings_counts_lots_and_climate_and_a_count_makes_
         assert rival.get("/stock/findings").json()["findings"] == []
         assert rival.get("/stock/climate").json()["climate"] == []
         assert rival.post(f"/stock/{STORE}/{GTIN}/count", json={"counted": 1}).status_code == 404
+
+
+def test_a_person_sees_where_a_figure_comes_from_and_enters_a_count(site: Site) -> None:
+    with httpx.Client(base_url=site.url, follow_redirects=True, headers={"Origin": site.url}) as browser:
+        form = {"login": LOGIN, "password": PASSWORD, "csrf": _csrf(browser.get("/login").text)}
+        browser.post("/login", data=form)
+        browser.get("/language/en", params={"next": "/stock"})
+        listed = browser.get("/stock").text
+        for words in ("40% certain", "+ 2 in the backroom", "too warm, 11.5 °C", "Unexplained stock", "Worth counting"):
+            assert words in listed
+        page = browser.get(f"/stock/{STORE}/{GTIN}").text
+        assert "What expires first" in page
+        csrf = _csrf(page.partition('id="count"')[2])
+        path = f"/stock/{STORE}/{GTIN}/count"
+        assert browser.post(path, data={"csrf": "wrong", "counted": "5"}).status_code == 403
+        after = browser.post(path, data={"csrf": csrf, "counted": "5"})
+        assert "99% certain" in after.text
+
+
+def _csrf(page: str) -> str:
+    return page.partition('name="csrf" value="')[2].partition('"')[0]

@@ -31,7 +31,7 @@ async def place(request: Request, console: ConsoleOf, session: SessionOf, site: 
     """Show one product at one site: where its figure comes from, its lots, its findings."""
     found = await stocktaking.place(console.database, session.brand, site, gtin)
     template = "stock_place_parts.html" if "hx-request" in request.headers else "stock_place.html"
-    return console.renderer.page(request, Page(template, {"place": found, "row": found.stock}), session)
+    return console.renderer.page(request, Page(template, {"shown": found, "row": found.stock}), session)
 
 
 @router.post("/stock/{site}/{gtin}/count")
