@@ -48,6 +48,8 @@ class Cell(Struct):
     pieces: list[Piece] = []
     # Cases that were seen in the dealer's own territory as well: opened there, and one bottle travelled.
     at_home: set[str] = set()
+    # Cases that a shop of the dealer took in before: carried here by whoever bought them.
+    carried: set[str] = set()
     # Cases of a closed review: neither evidence nor habit.
     settled: set[str] = set()
     allowance: float = 1.0
@@ -62,6 +64,7 @@ class Cell(Struct):
         """Forget a case."""
         del self.hits[case]
         self.at_home.discard(case)
+        self.carried.discard(case)
         self._rebuild()
 
     def mark(self, case: str, *, home: bool) -> bool:
@@ -72,12 +75,20 @@ class Cell(Struct):
         self._rebuild()
         return True
 
-    def settle(self, *, confirmed: bool) -> None:
+    def take_out(self, case: str) -> bool:
+        """Count a case no more, for a shop had it; return whether that is news."""
+        if case not in self.hits or case in self.carried:
+            return False
+        self.carried.add(case)
+        self._rebuild()
+        return True
+
+    def settle(self, *, confirmed: bool, benign: bool) -> None:
         """Take all that is here as answered by a person."""
         self.settled |= self.hits.keys()
         self.pieces = []
         self.confirmed = self.confirmed or confirmed
-        if not confirmed:
+        if benign:
             self.allowance = _ALLOWANCE
 
     def _rebuild(self) -> None:
@@ -86,7 +97,7 @@ class Cell(Struct):
             self._place(hit)
 
     def _place(self, hit: Hit) -> None:
-        if hit.case in self.settled or hit.case in self.at_home:
+        if hit.case in self.settled or hit.case in self.at_home or hit.case in self.carried:
             return
         for piece in self.pieces:
             if any(_one_cause(hit, other) for other in piece.hits):

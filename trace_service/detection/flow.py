@@ -5,14 +5,14 @@ from itertools import combinations
 from math import exp, inf, log
 from typing import Any, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from trace_service.detection.calibration import Evidence, features
+from trace_service.detection.calibration import Calibration, Evidence, features
 from trace_service.detection.cell import Cell, Hit, Piece, apart
 from trace_service.detection.changes import Claim, Contribution
 from trace_service.detection.habits import Habits
 from trace_service.detection.network import Network
-from trace_service.detection.observations import Observation, Reviewed, Sighting, Withdrawn
+from trace_service.detection.observations import Movement, Observation, Reviewed, Sighting, Withdrawn
 from trace_service.detection.placing import KINDS, Kind, flat_km
 from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, drip_nats, gift_capped, home_nats
 from trace_service.detection.settings import DAY_MS, Settings
@@ -62,7 +62,11 @@ class FlowDetector:
     def __init__(self, network: Network, settings: Settings, sightings: Sightings, habits: Habits) -> None:
         self.network, self.settings = network, settings
         self.sightings, self.habits = sightings, habits
-        self._alarming: set[tuple[str, int]] = set()
+        self.calibration = Calibration()
+        self.alarming: set[tuple[str, int]] = set()
+        # The cells of the last observation, and the nats of each city's cells by dealer.
+        self.touched: list[Cell] = []
+        self.by_city: dict[int, dict[str, float]] = {}
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Count a sighting, or take one back, and weigh what it changes."""
@@ -70,11 +74,14 @@ class FlowDetector:
             cells = self.sightings.forget(observation.key) + self.sightings.take(observation)
         elif isinstance(observation, Withdrawn):
             cells = self.sightings.forget(observation.key)
+        elif isinstance(observation, Movement):
+            cells = self.sightings.stock(observation)
         else:
             if isinstance(observation, Reviewed):
-                self._review(observation)
+                self.answered(observation.key, confirmed=observation.confirmed, benign=not observation.confirmed)
             return
-        for cell in {(each.dealer, each.city): each for each in cells}.values():
+        self.touched = list({(each.dealer, each.city): each for each in cells}.values())
+        for cell in self.touched:
             yield self._claim(cell, self.weigh(cell, now))
             yield from self._province_claim(cell, now)
 
@@ -135,38 +142,50 @@ class FlowDetector:
                 ratio = 1.0
                 for kind, _ in self.sightings.cities[cell.dealer, case].values():
                     ratio *= 1 - LOCATED[kind]
+                if (cell.dealer, case) in self.sightings.stocked:
+                    ratio *= 1 - LOCATED[Kind.STORE]
                 ratios.append(ratio)
         cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
         place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
         return gift_capped(bulk_nats(ratios), cases, place)
 
     def _claim(self, cell: Cell, weighed: Weighed) -> Claim:
-        raised = self._stricter()
+        raised = self.stricter()
         drip, bulk = self.settings.drip_nats + raised, self.settings.bulk_nats + raised
         by_bulk = weighed.bulk - bulk > weighed.drip - drip
         nats, threshold = (weighed.bulk, bulk) if by_bulk else (weighed.drip, drip)
         if not self._enough(cell.pieces):
             nats = min(nats, 0.0)
+        self.by_city.setdefault(cell.city, {})[cell.dealer] = max(weighed.drip, weighed.bulk)
         place = (cell.dealer, cell.city)
-        (self._alarming.add if nats >= threshold else self._alarming.discard)(place)
         adcode = self.network.cities[cell.city].adcode
-        key = f"flow/{cell.dealer}/{adcode}"
-        if nats < threshold - self.settings.retract_margin_nats:
-            return Claim(key=key, detector="drip", kind="drip", dealer=cell.dealer, nats=nats, threshold=threshold)
-        hits = self._telling(cell.pieces, weighed.shipment if by_bulk else None)
-        return Claim(
-            key=key,
-            detector="bulk" if by_bulk else "drip",
-            kind="bulk" if by_bulk else "drip",
+        kind = "bulk" if by_bulk else "drip"
+        light = Claim(
+            key=f"flow/{cell.dealer}/{adcode}",
+            detector=kind,
+            kind=kind,
             dealer=cell.dealer,
             nats=nats,
             threshold=threshold,
+        )
+        if nats < threshold - self.settings.retract_margin_nats:
+            self.alarming.discard(place)
+            return light
+        probability, band = self.calibration.claim.judge(features(weighed.evidence))
+        hits = self._telling(cell.pieces, weighed.shipment if by_bulk else None)
+        claim = structs.replace(
+            light,
+            probability=probability,
+            band=band,
+            least_probability=self.settings.least_probability,
             adcode=adcode,
-            contributions=_contributions(hits, nats),
+            contributions=contributions(hits, nats),
             units=tuple(dict.fromkeys(unit for hit, _ in hits for unit in hit.units)),
             shipments=tuple(sorted({hit.shipment for hit, _ in hits if hit.shipment})),
             figures=self._figures(cell, weighed),
         )
+        (self.alarming.add if claim.alarming else self.alarming.discard)(place)
+        return claim
 
     def _enough(self, pieces: list[Piece]) -> bool:
         """Whether there are cases enough to speak of; what is found in a shop counts twice."""
@@ -220,8 +239,8 @@ class FlowDetector:
         shares = self.habits.shares(cell.dealer, place) or (0.0,) * KINDS
         surge = self.habits.surge(cell.dealer, place)
         weighed = self._drip(cell.dealer, pieces, (shares, surge), _PROVINCE_DAYS, now)
-        threshold = self.settings.province_nats + self._stricter()
-        covered = any((each.dealer, each.city) in self._alarming for each in cells)
+        threshold = self.settings.province_nats + self.stricter()
+        covered = any((each.dealer, each.city) in self.alarming for each in cells)
         nats = weighed.drip if self._enough(pieces) and not covered else -inf
         if nats < threshold:
             yield Claim(
@@ -242,27 +261,28 @@ class FlowDetector:
             nats=nats,
             threshold=threshold,
             adcode=code,
-            contributions=_contributions(hits, nats),
+            contributions=contributions(hits, nats),
             units=tuple(dict.fromkeys(unit for hit, _ in hits for unit in hit.units)),
             shipments=tuple(sorted({hit.shipment for hit, _ in hits if hit.shipment})),
             figures=self._figures(cell, weighed),
         )
 
-    def _stricter(self) -> float:
+    def stricter(self) -> float:
         """Return by how much the number of tested cells raises every threshold."""
         return max(0.0, log(max(1, len(self.sightings.cells)) / self.settings.cells_at_default))
 
-    def _review(self, review: Reviewed) -> None:
-        head, _, rest = review.key.partition("/")
+    def answered(self, key: str, *, confirmed: bool = False, benign: bool = True) -> None:
+        """Count nothing of what a closed alert rested on again; a benign answer allows for more of it."""
+        head, _, rest = key.partition("/")
         dealer, _, adcode = rest.rpartition("/")
         city = self.network.city_index.get(adcode)
         if head != "flow" or city is None or (cell := self.sightings.cells.get((dealer, city))) is None:
             return
-        cell.settle(confirmed=review.confirmed)
-        self._alarming.discard((dealer, city))
+        cell.settle(confirmed=confirmed, benign=benign)
+        self.alarming.discard((dealer, city))
 
 
-def _contributions(hits: list[tuple[Hit, int]], nats: float) -> tuple[Contribution, ...]:
+def contributions(hits: list[tuple[Hit, int]], nats: float) -> tuple[Contribution, ...]:
     """Share out the evidence: hits with one cause share one part."""
     parts = sum(1 / shared for _, shared in hits)
     return tuple(

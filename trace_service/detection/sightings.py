@@ -7,7 +7,7 @@ from msgspec import Struct
 from trace_service.detection.cell import Cell, Hit
 from trace_service.detection.exposure import Exposure
 from trace_service.detection.network import Network
-from trace_service.detection.observations import Sighting
+from trace_service.detection.observations import Movement, Sighting
 from trace_service.detection.placing import Kind, Placer
 from trace_service.detection.settings import Settings
 
@@ -39,6 +39,8 @@ class Sightings:
         self.cities: dict[tuple[str, str], dict[int, tuple[int, bool]]] = defaultdict(dict)
         self.records: dict[str, _Record] = {}
         self._seen: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+        # (dealer, case): what one of the dealer's own shops took in. What is seen elsewhere later was carried there.
+        self.stocked: set[tuple[str, str]] = set()
         self._hits = 0
         self._at_home_hits = 0
 
@@ -94,6 +96,21 @@ class Sightings:
         changed = [] if placed.foreign else self._at_home(goods.dealer, goods.case)
         return changed + self._hit(sighting, record) if placed.foreign else changed
 
+    def stock(self, movement: Movement) -> list[Cell]:
+        """Note what a shop of the goods' dealer took in; return the foreign cells that this changed."""
+        goods, place = movement.goods, movement.position.place
+        if movement.kind != "receive" or goods.dealer is None or goods.case is None or place is None:
+            return []
+        store = self.network.store(place, movement.occurred_at)
+        if store is None or store.dealer != goods.dealer:
+            return []
+        self.stocked.add((goods.dealer, goods.case))
+        if goods.shipment is not None:
+            self.shipments[goods.shipment][goods.case] = None
+        cities = self.cities.get((goods.dealer, goods.case), {})
+        cells = (self.cells.get((goods.dealer, city)) for city in cities)
+        return [cell for cell in cells if cell is not None and cell.take_out(goods.case)]
+
     def _at_home(self, dealer: str, case: str) -> list[Cell]:
         """Note, in the foreign cells of a case, whether it was seen in its own territory as well."""
         cities = self.cities.get((dealer, case), {})
@@ -128,5 +145,7 @@ class Sightings:
                 [sighting.key], [sighting.event], [sighting.goods.unit],
             )
         )  # fmt: skip
+        if (record.dealer, record.case) in self.stocked:
+            cell.take_out(record.case)
         self._at_home(record.dealer, record.case)
         return [cell]
