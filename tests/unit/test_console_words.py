@@ -144,4 +144,4 @@ def test_a_reason_without_parameters_still_says_what_was_seen() -> None:
 
 
 def test_an_unknown_code_is_shown_and_not_hidden() -> None:
-    assert "Reason: level_skip." in alert_reasons(Words("en", zone("UTC")), Places(), alert({"code": "level_skip"}))
+    assert "Reason: teleport." in alert_reasons(Words("en", zone("UTC")), Places(), alert({"code": "teleport"}))

@@ -83,6 +83,7 @@ class Alert(Reasoned):
     first_seen: datetime | None
     last_seen: datetime | None
     case_id: int | None = None
+    probability: float | None = None
 
     @property
     def expected(self) -> float | None:

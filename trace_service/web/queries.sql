@@ -44,7 +44,7 @@ SELECT state, count(*) AS number FROM trace.alert WHERE brand = %(brand)s GROUP 
 SELECT alert.id, alert.kind, alert.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
     alert.city, alert.raised_at, alert.updated_at, alert.state, alert.outcome, alert.decided_by, alert.decided_at,
     alert.cases, alert.scans, alert.reason, seen.first_seen, seen.last_seen,
-    nearest.name_zh AS nearest_name_zh, nearest.name_en AS nearest_name_en, link.case_id
+    nearest.name_zh AS nearest_name_zh, nearest.name_en AS nearest_name_en, link.case_id, alert.probability
 FROM trace.alert
 LEFT JOIN trace.case_alert AS link ON link.alert = alert.id
 JOIN trace.dealer ON dealer.id = alert.dealer

@@ -11,7 +11,7 @@ from trace_service.web.words import Words
 # Likelihood ratios beyond this say nothing more to a person.
 _MOST_TIMES: Final = 1_000_000
 _MOST_NATS: Final = 13.8
-_KNOWN: Final = frozenset({"drip", "below_reorder"})
+_KNOWN: Final = frozenset({"drip", "bulk", "province", "outflow", "below_reorder"})
 _RUNS: Final = {
     "surplus_elsewhere": "transfer.surplus",
     "near_expiry": "markdown.near_expiry",
@@ -27,7 +27,7 @@ def alert_reasons(words: Words, places: Places, alert: Alert) -> list[str]:
         "dealer": words.pick(alert.dealer_name_zh, alert.dealer_name_en),
         "city": places.name(alert.city, words.language),
     }
-    found = [words("reason.lead", cases=alert.cases, scans=alert.scans, **names)]
+    found = [_lead(words, alert, names)]
     if alert.nearest_name_zh and alert.nearest_name_en:
         legal = words.pick(alert.nearest_name_zh, alert.nearest_name_en)
         found.append(words("reason.nearest", city=names["city"], dealer=legal))
@@ -40,7 +40,18 @@ def alert_reasons(words: Words, places: Places, alert: Alert) -> list[str]:
         found.append(_likelihood(words, given["llr"]))
     if given.get("shipments"):
         found.append(words("reason.shipments", shipments=words.pick("、", ", ").join(given["shipments"])))
+    band = given.get("band")
+    if alert.probability is not None and isinstance(band, list) and len(band) == 2:  # noqa: PLR2004  low and high
+        low, high = (words.percent(each) for each in band)
+        found.append(words("reason.band", belief=words.percent(alert.probability), low=low, high=high))
     return found + _unknown(words, alert.reason)
+
+
+def _lead(words: Words, alert: Alert, names: Mapping[str, str]) -> str:
+    """Return what was seen: goods in a wrong city, or what another detector says of them."""
+    key = f"reason.detector.{alert.reason.get('code')}"
+    own = words.has(key)
+    return words(key if own else "reason.lead", cases=alert.cases, scans=alert.scans, **names)
 
 
 def alert_threshold(words: Words, alert: Alert) -> str:
@@ -110,4 +121,8 @@ def _has(given: Mapping[str, Any], *names: str) -> bool:
 
 def _unknown(words: Words, reason: Mapping[str, Any]) -> list[str]:
     code = reason.get("code")
-    return [] if code in _KNOWN or code is None else [words("reason.other", code=code)]
+    return (
+        []
+        if code in _KNOWN or code is None or words.has(f"reason.detector.{code}")
+        else [words("reason.other", code=code)]
+    )
