@@ -46,8 +46,9 @@ def expiring(lots: Sequence[Lot], mean: Floats, ratio: Floats, *, elsewhere: Cou
     ahead: dict[int, int] = {}
     for lot in sorted(lots, key=lambda each: (each.series, each.days)):
         before = ahead.get(lot.series, 0)
-        ahead[lot.series] = before + lot.units
         left, chance = _left(lot, before, float(mean[lot.series]), float(ratio[lot.series]))
+        # What an older lot leaves is gone by then: later lots wait only for what it sells.
+        ahead[lot.series] = before + lot.units - round(left)
         if left < _LITTLE:
             continue
         action: Action = "return" if lot.days <= 0 else "markdown"

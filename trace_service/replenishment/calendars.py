@@ -36,7 +36,7 @@ def learn(units: Floats, days: tuple[date, ...], promoted: Mask, names: Mapping[
     A weekday is held against the mean of the days around it; named days and promotions against what their weekday and
     neighbours suggest, drawn towards no effect while they were seen on few days only.
     """
-    plain = np.where(promoted, 0.0, units) if promoted.any() else units
+    plain = _without(units, promoted) if promoted.any() else units
     totals = plain.sum(axis=0)
     week = np.array([day.weekday() for day in days])
     special = np.array([day in names for day in days], dtype=bool)
@@ -48,6 +48,13 @@ def learn(units: Floats, days: tuple[date, ...], promoted: Mask, names: Mapping[
         expected = float((level * weekday[week])[chosen].sum())
         named[name] = _shrunk(float(totals[chosen].sum()), expected, int(chosen.sum()))
     return Calendar(weekday, named, _promotion(units, promoted))
+
+
+def _without(units: Floats, promoted: Mask) -> Floats:
+    """Return sales with each series' usual ones on its promoted days."""
+    usual = np.where(promoted, 0.0, units).sum(axis=1) / np.maximum((~promoted).sum(axis=1), 1)
+    found: Floats = np.where(promoted, usual[:, None], units)
+    return found
 
 
 def _weekdays(totals: Floats, week: Floats, usable: Mask) -> Floats:
