@@ -8,8 +8,11 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from contracts.fence import FenceError, FenceHead, Part, Point, Shape
+from geofence.disc import REACH
+from geofence.drawings import drawn_edges
 from geofence.fences import Fence, Judgement
 from geofence.finding import Verdict
+from geofence.metric import nearest_segment_m
 from geofence.trips import DEFAULT_RULES, Ground, Judge, Leg, Role, Site, Stop, TripPlan
 from geofence.trips.plan import PlanError
 from geofence.trips.plane import buffered, circle
@@ -36,13 +39,24 @@ class HeldFence:
         whole = shapely.union_all(allowed)
         self.area: BaseGeometry = shapely.difference(whole, shapely.union_all(barred)) if barred else whole
         self._fence = None if self.area.is_empty else Fence(self.area)
+        if self._fence is not None:
+            self._edges = drawn_edges(self.area)
+            shapely.prepare(self.area)
 
     def judge(self, lon: float, lat: float, sigma_m: float) -> Judgement:
         """Return verdict, probability and distance of a WGS-84 position; negative distances lie inside.
 
         Everything that is not forbidden is allowed: areas, corridors and sites. `sigma_m` is one standard deviation.
         """
-        return _NOWHERE if self._fence is None else self._fence.judge(lon, lat, sigma_m)
+        if self._fence is None:
+            return _NOWHERE
+        # Most positions are far from the border, and need no probability of a disc.
+        metres = nearest_segment_m((lon, lat), self._edges)
+        if metres <= REACH * sigma_m:
+            return self._fence.judge(lon, lat, sigma_m)
+        if shapely.intersects_xy(self.area, lon, lat):
+            return Judgement(Verdict.INSIDE, 1.0, -metres)
+        return Judgement(Verdict.OUTSIDE, 0.0, metres)
 
     def is_expired(self, now_ms: int) -> bool:
         """Whether its time is over."""
