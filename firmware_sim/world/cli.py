@@ -22,6 +22,7 @@ Examples:
 \b
 Exit codes:
   0  the folder is written
+  1  it cannot be written
   2  wrong usage
 """
 
@@ -63,7 +64,10 @@ world.add_command(channel)
 def generate(folder: Path, *, compressed: bool, as_json: bool, **size: Unpack[_Size]) -> None:
     """Write a generated network with a year of events to FOLDER, labels apart."""
     made = make_world(Request(**size))
-    write_world(made, folder, lambda line: click.echo(line, err=True), compressed=compressed)
+    try:
+        write_world(made, folder, lambda line: click.echo(line, err=True), compressed=compressed)
+    except OSError as error:
+        raise click.ClickException(f"{folder} cannot be written: {error.strerror}") from error
     if as_json:
         sys.stdout.write(json.dumps(msgspec.json.decode((folder / "summary.json").read_bytes())) + "\n")
     else:
