@@ -82,15 +82,19 @@ def run_world(folder: Path, out: Path, progress: Progress, settings: Settings | 
         timeline=[((each.raised_at - tally.first) // DAY_MS, None) for each in raised],
     )
     if attacks is not None:
-        truth = Truth(attacks, network)
-        honest = honest_scans(tally.scans, truth)
-        findings = [_finding(each) for each in raised]
-        found.timeline = [((each.raised_at - tally.first) // DAY_MS, bool(truth.right(each))) for each in findings]
-        found.scores = {EVIDENCE: score(findings, truth, honest, tally.days)}
-        score_cells(found.scores[EVIDENCE], (Cell(*each) for each in cells), truth)
-        for rule, alerts in played.naive.findings().items():
-            found.scores[rule] = score(alerts, truth, honest, tally.days)
+        _score(found, Truth(attacks, network), played)
     return found
+
+
+def _score(found: Outcome, truth: Truth, played: _Played) -> None:
+    tally = played.tally
+    honest = honest_scans(tally.scans, truth)
+    findings = [_finding(each) for each in played.raised]
+    found.timeline = [((each.raised_at - tally.first) // DAY_MS, bool(truth.right(each))) for each in findings]
+    found.scores = {EVIDENCE: score(findings, truth, honest, tally.days)}
+    score_cells(found.scores[EVIDENCE], (Cell(*each) for each in played.engine.evaluated or ()), truth)
+    for rule, alerts in played.naive.findings().items():
+        found.scores[rule] = score(alerts, truth, honest, tally.days)
 
 
 def _play(world: World, network: Network, settings: Settings | None) -> _Played:

@@ -21,6 +21,8 @@ def find(folder: Path, name: str) -> Path | None:
 
 def require(folder: Path, name: str) -> Path:
     """Return a file of the folder. Raises WorldError where there is none."""
+    if not folder.is_dir():
+        raise WorldError(f"{folder} is no folder", advice="Name a folder that `codefence world generate` wrote.")
     found = find(folder, name)
     if found is None:
         raise WorldError(f"{folder}: there is no {name} or {name}.gz", advice=_FOLDER_FORMAT)

@@ -76,8 +76,6 @@ class World(Struct, frozen=True, kw_only=True):
 
 def read_world(folder: Path, notice: Notice) -> World:
     """Read a folder; `notice` is told what is ignored. Raises WorldError naming file, line and column."""
-    if not folder.is_dir():
-        raise WorldError(f"{folder} is no folder", advice="Name a folder that `codefence world generate` wrote.")
     table = partial(_table, folder, notice)
     names = table("places.csv", lambda row: (row.text("adcode"), row.text("name")))
     require(folder, "events.jsonl")

@@ -24,6 +24,10 @@ class Claim(Struct, frozen=True, kw_only=True):
     dealer: str | None
     nats: float
     threshold: float
+    # Where a model was asked: its answer with a 95 % band, and below what it is no alert.
+    probability: float | None = None
+    band: tuple[float, float] = (0.0, 1.0)
+    least_probability: float = 0.0
     adcode: str | None = None
     contributions: tuple[Contribution, ...] = ()
     units: tuple[str, ...] = ()
@@ -34,7 +38,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     @property
     def alarming(self) -> bool:
         """Whether it is enough to bother a person."""
-        return self.nats >= self.threshold
+        likely = self.probability is None or self.probability >= self.least_probability
+        return likely and self.nats >= self.threshold
 
 
 class Alert(Struct, frozen=True, kw_only=True):

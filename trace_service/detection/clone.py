@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import pairwise
 from math import log
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -152,20 +152,18 @@ class CloneDetector:
                 if each.scans
             ),
             units=tuple(each.unit for each in chosen),
-            figures={
-                "devices": len({scan.device for each in chosen for scan in each.scans.values()}),
-                "cities": sorted(
-                    {
-                        self.network.cities[scan.city].adcode
-                        for each in chosen
-                        for scan in each.scans.values()
-                        if scan.city is not None
-                    }
-                ),
-                "scans": sum(len(each.scans) for each in chosen),
-                "items": len(chosen),
-            },
+            figures=self._figures(chosen),
         )
+
+    def _figures(self, chosen: list[_Unit]) -> dict[str, Any]:
+        scans = [scan for each in chosen for scan in each.scans.values()]
+        cities = {self.network.cities[scan.city].adcode for scan in scans if scan.city is not None}
+        return {
+            "devices": len({scan.device for scan in scans}),
+            "cities": sorted(cities),
+            "scans": len(scans),
+            "items": len(chosen),
+        }
 
 
 def _impossible(scans: list[_Scan]) -> bool:

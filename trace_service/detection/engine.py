@@ -23,9 +23,10 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple, get_args
 
 from trace_service.detection.backflow import BackflowDetector
-from trace_service.detection.calibration import Calibration, features
+from trace_service.detection.calibration import features
 from trace_service.detection.changes import Change, Claim
 from trace_service.detection.clone import CloneDetector
+from trace_service.detection.collusion import CollusionDetector
 from trace_service.detection.detector import Detector
 from trace_service.detection.flow import FlowDetector
 from trace_service.detection.forged import ForgedDetector
@@ -36,6 +37,7 @@ from trace_service.detection.observations import Observation, Reviewed
 from trace_service.detection.rebind import RebindDetector
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
+from trace_service.detection.strip import StripDetector
 
 # A stream whose clock leaps further than this has a wrong clock, not a quiet year.
 LARGEST_LEAP_MS: Final = 400 * DAY_MS
@@ -48,6 +50,9 @@ _ON_RECORD: Final = {
     "rebind": (0.97, (0.90, 0.99)),
     "backflow": (0.96, (0.88, 0.99)),
     "level_skip": (0.96, (0.88, 0.99)),
+    "province": (0.8, (0.5, 0.95)),
+    "collusion": (0.7, (0.4, 0.9)),
+    "label_removal": (0.3, (0.1, 0.6)),
 }
 
 
@@ -77,6 +82,8 @@ class Engine:
         placer = self.sightings.placer
         self.detectors: tuple[Detector, ...] = (
             self.flow,
+            CollusionDetector(network, self.settings, self.flow),
+            StripDetector(network, self.settings, self.sightings),
             ForgedDetector(network, self.settings, placer),
             CloneDetector(network, self.settings, placer),
             RebindDetector(network, self.settings),
@@ -85,7 +92,7 @@ class Engine:
         self._wanting = {
             kind: tuple(each for each in self.detectors if kind in each.wants) for kind in get_args(Observation)
         }
-        self.calibration = Calibration()
+        self.calibration = self.flow.calibration
         self.notices: Counter[str] = Counter()
         self.clock: int | None = None
 
@@ -119,7 +126,8 @@ class Engine:
         return changes
 
     def _close(self, midnight: int) -> list[Change]:
-        self.ledger.close_quiet(midnight)
+        for key in self.ledger.close_quiet(midnight):
+            self.flow.answered(key, benign=False)
         if (midnight // DAY_MS - _MONDAY) % 7 == 0:
             self.habits.learn(self.sightings, midnight)
             self._evaluate(midnight)
@@ -137,9 +145,8 @@ class Engine:
         return changes
 
     def _judge(self, claim: Claim) -> tuple[float, tuple[float, float]]:
-        inputs = claim.figures.get("features")
-        if inputs:
-            return self.calibration.claim.judge(tuple(inputs))
+        if claim.probability is not None:
+            return claim.probability, claim.band
         return _ON_RECORD.get(claim.detector, (0.5, (0.0, 1.0)))
 
     def _evaluate(self, now: int) -> None:
@@ -149,7 +156,7 @@ class Engine:
         since = now - _CELL_DAYS * DAY_MS
         for (dealer, city), cell in self.sightings.cells.items():
             if any(hit.at >= since for hit in cell.hits.values()):
-                inputs = features(self.flow.weigh(cell, now).evidence)
+                inputs = features(self.flow.weigher.weigh(cell, now).evidence)
                 probability = self.calibration.cell.probability(inputs)
                 self.evaluated.append(CellProbability(now, dealer, self.network.cities[city].adcode, probability))
 

@@ -39,7 +39,8 @@ class Ledger:
             entry.count += 1
             entry.alert = _alert(claim, judged, f"{claim.key}#{entry.count}", (now, now))
             return Raised(entry.alert)
-        if claim.nats < claim.threshold - self.settings.retract_margin_nats:
+        unlikely = claim.probability is not None and claim.probability < self.settings.retract_probability
+        if unlikely or claim.nats < claim.threshold - self.settings.retract_margin_nats:
             entry.alert = None
             return Retracted(alert, now, claim.nats)
         fresh = _alert(claim, judged, alert.number, (alert.raised_at, now))
@@ -83,4 +84,7 @@ def _alert(claim: Claim, judged: Judged, number: str, moments: tuple[int, int]) 
     )
 
 
-_SHARED = tuple({each.name for each in structs.fields(Claim)} & {each.name for each in structs.fields(Alert)})
+_JUDGED = {"probability", "band"}
+_SHARED = tuple(
+    ({each.name for each in structs.fields(Claim)} & {each.name for each in structs.fields(Alert)}) - _JUDGED
+)

@@ -8,10 +8,13 @@ DAY_MS = 86_400_000
 class Settings(Struct, frozen=True, kw_only=True):
     """Defaults are those that the published figures were made with."""
 
-    drip_nats: float = 9.5
-    bulk_nats: float = 11.5
+    drip_nats: float = 7.0
+    bulk_nats: float = 8.5
+    least_probability: float = 0.7
+    retract_probability: float = 0.2
     province_nats: float = 11.0
     outflow_nats: float = 8.5
+    collusion_nats: float = 11.0
     clone_nats: float = 6.9
     skip_nats: float = 6.8
     strip_nats: float = 4.0
@@ -24,7 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     # Claims a standing alert may weaken by before it is taken back; evidence that is only diluted says no less.
     retract_margin_nats: float = 3.0
     # An alert without new evidence for so long is over; what comes later is a new one.
-    quiet_days: int = 60
+    quiet_days: int = 90
     # Tested cells up to which the thresholds stand as they are; ten times as many raise them by ln 10.
     cells_at_default: int = 5_000
     version: str = "1"

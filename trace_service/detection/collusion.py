@@ -1,0 +1,71 @@
+"""Several dealers who send little each to one place: cells too weak alone, weighed together."""
+
+from collections.abc import Iterable
+from math import log
+from typing import Final
+
+from trace_service.detection.cell import Cell
+from trace_service.detection.changes import Claim
+from trace_service.detection.flow import FlowDetector, contributions
+from trace_service.detection.network import Network
+from trace_service.detection.observations import Observation, Sighting, Withdrawn
+from trace_service.detection.settings import DAY_MS, Settings
+
+_LEAST_NATS: Final = 3.5
+_LEAST_PIECES: Final = 2
+_TOGETHER_MS: Final = 90 * DAY_MS
+# Each further dealer could be any of those that trade: this many are looked at for every one who takes part.
+_CHOICE_NATS: Final = log(12)
+
+
+class CollusionDetector:
+    """Adds up the cells of one city; where one of them is an alert by itself, there is nothing to add."""
+
+    wants: tuple[type, ...] = (Sighting, Withdrawn)
+
+    def __init__(self, network: Network, settings: Settings, flow: FlowDetector) -> None:
+        self.network, self.settings, self.flow = network, settings, flow
+
+    def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
+        """Weigh the cities that the flow detector just weighed."""
+        del observation
+        for city in dict.fromkeys(cell.city for cell in self.flow.touched):
+            claim = self._claim(city, now)
+            if claim is not None:
+                yield claim
+
+    def close_day(self, now: int) -> Iterable[Claim]:
+        """Time alone makes nobody guilty."""
+        del now
+        return ()
+
+    def _claim(self, city: int, now: int) -> Claim | None:
+        parts: list[tuple[float, Cell]] = []
+        alone = False
+        for dealer, nats in self.flow.by_city.get(city, {}).items():
+            cell = self.flow.sightings.cells[dealer, city]
+            recent = [piece for piece in cell.pieces if piece.at >= now - _TOGETHER_MS]
+            if nats >= _LEAST_NATS and len(recent) >= _LEAST_PIECES:
+                parts.append((nats, cell))
+                alone |= (dealer, city) in self.flow.alarming
+        parts.sort(key=lambda each: (-each[0], each[1].dealer))
+        adcode = self.network.cities[city].adcode
+        key = f"collusion/{adcode}"
+        if len(parts) < 2:  # noqa: PLR2004  # it takes two
+            return Claim(key=key, detector="collusion", kind="collusion", dealer=None, nats=0.0, threshold=1.0)
+        total = sum(nats for nats, _ in parts) - _CHOICE_NATS * (len(parts) - 1)
+        hits = [(hit, len(piece.hits)) for _, cell in parts for piece in cell.pieces for hit in piece.hits]
+        return Claim(
+            key=key,
+            detector="collusion",
+            kind="collusion",
+            dealer=parts[0][1].dealer,
+            nats=0.0 if alone else total,
+            threshold=self.settings.collusion_nats + self.flow.stricter(),
+            adcode=adcode,
+            contributions=contributions(hits, total),
+            units=tuple(dict.fromkeys(unit for hit, _ in hits for unit in hit.units)),
+            shipments=tuple(sorted({hit.shipment for hit, _ in hits if hit.shipment})),
+            parties=tuple(cell.dealer for _, cell in parts),
+            figures={"dealers": {cell.dealer: round(nats, 3) for nats, cell in parts}},
+        )

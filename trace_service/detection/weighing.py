@@ -1,0 +1,126 @@
+"""What speaks against a dealer in one place, in nats: drip, bulk and what was seen at home. docs/detection.md."""
+
+from collections.abc import Iterable
+from itertools import combinations
+from math import exp, inf, log
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from trace_service.detection.calibration import Evidence
+from trace_service.detection.cell import Cell, Piece, apart
+from trace_service.detection.habits import Habits
+from trace_service.detection.placing import KINDS, Kind, flat_km
+from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, drip_nats, gift_capped, home_nats
+from trace_service.detection.settings import DAY_MS, Settings
+from trace_service.detection.sightings import Sightings
+
+_LEAST_SHARE: Final = 1e-6
+_GIFT_PLACE: Final = 0.01
+# A present is opened in one place: hits further apart than this are hardly one.
+_SPREAD_KM: Final = 25.0
+_SPREAD_GIFT: Final = 0.15
+# The expected share for each kind of position, and the surge.
+Honest: TypeAlias = tuple[tuple[float, ...], float]
+
+
+class Weighed(Struct):
+    """A place at one moment: nats by detector, and what they were computed from."""
+
+    drip: float = -inf
+    bulk: float = -inf
+    home: float = 0.0
+    shipment: str | None = None
+    cases: int = 0
+    spread: bool = False
+    pieces: int = 0
+    expected: float = 0.0
+    located: tuple[int, ...] = (0,) * KINDS
+    surge: float = 1.0
+    windows: tuple[tuple[int, int, float, float], ...] = ()  # days, pieces, expected, nats
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the calibration looks at."""
+        return Evidence(
+            drip=self.drip, bulk=self.bulk, cases=self.cases, apart=self.pieces, expected=self.expected,
+            spread=self.spread, home=self.home, located=sum(self.located),
+        )  # fmt: skip
+
+
+class Weigher:
+    """Weighs places with the habits of the last week; pure of side effects."""
+
+    def __init__(self, settings: Settings, sightings: Sightings, habits: Habits) -> None:
+        self.settings, self.sightings, self.habits = settings, sightings, habits
+
+    def weigh(self, cell: Cell, now: int) -> Weighed:
+        """Weigh one city's pieces."""
+        shares = self.habits.shares(cell.dealer, cell.city)
+        if shares is None or not cell.pieces:
+            return Weighed()
+        surge = self.habits.surge(cell.dealer, cell.city) * cell.allowance
+        found = self.drip(cell.dealer, apart(cell.pieces), (shares, surge), self.settings.windows_days, now)
+        home = max(0.0, len(cell.at_home) - found.expected)
+        found.home = home_nats(len(cell.pieces), home, self.sightings.at_home_share)
+        found.drip += found.home
+        found.cases, found.spread = sum(len(each.hits) for each in cell.pieces), _spread(cell.pieces)
+        for shipment in dict.fromkeys(hit.shipment for piece in cell.pieces for hit in piece.hits):
+            if shipment is None:
+                continue
+            nats = self._bulk(cell, shipment, shares, surge) + found.home
+            if nats > found.bulk:
+                found.bulk, found.shipment = nats, shipment
+        return found
+
+    def drip(self, dealer: str, pieces: list[Piece], honest: Honest, windows: Iterable[int], now: int) -> Weighed:
+        """Weigh pieces by their number in each window (days)."""
+        shares, surge = honest
+        total, rows, widest = -inf, [], (0,) * KINDS
+        for days in windows:
+            since = now - days * DAY_MS
+            inside = [piece for piece in pieces if piece.at >= since]
+            located = self.sightings.exposure.located(dealer, since)
+            mean = surge * sum(number * share for number, share in zip(located, shares, strict=True))
+            visible = sum(number * part for number, part in zip(located, LOCATED, strict=True))
+            nats = drip_nats(len(inside), max(mean, _LEAST_SHARE), visible)
+            rows.append((days, len(inside), mean, nats))
+            total, widest = _log_add(total, nats), located
+        last = rows[-1]
+        return Weighed(
+            drip=total - log(len(rows)), pieces=last[1], expected=last[2],
+            located=widest, surge=surge, windows=tuple(rows),
+        )  # fmt: skip
+
+    def _bulk(self, cell: Cell, shipment: str, shares: tuple[float, ...], surge: float) -> float:
+        """Weigh one shipment's cases against this city; hits that may have one cause are one case."""
+        here = [piece for piece in cell.pieces if any(hit.shipment == shipment for hit in piece.hits)]
+        if not here:
+            return -inf
+        kappa = max(surge * shares[Kind.GPS] * 4, 0.002)
+        ratios = []
+        for piece in here:
+            honest = max(min(1.0, surge * shares[piece.kind]), _LEAST_SHARE)
+            ratios.append(LOCATED[piece.kind] / (honest + WHOLE_CASE * kappa * LOCATED[piece.kind]))
+        for case in self.sightings.shipments[shipment]:
+            if case not in cell.hits:
+                ratio = 1.0
+                for kind, _ in self.sightings.cities[cell.dealer, case].values():
+                    ratio *= 1 - LOCATED[kind]
+                if (cell.dealer, case) in self.sightings.stocked:
+                    ratio *= 1 - LOCATED[Kind.STORE]
+                ratios.append(ratio)
+        cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
+        place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
+        return gift_capped(bulk_nats(ratios), cases, place)
+
+
+def _spread(pieces: list[Piece]) -> bool:
+    """Whether hits with a position lie further apart than one present's guests."""
+    points = [(hit.lat, hit.lon) for each in pieces for hit in each.hits if hit.lat is not None and hit.lon is not None]
+    return any(flat_km(*first, *second) > _SPREAD_KM for first, second in combinations(points, 2))
+
+
+def _log_add(first: float, second: float) -> float:
+    high, low = max(first, second), min(first, second)
+    return high if low == -inf else high + log(1 + exp(low - high))
