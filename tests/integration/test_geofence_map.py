@@ -210,7 +210,7 @@ class TestOwnMap:
 
     def test_codes_must_be_unique_and_the_file_must_exist(self, tmp_path: Path) -> None:
         feature: dict[str, object] = {"id": 1, "properties": {"name": "A"}, "geometry": self.square}
-        with pytest.raises(MapFormatError, match="feature 1 .* repeats the code 1 of feature 0"):
+        with pytest.raises(MapFormatError, match=r"feature 1 .* repeats the code 1 of feature 0"):
             self.load(tmp_path, feature, feature)
         with pytest.raises(MapUnavailableError, match="cannot read"):
             load_geojson(tmp_path / "absent.geojson")
