@@ -241,6 +241,7 @@ UPDATE trace.proposal
 SET state = %(state)s, decided_by = %(login)s, decided_at = now(), updated_at = now(), decision_code = %(code)s,
     decision_note = %(note)s, quantity = coalesce(%(quantity)s, quantity),
     proposed = CASE WHEN %(quantity)s::integer <> quantity THEN quantity ELSE proposed END,
+    p_with = CASE WHEN %(quantity)s::integer <> quantity THEN NULL ELSE p_with END,
     cost = cost * coalesce(%(quantity)s, quantity) / quantity
 WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
 RETURNING id;
