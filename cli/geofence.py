@@ -1,23 +1,39 @@
 """`codefence geofence`: positions against drawn territories."""
 
 import csv
+import json
 import math
 import sys
 from pathlib import Path
 from typing import Final, TextIO
 
 import click
+import numpy as np
 
+from cli.geofence_picture import picture
 from cli.maps import import_map, maps
 from cli.tables import Row, chunks, open_table, positions, write_rows
+from geofence.alone import judged_alone
+from geofence.coordinates import FloatArray
 from geofence.errors import GeofenceError
-from geofence.evidence import RADIUS_PER_SIGMA, Platform
+from geofence.evidence import RADIUS_PER_SIGMA, GpsEvidence, Platform
+from geofence.explain import explain as steps_of
 from geofence.fences import Fence, Fences, read_fences
+from geofence.finding import DEFAULT_POLICY
 
 _EXAMPLE: Final = """\b
 Examples:
   codefence geofence check --territories dealers.geojson --points scans.csv > judged.csv
   codefence geofence check --territories dealers.geojson --points scans.csv --for D-CHENGDU
+"""
+_EXPLAIN: Final = """\b
+Example:
+  codefence geofence explain --territories dealers.geojson --for D-CHENGDU --at 104.07,30.67 --accuracy 65 --svg why.svg
+
+\b
+Exit codes:
+  0  explained
+  1  territories that cannot be used, or a position that is none
 """
 _JUDGED: Final = ("verdict", "p_inside", "signed_distance_m")
 
@@ -61,23 +77,66 @@ def check(territories: Path, points: TextIO, asked: str | None, platform: str) -
         for row, ids in zip(good, fences.inside(lon, lat), strict=True):
             row["inside"] = ";".join(ids)
         if fence:
-            for row, x, y in zip(good, lon.tolist(), lat.tolist(), strict=True):
-                _judge(row, fence, (x, y), RADIUS_PER_SIGMA[Platform(platform)])
+            _judge(good, fence, (lon, lat), RADIUS_PER_SIGMA[Platform(platform)])
         failed += write_rows(writer, names, part)
     if failed:
         click.echo(f"{failed} rows could not be judged; see the column `error`", err=True)
         sys.exit(1)
 
 
-def _judge(row: Row, fence: Fence, place: tuple[float, float], radius_per_sigma: float) -> None:
-    try:
-        radius = float(row.get("accuracy_m") or 0)
-    except ValueError:
-        radius = math.nan
-    if not (math.isfinite(radius) and radius >= 0):
+def _judge(rows: list[Row], fence: Fence, places: tuple[FloatArray, FloatArray], radius_per_sigma: float) -> None:
+    radius = np.array([_radius(row) for row in rows])
+    known = np.flatnonzero(np.isfinite(radius) & (radius >= 0))
+    lon, lat = (each[known] for each in places)
+    shares, metres = fence.judge_many(lon, lat, radius[known] / radius_per_sigma)
+    for row in rows:
         row["error"] = "accuracy_m must be a number of metres, 0 or more"
+    for number, share, far in zip(known.tolist(), shares.tolist(), metres.tolist(), strict=True):
+        judged = {"verdict": DEFAULT_POLICY.verdict(share).value, "p_inside": f"{share:.4f}"}
+        rows[number].update(judged, signed_distance_m=f"{far:.1f}", error="")
+
+
+def _radius(row: Row) -> float:
+    try:
+        return float(row.get("accuracy_m") or 0)
+    except ValueError:
+        return math.nan
+
+
+@geofence.command(epilog=_EXPLAIN)
+@click.option("--territories", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+              help="GeoJSON FeatureCollection of polygons in WGS-84; each feature has an `id`.")  # fmt: skip
+@click.option("--for", "asked", required=True, help="Id of the feature that the position is held against.")
+@click.option("--at", "place", required=True, metavar="LON,LAT", help="The position, WGS-84 degrees.")
+@click.option("--accuracy", type=click.FloatRange(0), default=0.0, show_default=True, help="Its radius in metres.")
+@click.option("--platform", type=click.Choice([each.value for each in Platform]), default="web", show_default=True,
+              help="Who reported the radius: each means another share of the error by it.")  # fmt: skip
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw border, error and position here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def explain(  # noqa: PLR0913  one argument an option
+    *, territories: Path, asked: str, place: str, accuracy: float, platform: str, svg: Path | None, as_json: bool
+) -> None:
+    """Say step by step how likely one position lies in a territory, and why."""
+    try:
+        shapes = read_fences(territories.read_bytes())
+        lon, lat = (float(each) for each in place.split(","))
+        finding = judged_alone(shapes, asked, GpsEvidence(lon, lat, accuracy, Platform(platform)))
+    except ValueError as error:
+        raise click.BadParameter(f"{place!r} is no LON,LAT", param_hint="--at") from error
+    except GeofenceError as error:
+        raise click.ClickException(f"{error}. {error.advice}") from error
+    if svg is not None:
+        svg.write_text(picture(finding, shapes[asked]), encoding="utf-8")
+    steps = [{"step": each.code.value, **each.values} for each in steps_of(finding)]
+    if as_json:
+        click.echo(json.dumps({"steps": steps}, ensure_ascii=False))
         return
-    judged = fence.judge(*place, radius / radius_per_sigma)
-    row["verdict"] = judged.verdict.value
-    row["p_inside"] = f"{judged.p_inside:.4f}"
-    row["signed_distance_m"] = f"{judged.signed_distance_m:.1f}"
+    for step in steps:
+        values = ", ".join(f"{name} {_shown(value)}" for name, value in step.items() if name != "step")
+        click.echo(f"{step['step']:<12} {values}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    return ", ".join(value) if isinstance(value, list) else "none" if value is None else str(value)

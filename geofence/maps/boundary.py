@@ -73,6 +73,8 @@ class BoundaryLines:
 
 def directed_edges(geometries: GeometryArray) -> tuple[Segments, IndexArray]:
     """Return the edges of polygons, walked with the interior on the left, and the number of each one's polygon."""
+    if not len(geometries):
+        return np.empty((0, 4)), np.empty(0, dtype=np.intp)
     _, points, offsets = shapely.to_ragged_array(shapely.orient_polygons(geometries))
     ring_ends, polygon_ends, *outer = offsets
     owner = np.arange(len(geometries))
