@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from contracts.errors import ChecksumError, MessageError, TimestampError
-from contracts.messages import Scan, encode_event, pack
+from contracts.messages import Scan, Stock, encode_event, pack
 from contracts.topics import Kind, ack_topic, command_topic, event_topic
 
 _EARLY_MS: Final = 5 * 60 * 1000
@@ -27,6 +27,7 @@ class Behaviour(NamedTuple):
 
     `duplicates` and `poison` are shares, 0 to 1; `shuffle` sends messages in any order; `clock_offset_ms` is how far
     its clock is ahead; `victim` names a device whose acknowledgements, commands and events it forges.
+    With `gtin` the device is a shelf that holds this product, and each capture finds one unit more or less.
     """
 
     rate: float = 1.0
@@ -37,6 +38,12 @@ class Behaviour(NamedTuple):
     victim: str = ""
     resend_seconds: float = 30.0
     longest_reconnect_seconds: float = 60.0
+    gtin: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """What its messages are about."""
+        return Kind.STOCK if self.gtin else Kind.SCAN
 
 
 class Event(NamedTuple):
@@ -61,7 +68,14 @@ def capture(seq: int, now: int, behaviour: Behaviour, draw: random.Random) -> Ev
     code = f"{nonce}\x00" if poison is Poison.NUL else nonce
     ts = now + behaviour.clock_offset_ms
     fate = _fate(poison, behaviour.clock_offset_ms)
-    body = encode_event(Scan(ts=-1 if poison is Poison.RANGE else ts, code=code, symbology="datamatrix"))
+    at = -1 if poison is Poison.RANGE else ts
+    if behaviour.gtin:
+        units = draw.randint(5, 40)
+        body = encode_event(
+            Stock(ts=at, channel=1, gtin=behaviour.gtin, grams=500 * units, units=units, confidence=0.98)
+        )
+    else:
+        body = encode_event(Scan(ts=at, code=code, symbology="datamatrix"))
     return Event(seq, nonce, body[:-2] if poison is Poison.JSON else body, poison, fate)
 
 

@@ -52,6 +52,7 @@ class _Choices(TypedDict):
     clock_offset: float
     poison: float
     victim: str
+    gtin: str
     resend: float
     longest_reconnect: float
 
@@ -73,6 +74,7 @@ class _Choices(TypedDict):
 @click.option("--clock-offset", default=0.0, help="Seconds that the devices' clocks are ahead.")
 @click.option("--poison", default=0.0, type=_SHARE, help="Share of events that are bad.")
 @click.option("--victim", default="", help="A device whose acknowledgements, commands and events are forged.")
+@click.option("--gtin", default="", help="The devices are shelves that hold this product, and send stock.")
 @click.option("--resend", default=30.0, show_default=True, help="Seconds after which an event is sent again.")
 @click.option("--longest-reconnect", default=60.0, show_default=True, help="Most seconds between two attempts.")
 def fleet(file: Path, broker_port: int, journal: Path, **choices: Unpack[_Choices]) -> None:
@@ -98,6 +100,7 @@ def _behaviour(choices: _Choices) -> Behaviour:
         clock_offset_ms=round(choices["clock_offset"] * 1000),
         poison=choices["poison"],
         victim=choices["victim"],
+        gtin=choices["gtin"],
         resend_seconds=choices["resend"],
         longest_reconnect_seconds=choices["longest_reconnect"],
     )

@@ -11,7 +11,7 @@ from typing import Final
 
 from contracts.errors import MessageError
 from contracts.messages import Ack, Pause, Resend, decode_ack, decode_command
-from contracts.topics import Kind, ack_topic, command_topic, event_topic
+from contracts.topics import ack_topic, command_topic, event_topic
 from firmware_sim.fleet.behaviour import Behaviour, Event, capture, forgeries, message
 from firmware_sim.fleet.journal import Capture, Journal
 from firmware_sim.fleet.link import Account, Link
@@ -50,7 +50,7 @@ class Device:
         self._wake = asyncio.Event()
         self._acks = ack_topic(account.site, account.device)
         self._commands = command_topic(account.site, account.device)
-        self._events = event_topic(account.site, account.device, Kind.SCAN)
+        self._events = event_topic(account.site, account.device, behaviour.kind)
 
     @property
     def open_count(self) -> int:

@@ -47,7 +47,7 @@ def process_readings(connection: Connection, claimed: Collection[Row]) -> set[tu
         for row in (fresh, before.get(key))
         if row is not None and not (fresh.settled and _same(before.get(key), fresh))
     }
-    return _update(connection, places, Source(cause.device, cause.boot, cause.seq)) if places else set()
+    return _update(connection, places, Source(cause.device, cause.boot, cause.seq), []) if places else set()
 
 
 def process_moves(connection: Connection, moved: Collection[tuple[str, str]], cause: Source) -> set[tuple[str, str]]:
@@ -62,7 +62,10 @@ def process_moves(connection: Connection, moved: Collection[tuple[str, str]], ca
     columns = ("site", "unit", "gtin")
     items = {f"{name}s": [getattr(row, name) for row in rows] for name in columns}
     connection.execute(SQL["count_units"], items)
-    return _update(connection, {Place(row.site, row.gtin) for row in rows}, cause)
+    places = {Place(row.site, row.gtin) for row in rows}
+    _lock(connection, places)
+    counted = connection.execute(SQL["count_stock"], _columns(places)).fetchall()
+    return _update(connection, places, cause, counted)
 
 
 def process_queued_moves(connection: Connection, limit: int = MOVES_AT_ONCE) -> tuple[int, set[tuple[str, str]]]:
@@ -91,19 +94,27 @@ def _held(row: Row) -> dict[str, Any]:
     return {"brand": None, **keys, "code": row.gtin, "reason": reason, "detail": row.site}
 
 
-def _update(connection: Connection, places: Collection[Place], cause: Source) -> set[tuple[str, str]]:
-    """Bring the stock figures of the given places up to date, and the proposals that rest on them."""
+def _lock(connection: Connection, places: Collection[Place]) -> None:
     lock(connection, {f"stock {place.site} {place.gtin}" for place in places})
+
+
+def _columns(places: Collection[Place]) -> dict[str, list[str]]:
     ordered = sorted(places)
-    columns = {"sites": [place.site for place in ordered], "gtins": [place.gtin for place in ordered]}
-    counted = connection.execute(SQL["count_stock"], columns).fetchall()
+    return {"sites": [place.site for place in ordered], "gtins": [place.gtin for place in ordered]}
+
+
+def _update(
+    connection: Connection, places: Collection[Place], cause: Source, counted: Collection[Row]
+) -> set[tuple[str, str]]:
+    """Bring the figures of places up to date after what was `counted` in the ledger, and the proposals on them."""
+    _lock(connection, places)
     arrived = {(row.site, row.gtin): row for row in counted}
-    rows = connection.execute(SQL["sense"], columns).fetchall()
+    rows = connection.execute(SQL["sense"], _columns(places)).fetchall()
     figures = figures_of(rows, arrived, cause)
     _write(connection, figures)
     rises = {(row.site, row.gtin): row.rise for row in counted if row.rise > 0} | figures.rises
     risen = [Rise(*place, items) for place, items in rises.items()]
-    return review(connection, ordered, risen, cause) | figures.told
+    return review(connection, sorted(places), risen, cause) | figures.told
 
 
 def _write(connection: Connection, figures: Figures) -> None:

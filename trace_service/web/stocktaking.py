@@ -12,7 +12,8 @@ from trace_service.web.models import Climate, Stock, StockCandidate, StockCount,
 
 FINDINGS: Final = 50
 COUNTS: Final = 20
-_WORTH_A_WALK: Final = 1.0
+_WORTH_A_WALK: Final = 0.1
+"""The probability from which on a wrong figure is worth a walk."""
 
 
 class Place(BaseModel):
@@ -51,7 +52,7 @@ async def counts(database: Database, brand: str) -> list[StockCount]:
             **known[each.candidate.site, each.candidate.gtin].model_dump(), p_wrong=each.p_wrong, value=each.value
         )
         for each in ranked[:COUNTS]
-        if each.value >= _WORTH_A_WALK
+        if each.p_wrong >= _WORTH_A_WALK
     ]
 
 

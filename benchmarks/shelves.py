@@ -1,0 +1,164 @@
+"""Two thousand shelves, a message a second each: from the wire to the stock figure, and what each part costs."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, LiteralString, NamedTuple
+
+import psycopg
+
+from benchmarks.frame import Figure, Outcome, Progress, Target
+from cli.embedded.binaries import service_account
+from cli.embedded.broker import Broker
+from cli.embedded.files import kept_port
+from cli.embedded.postgres import EmbeddedPostgres, create_database
+from cli.embedded.process import Running
+from cli.embedded.users import device_user, ingest_user
+from cli.installation import DATABASE, Installation
+from firmware_sim.fleet.behaviour import Behaviour
+from firmware_sim.fleet.fleet import Run, Summary, allow_connections, run_fleet
+from firmware_sim.fleet.journal import Journal
+from firmware_sim.fleet.link import Account
+from trace_service.schema.migrate import Roles, migrate
+
+_SHELVES: Final = 2_000
+_SECONDS: Final = 20.0
+_DRAIN_SECONDS: Final = 60.0
+_CORES: Final = 2.0
+_GTIN: Final = "09506000134352"
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PASSWORD: Final = "shelf-of-the-benchmark"  # noqa: S105  of a broker that lives for a minute
+_SEED: Final = """
+INSERT INTO trace.brand VALUES ('bench', '基准', 'Bench');
+INSERT INTO trace.product (gtin, brand, name_zh, name_en, items_per_case, unit_price, unit_weight_g)
+    VALUES ('09506000134352', 'bench', '产品', 'Product', 6, 10, 500);
+INSERT INTO trace.site (id, kind, name_zh, name_en) SELECT 'S' || n, 'store', 'S' || n, 'S' || n
+    FROM generate_series(1, %(shelves)s) AS n;
+INSERT INTO trace.stock (site, gtin, brand, daily_demand, reorder, maximum)
+    SELECT 'S' || n, '09506000134352', 'bench', 3, 12, 48 FROM generate_series(1, %(shelves)s) AS n;
+INSERT INTO landing.device (id, site, kind) SELECT 'shelf-' || n, 'S' || n, 'shelf'
+    FROM generate_series(1, %(shelves)s) AS n
+"""
+
+
+class _Parts(NamedTuple):
+    """The running parts, by the process ids at their heads, and the database."""
+
+    heads: dict[str, int]
+    port: int
+    dsn: str
+
+
+def run(progress: Progress) -> Outcome:
+    """Let every shelf sell or be refilled once a second, and see what the system's parts use to keep up."""
+    allow_connections(_SHELVES)
+    folder = Path(tempfile.mkdtemp(prefix="codefence-bench-"))
+    try:
+        with _system(folder) as parts:
+            progress(f"{_SHELVES} shelves, {_SECONDS:.0f} s")
+            return _measure(parts, folder, progress)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _measure(parts: _Parts, folder: Path, progress: Progress) -> Outcome:
+    behaviour = Behaviour(rate=1.0, gtin=_GTIN)
+    accounts = [Account(f"shelf-{n}", f"S{n}", _PASSWORD) for n in range(1, _SHELVES + 1)]
+    asyncio.run(_play(accounts, behaviour, Run("127.0.0.1", parts.port, 1.0, _DRAIN_SECONDS, 1), folder / "warm"))
+    before, own = _used(parts), time.process_time()
+    began = time.monotonic()
+    fleet = Run("127.0.0.1", parts.port, _SECONDS, _DRAIN_SECONDS, 2)
+    summary = asyncio.run(_play(accounts, behaviour, fleet, folder / "journal"))
+    published = time.monotonic() - began
+    with psycopg.connect(parts.dsn, autocommit=True) as connection:
+        while _count(connection, "SELECT count(*) FROM landing.queued WHERE kind = 'stock'"):
+            time.sleep(0.05)
+        took = time.monotonic() - began
+        known = _count(connection, "SELECT count(*) FROM trace.stock WHERE quantity IS NOT NULL")
+    after = _used(parts)
+    per_message = {name: 1e6 * (after[name] - before[name]) / summary.captured for name in before}
+    total = sum(per_message.values())
+    progress(f"{summary.captured} messages in {published:.1f} s, every figure known after {took:.1f} s")
+    figures: dict[str, Figure] = {
+        "messages": summary.captured,
+        "acknowledged_percent": 100 * (1 - summary.open / summary.captured),
+        "stock_figures_percent": 100 * known / _SHELVES,
+        "figures_per_s": summary.captured / took,
+        **{f"{name}_cpu_us_per_message": value for name, value in per_message.items()},
+        "fleet_cpu_us_per_message": 1e6 * (time.process_time() - own) / summary.captured,
+        "system_cpu_us_per_message": total,
+        "cores_for_2000_per_s": total * 2_000 / 1e6,
+    }
+    return Outcome(
+        figures,
+        {
+            "cores_for_2000_per_s": Target("<=", _CORES),
+            "acknowledged_percent": Target("==", 100.0),
+            "stock_figures_percent": Target("==", 100.0),
+        },
+    )
+
+
+def _used(parts: _Parts) -> dict[str, float]:
+    """Return the processor seconds of each part so far, its children included."""
+    children: dict[int, list[int]] = {}
+    used: dict[int, float] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                fields = (entry / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+                # A server's own children that have ended count with it.
+                used[int(entry.name)] = sum(map(int, fields[11:15])) / _TICKS
+    return {
+        name: used.get(head, 0.0) + sum(used.get(child, 0.0) for child in children.get(head, ()))
+        for name, head in parts.heads.items()
+    }
+
+
+def _count(connection: psycopg.Connection[tuple[int]], query: LiteralString) -> int:
+    row = connection.execute(query).fetchone()
+    return row[0] if row else 0
+
+
+async def _play(accounts: list[Account], behaviour: Behaviour, run: Run, journal: Path) -> Summary:
+    with Journal(journal) as kept:
+        return await run_fleet(accounts, behaviour, run, kept, asyncio.Event())
+
+
+@contextmanager
+def _system(folder: Path) -> Iterator[_Parts]:
+    """Run database, broker, ingest and one worker."""
+    postgres = EmbeddedPostgres(folder, service_account())
+    running: list[Running] = []
+    try:
+        database = postgres.start()
+        installation = Installation(folder, kept_port(folder / "console.port"), database)
+        create_database(database.dsn(), DATABASE)
+        roles = Roles(installation.secret("ingest-database"), installation.secret("trace-database"))
+        migrate(installation.owner_dsn, roles)
+        with psycopg.connect(installation.owner_dsn) as connection:
+            for statement in _SEED.split(";\n"):
+                connection.execute(statement.encode(), {"shelves": _SHELVES})
+        devices = [device_user(f"S{n}", f"shelf-{n}", _PASSWORD) for n in range(1, _SHELVES + 1)]
+        broker = Broker(folder, [*devices, ingest_user(installation.secret("ingest-broker"))])
+        port = broker.prepare()
+        installation = replace(installation, broker_port=port)
+        for child in (broker.child(), *installation.server_children()[:2]):
+            running.append(Running(folder, child))
+            running[-1].start()
+            running[-1].wait_ready()
+        heads = {each.child.name: each.pid or 0 for each in running}
+        head = int((postgres.home / "data" / "postmaster.pid").read_text("ascii").split()[0])
+        yield _Parts({**heads, "postgres": head}, port, installation.owner_dsn)
+    finally:
+        for each in reversed(running):
+            each.stop()
+        postgres.stop()
+        shutil.rmtree(postgres.home, ignore_errors=True)
