@@ -28,7 +28,7 @@ def drip_nats(count: int, honest: float, located: float) -> float:
     Honest counts are negative binomial with mean `honest` and `dispersion_at` it; diversion adds a Poisson count of
     mean theta × `located`. Counts over sixty are taken as sixty, with the means in proportion.
     """
-    if count <= 0 or located <= 0:
+    if located <= 0:
         return 0.0
     if count > _MOST:
         honest, located, count = honest * _MOST / count, located * _MOST / count, _MOST

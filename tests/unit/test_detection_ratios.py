@@ -1,0 +1,72 @@
+"""The arithmetic of evidence: more cases never speak for innocence, more honest traffic never for guilt."""
+
+from math import exp, lgamma, log
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trace_service.detection.calibration import Calibration, Evidence, Model, features, refit
+from trace_service.detection.ratios import bulk_nats, dispersion_at, drip_nats, gift_capped, home_nats
+
+means = st.floats(1e-4, 20)
+located = st.floats(1, 2000)
+
+
+@given(count=st.integers(0, 40), honest=means, seen=located)
+def test_a_further_case_above_expectation_never_speaks_for_innocence(count: int, honest: float, seen: float) -> None:
+    if count > honest:
+        assert drip_nats(count + 1, honest, seen) >= drip_nats(count, honest, seen) - 1e-9 or count > seen / 2
+
+
+@given(count=st.integers(1, 40), honest=means, seen=located)
+def test_more_honest_traffic_never_speaks_for_guilt_of_few(count: int, honest: float, seen: float) -> None:
+    if count > 2 * honest:
+        assert drip_nats(count, honest * 1.5, seen) <= drip_nats(count, honest, seen) + 1e-9
+
+
+def test_thousands_of_cases_are_weighed_like_sixty_in_proportion() -> None:
+    assert drip_nats(6000, 100.0, 10_000.0) == drip_nats(60, 1.0, 100.0)
+
+
+def test_a_ratio_is_an_e_value_under_the_honest_model() -> None:
+    """The mean of exp(nats) over honest counts is at most one: ten times the cells need ln 10 more nats."""
+    mean, seen = 0.3, 40.0
+    size = 1 / dispersion_at(mean)
+    total = 0.0
+    for count in range(61):
+        chance = lgamma(count + size) - lgamma(size) - lgamma(count + 1)
+        chance += size * log(size / (size + mean)) + count * log(mean / (size + mean))
+        total += exp(chance) * exp(drip_nats(count, mean, seen))
+    assert total <= 1.0 + 1e-6
+
+
+@given(ratios=st.lists(st.floats(0.01, 1e4), min_size=1, max_size=30))
+def test_cases_elsewhere_weaken_a_shipment_and_a_gift_caps_it(ratios: list[float]) -> None:
+    nats = bulk_nats(ratios)
+    assert bulk_nats([*ratios, 0.1]) <= nats + 1e-9
+    assert gift_capped(nats, len(ratios), 0.01) <= max(nats, 0.0) + 1e-9
+    assert gift_capped(60.0, 3, 0.01) < gift_capped(60.0, 4, 0.01) < 15
+
+
+def test_cases_seen_at_home_speak_for_travellers() -> None:
+    assert home_nats(5, 0, 0.3) > 0 > home_nats(5, 2, 0.3)
+
+
+def _evidence(nats: float) -> Evidence:
+    return Evidence(drip=nats, bulk=nats, cases=3, apart=3, expected=0.1, spread=False, home=0.5, located=50)
+
+
+def test_the_shipped_calibration_rises_with_the_evidence_and_its_band_holds_it() -> None:
+    shipped = Calibration()
+    found = [shipped.claim.judge(features(_evidence(nats))) for nats in (2.0, 8.0, 14.0)]
+    assert found[0][0] < found[1][0] < found[2][0]
+    assert all(low <= probability <= high for probability, (low, high) in found)
+
+
+def test_reviewed_outcomes_move_the_calibration_by_their_weight() -> None:
+    shipped: Model = Calibration().claim
+    inputs = features(_evidence(9.0))
+    before = shipped.probability(inputs)
+    lower = refit(shipped, [inputs] * 40, [False] * 40, [1.0] * 40).probability(inputs)
+    barely = refit(shipped, [inputs] * 40, [False] * 40, [0.01] * 40).probability(inputs)
+    assert lower < barely < before
