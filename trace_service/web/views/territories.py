@@ -79,7 +79,8 @@ class Studio:
             view = self.overviews.overview(book, channel, shown.query(dealer, moment))
         past = sum(each <= moment for each in view.moments)
         return {
-            "view": view, "by_dealer": {row.version.dealer: row for row in view.rows}, "day": shown.day, "line": shown.line, "moment": moment, "step": max(past - 1, 0),
+            "view": view, "by_dealer": {row.version.dealer: row for row in view.rows}, "day": shown.day,
+            "line": shown.line, "moment": moment, "step": max(past - 1, 0),
             "names": Names.of(channel, moment), "own": view.row(dealer), "width": WIDTH, "dealer": dealer,
         }  # fmt: skip
 
