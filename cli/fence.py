@@ -13,14 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from cli.tables import Row, chunks, open_table, positions
+from cli.trip_tables import report_of, shown
 from contracts import fence as wire
 from contracts.errors import CodefenceError
-from contracts.fence import FenceHead
 from edge.fence import HeldFence
 from edge.fence.store import require_in_force, trusted
 from geofence.errors import GeofenceError
 from geofence.evidence import RADIUS_PER_SIGMA, Platform
 from geofence.fences import read_fences
+from geofence.trips import Change
 
 _MANY_DAYS: Final = 366
 _EXIT_CODES: Final = """\b
@@ -46,8 +47,20 @@ Examples:
   codefence fence check truck-7.fence --for device:truck-7 --key public.pem --points - < fixes.csv
 
 {_EXIT_CODES}"""
+_FOLLOW: Final = f"""\b
+Examples:
+  codefence fence follow truck-7.fence --for device:truck-7 --key public.pem < track.csv
+  tracker-as-csv /dev/ttyUSB0 | codefence fence follow truck-7.fence --for device:truck-7 --key public.pem
+
+{_EXIT_CODES}"""
 _AUDIENCE = click.option(
     "--for", "audience", required=True, help="Whom it is for: site:NAME or device:NAME.", metavar="AUDIENCE"
+)
+_KEY = click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="Ed25519 public key, PEM, or 32 bytes in hexadecimal digits.",
 )
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -154,8 +167,7 @@ def show(file: Path, *, as_json: bool) -> None:
 @fence.command(epilog=_CHECK)
 @_FILE
 @_AUDIENCE
-@click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="Ed25519 public key, PEM, or 32 bytes in hexadecimal digits.")  # fmt: skip
+@_KEY
 @click.option("--points", type=click.File("r", encoding="utf-8-sig"), required=True,
               help="CSV with lon, lat and perhaps accuracy_m; - is standard input.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a row, instead of CSV.")
@@ -164,19 +176,54 @@ def check(file: Path, audience: str, key: Path, points: TextIO, *, as_json: bool
 
     Adds `verdict`, `p_inside` and `signed_distance_m` to each row, negative inside. A bad row says why in `error`.
     """
-    try:
-        head, coordinates = trusted(_bytes(file), _public(key), audience)
-        require_in_force(head, time.time_ns() // 1_000_000)
-        held = HeldFence(head, coordinates)
-    except (CodefenceError, GeofenceError) as error:
-        raise click.ClickException(f"{error.code}: {error}. {error.advice}") from error
-    failed = _judged(held, points, head, as_json=as_json)
+    held = _held(file, audience, key)
+    failed = _judged(held, points, as_json=as_json)
     if failed:
         click.echo(f"{failed} rows could not be judged; see the column `error`", err=True)
         sys.exit(1)
 
 
-def _judged(held: HeldFence, points: TextIO, head: FenceHead, *, as_json: bool) -> int:
+@fence.command(epilog=_FOLLOW)
+@_FILE
+@_AUDIENCE
+@_KEY
+def follow(file: Path, audience: str, key: Path) -> None:
+    """Judge a truck's trip as its fixes come in on standard input, and print what changes, a JSON object a line.
+
+    Lines are CSV: `at` (ISO 8601 with zone, or milliseconds), `lon`, `lat`, `accuracy_m`, and perhaps `handling` and
+    `amount`. This is what the trace service does with the same reports, without any network.
+    """
+    judge = _held(file, audience, key).follow()
+    device, failed = audience.partition(":")[2], 0
+    for number, row in enumerate(open_table(sys.stdin, ("at", "lon", "lat", "accuracy_m")).rows, start=2):
+        try:
+            report = report_of(row, device)
+        except (ValueError, OverflowError, GeofenceError) as error:
+            failed += 1
+            click.echo(f"line {number}: {error}", err=True)
+            continue
+        _tell(judge.observe([report]))
+    _tell(judge.conclude(judge.state.newest))
+    if failed:
+        sys.exit(1)
+
+
+def _tell(changes: list[Change]) -> None:
+    for change in changes:
+        told = {"action": change.action, "id": change.id, **shown(change.episode)}
+        click.echo(msgspec.json.encode(told).decode())
+
+
+def _held(file: Path, audience: str, key: Path) -> HeldFence:
+    try:
+        head, coordinates = trusted(_bytes(file), _public(key), audience)
+        require_in_force(head, time.time_ns() // 1_000_000)
+        return HeldFence(head, coordinates)
+    except (CodefenceError, GeofenceError) as error:
+        raise click.ClickException(f"{error.code}: {error}. {error.advice}") from error
+
+
+def _judged(held: HeldFence, points: TextIO, *, as_json: bool) -> int:
     import csv  # noqa: PLC0415  only this command writes tables
 
     table = open_table(points, ("lon", "lat"))
@@ -189,7 +236,7 @@ def _judged(held: HeldFence, points: TextIO, head: FenceHead, *, as_json: bool) 
     for part in chunks(table):
         good, lons, lats = positions(part)
         for row, lon, lat in zip(good, lons.tolist(), lats.tolist(), strict=True):
-            _judge(held, row, (lon, lat), head.version)
+            _judge(held, row, (lon, lat), held.head.version)
         for row in part:
             failed += bool(row["error"])
             kept = {name: row.get(name, "") for name in names}

@@ -11,10 +11,11 @@ from typing import Any, Final, TextIO
 import click
 from pydantic import ValidationError
 
-from cli.tables import Row, open_table
+from cli.tables import open_table
+from cli.trip_tables import report_of, shown
 from firmware_sim.trackers import SimulatedTrip, simulate
 from geofence.errors import GeofenceError
-from geofence.trips import Episode, Fix, Handling, HandlingKind, Kind, Report, TripPlan, judge_trip
+from geofence.trips import Episode, Fix, Kind, Report, TripPlan, judge_trip
 from trace_service.trips.model import Plan
 
 _JUDGE: Final = """\b
@@ -60,13 +61,13 @@ def judge(plan_file: Path, reports: TextIO, *, as_json: bool) -> None:
     found: list[Report] = []
     for number, row in enumerate(open_table(reports, ("at", "lon", "lat", "accuracy_m")).rows, start=2):
         try:
-            found.append(_report(row, plan.device))
+            found.append(report_of(row, plan.device))
         except (ValueError, OverflowError, GeofenceError) as error:
             failed += 1
             click.echo(f"line {number}: {error}", err=True)
     episodes = judge_trip(plan, found)
     for episode in episodes:
-        click.echo(json.dumps(_shown(episode)) if as_json else _line(episode))
+        click.echo(json.dumps(shown(episode)) if as_json else _line(episode))
     click.echo(f"{len(found)} reports, {len(episodes)} violations", err=True)
     if failed or episodes:
         sys.exit(1)
@@ -102,22 +103,6 @@ def _plan(path: Path) -> TripPlan:
         raise click.ClickException(f"{path}: {error}. {error.advice}") from error
 
 
-def _report(row: Row, device: str) -> Report:
-    at = _moment(row["at"])
-    if row.get("handling"):
-        return Handling(at, device, HandlingKind(row["handling"]), float(row.get("amount") or 1.0))
-    return Fix(at, device, float(row["lon"]), float(row["lat"]), float(row["accuracy_m"]))
-
-
-def _moment(text: str) -> int:
-    if text.isdecimal():
-        return int(text)
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return round(moment.timestamp() * 1000)
-
-
 def _line(episode: Episode) -> str:
     notes = "; ".join(
         " ".join([note.code, *(f"{name}={value:g}" for name, value in note.numbers.items())]) for note in episode.notes
@@ -125,18 +110,6 @@ def _line(episode: Episode) -> str:
     end = "-" if episode.end is None else _time(episode.end)
     about = f" {episode.subject}" if episode.subject else ""
     return f"{_time(episode.start)}  {end:<20}  {episode.severity:<8}  {episode.kind}{about}: {notes}"
-
-
-def _shown(episode: Episode) -> dict[str, Any]:
-    return {
-        "kind": episode.kind,
-        "subject": episode.subject,
-        "severity": episode.severity,
-        "start": episode.start,
-        "end": episode.end,
-        "notes": [{"code": note.code, "numbers": note.numbers} for note in episode.notes],
-        "evidence": episode.evidence,
-    }
 
 
 def _document(made: SimulatedTrip) -> dict[str, Any]:

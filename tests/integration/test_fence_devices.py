@@ -170,3 +170,20 @@ def test_a_simulated_trip_can_be_judged_from_files(tmp_path: Path) -> None:
     invoke(main, ["trip", "simulate", "--seed", "9", "--out", str(tmp_path)])
     calm = invoke(main, ["trip", "judge", *files])
     assert (calm.exit_code, calm.stdout) == (0, "")
+
+
+def test_a_truck_without_network_tells_what_changes_as_it_drives(tmp_path: Path, keys: tuple[str, str]) -> None:
+    private, public = keys
+    invoke = CliRunner().invoke
+    invoke(main, ["trip", "simulate", "--seed", "11", "--kind", "off_route", "--out", str(tmp_path)])
+    target = str(tmp_path / "truck.fence")
+    audience = ["--for", "device:truck-00011", "--key"]
+    built = run("build", "--trip", str(tmp_path / "trip.json"), *audience, private, "--out", target)
+    assert built.exit_code == 0, built.output
+    track = (tmp_path / "track.csv").read_text()
+    answer = run("follow", target, *audience, public, given=track + "never,104,30,5,,\n")
+    told = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [each["action"] for each in told] == ["raised", "ended"]
+    assert {each["kind"] for each in told} == {"off_route"}
+    assert told[0]["end"] is None
+    assert (answer.exit_code, "line " in answer.stderr) == (1, True)

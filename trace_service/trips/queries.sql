@@ -71,9 +71,13 @@ WITH fresh AS (
         AND fresh.at BETWEEN trip_work.begins AND trip_work.ends
 ), queued AS (
     INSERT INTO trace.trip_news (brand, trip, at, kind) SELECT %(brand)s, trip, at, kind FROM concerned
+), locked AS (
+    -- In a fixed order: two requests about the same trucks wait for one another instead of deadlocking.
+    SELECT trip FROM trace.trip_work WHERE brand = %(brand)s AND trip IN (SELECT trip FROM concerned)
+    ORDER BY trip FOR UPDATE
 )
 UPDATE trace.trip_work SET due_at = least(due_at, clock_timestamp())
-WHERE brand = %(brand)s AND trip IN (SELECT trip FROM concerned)
+WHERE brand = %(brand)s AND trip IN (SELECT trip FROM locked)
 
 -- name: claim_trip
 SELECT brand, trip, version, device, begins, ends, state, finished_at, clock_timestamp() AS now

@@ -24,6 +24,9 @@ def take(connection: Connection, brand: str, reports: Reports, mainland: Region 
     refused: list[Refused] = []
     fixes = [_fix(each, mainland) for each in _timely("fixes", reports.fixes, now, refused)]
     handlings = [each.model_dump() for each in _timely("handlings", reports.handlings, now, refused)]
+    # Sorted, so that two requests with the same reports wait for one another instead of deadlocking.
+    for rows in (fixes, handlings):
+        rows.sort(key=lambda row: (row["device"], row["at"]))
     with connection.transaction():
         fresh = connection.execute(SQL["insert_fixes"], {"brand": brand, "rows": recordset(fixes)}).fetchall()
         fresh += connection.execute(SQL["insert_handlings"], {"brand": brand, "rows": recordset(handlings)}).fetchall()
