@@ -55,6 +55,7 @@ def _hand_over(network: Network, giver: int, heir: int, day: float) -> None:
         store = network.stores[number]
         if store.county in counties:
             store.heir, store.handed_day = heir, day
+            network.inherited.setdefault(heir, []).append(number)
 
 
 def _without(counties: Ints, lost: Ints) -> Ints:

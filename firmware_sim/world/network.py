@@ -76,6 +76,7 @@ class Network:
         self.moves: list[Change] = []
         self.stores: list[Store] = []
         self.stores_of: dict[int, list[int]] = {}
+        self.inherited: dict[int, list[int]] = {}
         self._allowed = np.zeros((len(dealers), len(land.counties.adcodes)), np.bool_)
         for number, dealer in enumerate(dealers):
             self._allowed[number, dealer.counties] = True
@@ -94,7 +95,7 @@ class Network:
         """Return the shops that a dealer supplies on a day."""
         stores = self.stores
         own = [n for n in self.stores_of.get(dealer, []) if day < stores[n].handed_day]
-        return own + [n for n, store in enumerate(stores) if store.heir == dealer and day >= store.handed_day]
+        return own + [n for n in self.inherited.get(dealer, []) if day >= stores[n].handed_day]
 
     def area(self, version: int) -> Ints:
         """Return the counties of a version of a territory."""
