@@ -339,4 +339,8 @@ def test_a_truck_fetches_its_own_fence_with_its_token(fleet: Fleet) -> None:
         for stop in trip.plan.stops
     )
     assert httpx.get(url, headers=headers, params={"since": 1}).status_code == 204
+    own = {"device": trip.plan.device, "at": moment(now), "lon": 104.0, "lat": 30.0, "accuracy_m": 5}
+    reports = f"{fleet.site.url}/api/v1/stations/reports"
+    assert httpx.post(reports, headers=headers, json={"fixes": [own]}).json()["stored"] == 1
+    assert httpx.post(reports, headers=headers, json={"fixes": [own | {"device": "other"}]}).status_code == 422
     assert httpx.get(url, headers={"Authorization": "Bearer cfd_x"}).status_code == 401

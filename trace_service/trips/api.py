@@ -26,7 +26,7 @@ from trace_service.trips.model import (
 from trace_service.trips.queries import SQL
 from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.context import ConsoleOf
-from trace_service.web.errors import NotFoundError
+from trace_service.web.errors import InvalidParameterError, NotFoundError
 
 router = APIRouter(tags=["trips"])
 GEOJSON: Final = "application/geo+json"
@@ -131,6 +131,18 @@ def end_trip(partner: PartnerOf, connection: ConnectionOf, name: NamePath) -> No
     """Say that a trip is over: stops that were not visited by now count as skipped."""
     if connection.execute(SQL["end_trip"], {"brand": partner.brand, "trip": name}).fetchone() is None:
         raise NotFoundError(f"there is no trip {name}", advice="List them at /api/v1/trips.")
+
+
+@router.post("/stations/reports")
+def take_own_reports(connection: ConnectionOf, console: ConsoleOf, station: StationOf, body: Reports) -> Taken:
+    """Store what a truck reports of itself, with its device's token, while it is on a trip."""
+    if any(each.device != station.device for each in (*body.fixes, *body.handlings)):
+        raise InvalidParameterError("a report of another device", advice=f"This token speaks for {station.device}.")
+    trip = connection.execute(SQL["open_trip_of"], {"device": station.device}).fetchone()
+    if trip is None:
+        raise NotFoundError(f"{station.device} is on no trip", advice="Plan one for it.")
+    atoms = console.places.atoms
+    return reports.take(connection, trip.brand, body, atoms.mainland() if atoms else None)
 
 
 @router.get("/stations/fence", response_class=Response)
