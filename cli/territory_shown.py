@@ -32,7 +32,7 @@ def echo_simulation(found: Simulation, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(row, ensure_ascii=False, default=_text))
         return
-    click.echo(f"{found.scans} scans, {found.touched} judged by other versions, {found.changed} verdicts would change")
+    click.echo(f"{found.scans} scans, {found.judged} judged again, {found.changed} verdicts would change")
     for name in ("transitions", "places", "examples"):
         if row[name]:
             click.echo(f"\n{name}:")
