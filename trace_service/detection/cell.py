@@ -54,10 +54,13 @@ class Cell(Struct):
     settled: set[str] = set()
     allowance: float = 1.0
     confirmed: bool = False
+    # No piece is younger than this (milliseconds).
+    latest: int = 0
 
     def add(self, hit: Hit) -> None:
         """Count a case that was not here before."""
         self.hits[hit.case] = hit
+        self.latest = max(self.latest, hit.at)
         self._place(hit)
 
     def remove(self, case: str) -> None:

@@ -83,7 +83,7 @@ class Habits:
         found = np.zeros((KINDS, len(self.rows), cities))
         for cell in sightings.cells.values():
             row = self.rows.get(cell.dealer)
-            if row is None or cell.confirmed:
+            if row is None or cell.confirmed or cell.latest < since:
                 continue
             for piece in apart(cell.pieces):
                 if piece.at >= since:
