@@ -7,12 +7,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from contracts.errors import MessageError
-from contracts.messages import Milliseconds, Name
+from contracts.messages import Gtin, Milliseconds, Name
 
 MAX_BYTES: Final = 512 * 1024
 MAX_NOTES: Final = 100
 PATH_MANIFEST: Final = "/api/v1/stations/manifest"
 PATH_NOTES: Final = "/api/v1/stations/notes"
+PATH_REFILLS: Final = "/api/v1/stations/refills"
 
 
 class NoteKind(StrEnum):
@@ -42,6 +43,20 @@ class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
     operator: Name = ""
     shift: Annotated[str, Meta(max_length=32)] = ""
     detail: dict[str, Any] = {}
+
+
+class Refill(Struct, frozen=True):
+    """Goods that came in by scan at a shelf's site: what may be put up next. `at` is when, milliseconds."""
+
+    gtin: Gtin
+    units: Annotated[int, Meta(ge=1, le=1_000_000)]
+    at: Milliseconds
+
+
+class Refills(Struct, frozen=True):
+    """What came in since a time, the oldest first."""
+
+    refills: tuple[Refill, ...]
 
 
 class Taken(Struct, frozen=True):

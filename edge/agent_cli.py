@@ -100,7 +100,7 @@ def shelf() -> None:
     settings = _settings(ShelfSettings)
 
     def work(outbox: Outbox, _uplink: Uplink, stop: threading.Event) -> None:
-        run_agents(equip(settings, outbox), stop)
+        run_agents(equip(settings, outbox, stop), stop)
 
     _run(settings, work)
 

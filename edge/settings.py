@@ -106,3 +106,7 @@ class ShelfSettings(AgentSettings):
     )
     planogram: Path = Field(description="JSON file that says which product lies on which channel.")
     climate: Path | None = Field(None, description="JSON file with the limits of the climate; without it, no alarms.")
+    trace_url: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Address of the trace service, which announces refills."
+    )
+    trace_token: SecretStr | None = Field(None, description="This device's token for the trace service.")

@@ -11,6 +11,7 @@ import structlog
 from contracts.errors import OutboxError, OutboxFullError, SourceError
 from contracts.messages import encode_event
 from contracts.shelf_registers import Fault, Holding
+from contracts.stations import Refill
 from contracts.topics import Kind
 from edge.backoff import Backoff
 from edge.outbox import Draft, Outbox
@@ -18,6 +19,7 @@ from edge.outbox.outbox import now_ms
 from edge.planogram import Line, by_cell
 from edge.shelf_cell import HEARTBEAT_SECONDS, Cell
 from edge.shelf_climate import Climate, Kinetic, Limits
+from edge.shelf_refills import RefillFeed
 from edge.sources.modbus import Reading, ShelfSource
 
 POLL_SECONDS: Final = 0.25
@@ -46,6 +48,16 @@ class ShelfAgent:
         self._last_alarm: tuple[str, bool | None] = ("", None)
         self._complaint: str | None = ""
         self._faults = Fault(0)
+        self._refills: RefillFeed | None = None
+
+    def announce(self, refills: RefillFeed) -> None:
+        """Take refills from a feed of one's own."""
+        self._refills = refills
+
+    def expect(self, refill: Refill) -> None:
+        """Expect what came in by scan to be put up."""
+        for cell in self._cells:
+            cell.expect(refill.gtin, refill.units)
 
     def run(self, stop: threading.Event) -> None:
         """Poll until `stop` is set; a controller that does not answer is waited for."""
@@ -67,6 +79,8 @@ class ShelfAgent:
 
     def _digest(self, reading: Reading, now: float) -> None:
         self._answered_at = now
+        for refill in self._refills.news() if self._refills else ():
+            self.expect(refill)
         drafts: list[Draft] = []
         notes: dict[str, str] = {}
         if reading.faults != self._faults:

@@ -116,6 +116,16 @@ class Cell:
         """Forget the plateau: the controller started anew."""
         self._weigher.interrupt()
 
+    def expect(self, gtin: str, units: int) -> None:
+        """Expect a refill of a product, as many units as came in by scan."""
+        for index, (product, _) in enumerate(self._products):
+            if product != gtin:
+                continue
+            if isinstance(self._weigher, Weigher):
+                self._weigher.expect(units)
+            else:
+                self._weigher.expect(index, units)
+
     def feed(self, sample: Sample, now: float, fault: str) -> list[Draft]:
         """Take a sample in and return what is to be reported; `fault` is the controller's own complaint."""
         found = self._weigher.feed(sample, now)

@@ -1,5 +1,6 @@
 """What a shelf agent is made of, by its settings."""
 
+import threading
 from pathlib import Path
 
 import msgspec
@@ -10,20 +11,27 @@ from edge.planogram import by_cell, load_planogram
 from edge.settings import ShelfSettings
 from edge.shelf import ShelfAgent
 from edge.shelf_climate import Limits
+from edge.shelf_refills import RefillFeed
 from edge.sources.modbus import connect
 
 
-def equip(settings: ShelfSettings, outbox: Outbox) -> list[ShelfAgent]:
+def equip(settings: ShelfSettings, outbox: Outbox, stop: threading.Event) -> list[ShelfAgent]:
     """Return the agent of each controller; raises `ConfigurationError` naming the file that is wrong."""
     lines = load_planogram(settings.planogram)
     most = max(line.controller for line in lines)
     own = [[line for line in lines if line.controller == number] for number in range(1, most + 1)]
     cells = [[cell for (_, cell), _ in by_cell(each)] for each in own]
     limits = load_limits(settings.climate)
-    return [
+    agents = [
         ShelfAgent(outbox, controller, planogram, limits if number == 0 else None)
         for number, (controller, planogram) in enumerate(zip(connect(settings.serial, cells), own, strict=True))
     ]
+    if settings.trace_url and settings.trace_token is not None:
+        for agent in agents:
+            refills = RefillFeed(settings.trace_url, settings.trace_token.get_secret_value())
+            refills.start(stop)
+            agent.announce(refills)
+    return agents
 
 
 def load_limits(path: Path | None) -> Limits:

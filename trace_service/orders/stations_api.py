@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -32,6 +33,20 @@ class NotesTaken(BaseModel):
 
     ids: tuple[str, ...]
     refused: tuple[str, ...]
+
+
+class RefillOf(BaseModel):
+    """Units of a product that came in together; `at` in milliseconds since the epoch."""
+
+    gtin: str
+    units: int
+    at: int
+
+
+class RefillList(BaseModel):
+    """What came in, the oldest first."""
+
+    refills: list[RefillOf]
 
 
 class _Built(NamedTuple):
@@ -116,6 +131,16 @@ def manifest(
     if present.version == since:
         return Response(status_code=204)
     return Response(body, media_type="application/octet-stream", headers={"Codefence-Manifest": str(present.version)})
+
+
+@router.get("/stations/refills")
+async def refills(
+    console: ConsoleOf, station: StationOf, since: Annotated[int, Query(ge=0, le=253_402_300_799_999)] = 0
+) -> RefillList:
+    """Return what came in by scan at the device's site since a time (milliseconds), at most two days back."""
+    moment = datetime.fromtimestamp(since / 1000, UTC)
+    rows = await console.database.many("refills", RefillOf, {"site": station.site, "since": moment})
+    return RefillList(refills=rows)
 
 
 @router.post("/stations/notes")

@@ -31,6 +31,12 @@ WHERE token_hash = %(token_hash)s AND revoked_at IS NULL AND expires_at > now();
 SELECT device_token.device, device.site FROM trace.device_token JOIN landing.device ON device.id = device_token.device
 WHERE device_token.token_hash = %(token_hash)s AND device_token.revoked_at IS NULL AND device.retired_at IS NULL;
 
+-- name: refills
+SELECT gtin, count(*)::integer AS units, (extract(epoch FROM received_at) * 1000)::bigint AS at
+FROM trace.stock_unit
+WHERE site = %(site)s AND received_at > greatest(%(since)s, now() - interval '2 days')
+GROUP BY gtin, received_at ORDER BY received_at, gtin;
+
 -- name: end_session
 DELETE FROM trace.session WHERE token_hash = %(token_hash)s;
 

@@ -55,6 +55,7 @@ CREATE INDEX stock_unit_present ON trace.stock_unit (site, gtin) WHERE present;
 CREATE INDEX stock_unit_coming ON trace.stock_unit (site, gtin) WHERE coming;
 CREATE INDEX stock_unit_strange ON trace.stock_unit (site, gtin) WHERE strange;
 CREATE INDEX stock_unit_sold ON trace.stock_unit (site, gtin, sold_at) WHERE sold_at IS NOT NULL;
+CREATE INDEX stock_unit_received ON trace.stock_unit (site, received_at) WHERE received_at IS NOT NULL;
 COMMENT ON COLUMN trace.stock_unit.strange IS 'sold here, but neither received here nor shipped to the dealer';
 
 -- Units that came by other ways than scans: the worker counts them again.
