@@ -61,7 +61,7 @@ def rate(work: Callable[[], object], count: int) -> float:
 def size(grid: Grid) -> int:
     """Return the bytes of an index."""
     cells = grid.cells
-    arrays = (cells.coarse, cells.fine, cells.starts, cells.pairs, cells.flags, cells.lines, cells.keys, cells.ends)
+    arrays = (cells.coarse, cells.fine, cells.starts, cells.pairs, cells.flags, cells.keys, cells.ends)
     sets = (grid.sets.keys, grid.sets.starts, grid.sets.members)
     return sum(each.nbytes for each in (*arrays, cells.toggles, *sets))
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Final, LiteralString, NamedTuple
 import psycopg
 
 from benchmarks.frame import Figure, Outcome, Progress, Target
+from benchmarks.load.stock_page import open_page
 from cli.embedded.binaries import service_account
 from cli.embedded.broker import Broker
 from cli.embedded.files import kept_port
@@ -21,17 +23,27 @@ from cli.embedded.postgres import EmbeddedPostgres, create_database
 from cli.embedded.process import Running
 from cli.embedded.users import device_user, ingest_user
 from cli.installation import DATABASE, Installation
+from contracts.messages import Stock, encode_event
 from firmware_sim.fleet.behaviour import Behaviour
+from firmware_sim.fleet.device import Device
 from firmware_sim.fleet.fleet import Run, Summary, allow_connections, run_fleet
 from firmware_sim.fleet.journal import Journal
 from firmware_sim.fleet.link import Account
+from trace_service.accounts import add_account
 from trace_service.schema.migrate import Roles, migrate
+from trace_service.store.connection import connect
+from trace_service.web.build_assets import ensure_assets
 
 _SHELVES: Final = 2_000
 _SECONDS: Final = 20.0
 _DRAIN_SECONDS: Final = 60.0
 _CORES: Final = 2.0
 _GTIN: Final = "09506000134352"
+_LOOKED_AT: Final = ("P1", "09506000134369")
+_LOOKS: Final = 100
+_ONLINE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 1.3
+"""Between two changes: the page asks at most once a second."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PASSWORD: Final = "shelf-of-the-benchmark"  # noqa: S105  of a broker that lives for a minute
 _SEED: Final = """
@@ -43,7 +55,14 @@ INSERT INTO trace.site (id, kind, name_zh, name_en) SELECT 'S' || n, 'store', 'S
 INSERT INTO trace.stock (site, gtin, brand, daily_demand, reorder, maximum)
     SELECT 'S' || n, '09506000134352', 'bench', 3, 12, 48 FROM generate_series(1, %(shelves)s) AS n;
 INSERT INTO landing.device (id, site, kind) SELECT 'shelf-' || n, 'S' || n, 'shelf'
-    FROM generate_series(1, %(shelves)s) AS n
+    FROM generate_series(1, %(shelves)s) AS n;
+INSERT INTO trace.brand VALUES ('page', '页面', 'Page');
+INSERT INTO trace.product (gtin, brand, name_zh, name_en, items_per_case, unit_price, unit_weight_g)
+    VALUES ('09506000134369', 'page', '产品', 'Product', 6, 10, 500);
+INSERT INTO trace.site (id, kind, name_zh, name_en) VALUES ('P1', 'store', 'P1', 'P1');
+INSERT INTO trace.stock (site, gtin, brand, daily_demand, reorder, maximum)
+    VALUES ('P1', '09506000134369', 'page', 3, 0, 1000000);
+INSERT INTO landing.device (id, site, kind) VALUES ('shelf-page', 'P1', 'shelf')
 """
 
 
@@ -52,6 +71,7 @@ class _Parts(NamedTuple):
 
     heads: dict[str, int]
     port: int
+    url: str
     dsn: str
 
 
@@ -82,6 +102,7 @@ def _measure(parts: _Parts, folder: Path, progress: Progress) -> Outcome:
         took = time.monotonic() - began
         known = _count(connection, "SELECT count(*) FROM trace.stock WHERE quantity IS NOT NULL")
     after = _used(parts)
+    waits = asyncio.run(_looks(parts, folder / "looks"))
     per_message = {name: 1e6 * (after[name] - before[name]) / summary.captured for name in before}
     total = sum(per_message.values())
     progress(f"{summary.captured} messages in {published:.1f} s, every figure known after {took:.1f} s")
@@ -91,6 +112,8 @@ def _measure(parts: _Parts, folder: Path, progress: Progress) -> Outcome:
         "stock_figures_percent": 100 * known / _SHELVES,
         "figures_per_s": summary.captured / took,
         **{f"{name}_cpu_us_per_message": value for name, value in per_message.items()},
+        "event_to_page_p50_ms": statistics.median(waits),
+        "event_to_page_p99_ms": sorted(waits)[int(0.99 * len(waits))],
         "fleet_cpu_us_per_message": 1e6 * (time.process_time() - own) / summary.captured,
         "system_cpu_us_per_message": total,
         "cores_for_2000_per_s": total * 2_000 / 1e6,
@@ -99,10 +122,29 @@ def _measure(parts: _Parts, folder: Path, progress: Progress) -> Outcome:
         figures,
         {
             "cores_for_2000_per_s": Target("<=", _CORES),
+            "event_to_page_p99_ms": Target("<=", 500.0),
             "acknowledged_percent": Target("==", 100.0),
             "stock_figures_percent": Target("==", 100.0),
         },
     )
+
+
+async def _looks(parts: _Parts, journal: Path) -> list[float]:
+    """Change one shelf now and then, with nothing else going on; return the milliseconds until the page shows it."""
+    waits = []
+    with Journal(journal) as kept, open_page(parts.url, "bench", _PASSWORD, _LOOKED_AT) as page:
+        device = Device(Account("shelf-page", "P1", _PASSWORD), Behaviour(gtin=_LOOKED_AT[1]), kept, 3)
+        serving = asyncio.create_task(device.serve("127.0.0.1", parts.port))
+        await asyncio.sleep(_ONLINE_SECONDS)
+        for units in range(1, _LOOKS + 1):
+            at = time.time()
+            stock = Stock(ts=int(at * 1000), channel=1, gtin=_LOOKED_AT[1], grams=500, units=units, confidence=0.98)
+            device.take(f"look-{units}", encode_event(stock))
+            shown = await asyncio.to_thread(page.wait, units, at)
+            waits.append(10_000.0 if shown is None else 1000 * (shown - at))
+            await asyncio.sleep(_LOOK_SECONDS)
+        serving.cancel()
+    return waits
 
 
 def _used(parts: _Parts) -> dict[str, float]:
@@ -146,17 +188,24 @@ def _system(folder: Path) -> Iterator[_Parts]:
         with psycopg.connect(installation.owner_dsn) as connection:
             for statement in _SEED.split(";\n"):
                 connection.execute(statement.encode(), {"shelves": _SHELVES})
-        devices = [device_user(f"S{n}", f"shelf-{n}", _PASSWORD) for n in range(1, _SHELVES + 1)]
+        devices = [device_user("P1", "shelf-page", _PASSWORD)]
+        devices += [device_user(f"S{n}", f"shelf-{n}", _PASSWORD) for n in range(1, _SHELVES + 1)]
         broker = Broker(folder, [*devices, ingest_user(installation.secret("ingest-broker"))])
         port = broker.prepare()
+        ensure_assets(lambda _: None)
+        with connect(installation.owner_dsn, "bench") as connection:
+            profile = {"brand": "page", "name": "Bench", "role": "viewer", "language": "en"}
+            add_account(connection, "bench", _PASSWORD, profile)
         installation = replace(installation, broker_port=port)
-        for child in (broker.child(), *installation.server_children()[:2]):
+        children = {child.name: child for child in installation.server_children()}
+        for child in (broker.child(), *(children[name] for name in ("ingest", "worker", "console"))):
             running.append(Running(folder, child))
             running[-1].start()
             running[-1].wait_ready()
-        heads = {each.child.name: each.pid or 0 for each in running}
+        heads = {each.child.name: each.pid or 0 for each in running if each.child.name != "console"}
+        url = f"http://127.0.0.1:{installation.console_port}"
         head = int((postgres.home / "data" / "postmaster.pid").read_text("ascii").split()[0])
-        yield _Parts({**heads, "postgres": head}, port, installation.owner_dsn)
+        yield _Parts({**heads, "postgres": head}, port, url, installation.owner_dsn)
     finally:
         for each in reversed(running):
             each.stop()

@@ -102,9 +102,7 @@ def test_another_tare_keeps_the_count() -> None:
     assert scale.rest(40)[A].units == 10
 
 
-def see(
-    climate: Climate, now: float, celsius: float | None, *, humidity: float = 50, door: bool = False
-) -> Environment:
+def see(climate: Climate, now: float, celsius: float | None, *, door: bool = False) -> Environment:
     seen = climate.see(int(now * 1000), now, celsius, 50.0, door_open=door)
     assert seen is not None
     return seen
