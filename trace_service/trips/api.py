@@ -136,7 +136,8 @@ def end_trip(partner: PartnerOf, connection: ConnectionOf, name: NamePath) -> No
 @router.post("/stations/reports")
 def take_own_reports(connection: ConnectionOf, console: ConsoleOf, station: StationOf, body: Reports) -> Taken:
     """Store what a truck reports of itself, with its device's token, while it is on a trip."""
-    if any(each.device != station.device for each in (*body.fixes, *body.handlings)):
+    speakers = {fix.device for fix in body.fixes} | {handling.device for handling in body.handlings}
+    if speakers - {station.device}:
         raise InvalidParameterError("a report of another device", advice=f"This token speaks for {station.device}.")
     trip = connection.execute(SQL["open_trip_of"], {"device": station.device}).fetchone()
     if trip is None:
