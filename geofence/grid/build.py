@@ -26,7 +26,7 @@ def build_grid(geometries: GeometryArray, progress: Progress = lambda _: None, *
     edges = edges_of(geometries)
     frame = frame_for(edges, side)
     progress(f"sorting {len(edges.ends):,} edges into cells")
-    pairs, pair_cells = cells_of_edges(frame, edges)
+    edges, pairs, pair_cells = _by_cell(edges, *cells_of_edges(frame, edges))
     cells, firsts = np.unique(pair_cells, return_index=True)
     starts = np.append(firsts, len(pair_cells)).astype(np.int32)
     progress(f"finding what covers {len(cells):,} boundary cells")
@@ -37,12 +37,20 @@ def build_grid(geometries: GeometryArray, progress: Progress = lambda _: None, *
     y = frame.line(row)
     own = np.repeat(np.arange(len(cells)), np.diff(starts))
     flags = _flags(edges.ends[pairs], x[own], y[own])
-    arrays = Cells(layout.coarse, layout.fine, starts, pairs.astype(np.int32), flags, y, keys, *edges)
+    arrays = Cells(layout.coarse, layout.fine, starts, pairs.astype(np.int32), flags, keys, *edges)
     progress(f"naming {len(layout.keys):,} sets of polygons and those between borders")
     grid = Grid(frame, arrays, PolygonSets.sampled(geometries, layout.keys, *layout.samples))
     for lon, lat in _beside_edges(frame, edges):
         grid.locate(lon, lat)
     return Grid(frame, arrays, grid.sets.settled())
+
+
+def _by_cell(edges: Edges, pairs: IntArray, cells: IntArray) -> tuple[Edges, IntArray, IntArray]:
+    """Return edges and their pairs with cells, those of a cell near to each other: they are read together."""
+    order = np.argsort(np.unique(pairs, return_index=True)[1], kind="stable")
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return Edges(np.ascontiguousarray(edges.ends[order]), edges.keys[order]), place[pairs], cells
 
 
 def _beside_edges(frame: Frame, edges: Edges) -> list[tuple[FloatArray, FloatArray]]:

@@ -13,7 +13,7 @@ BLOCK = 1 << SHIFT
 FINE_CELLS = BLOCK * BLOCK
 # The largest coarse grid: 4 million cells are 16 MB.
 _MOST_COARSE_CELLS = 4_000_000
-_EDGES_ACROSS = 0.95
+_EDGES_ACROSS = 0.7
 # Degrees, a tenth of a metre: no fence is finer, and reference points keep clear of the edges around them.
 _SMALLEST_SIDE = 1e-6
 _MARGIN = 1e-9
@@ -34,7 +34,7 @@ class Frame:
         """The number of fine cells from west to east."""
         return self.columns * BLOCK
 
-    def line(self, rows: IntArray) -> FloatArray:
+    def line(self, rows: IntArray | NDArray[np.int32]) -> FloatArray:
         """Return the latitudes of the lines through the middle of fine rows, on which reference points lie."""
         return self.south + (rows.astype(np.float64) + 0.5) * self.side
 

@@ -31,8 +31,8 @@ class Cells:
     """The grid's arrays. Values of 0 and more are set ids; below 0 stands a complemented index of the next level.
 
     `coarse` (rows x columns) leads to `fine` (blocks x 64), and that to the boundary cells: `starts` (cells + 1) into
-    `pairs` (edge numbers) with their `flags` (CROSSES_LINE, LEFT_OF_EDGE), the latitude of the reference point in
-    `lines`, and the set covering it in `keys`. `ends` and `toggles` are the edges, as in `Edges`.
+    `pairs` (edge numbers) with their `flags` (CROSSES_LINE, LEFT_OF_EDGE), and the set covering the reference point in
+    `keys`. `ends` and `toggles` are the edges, as in `Edges`; those of a cell lie near to each other.
     """
 
     coarse: Ids
@@ -40,7 +40,6 @@ class Cells:
     starts: Ids
     pairs: Ids
     flags: NDArray[np.uint8]
-    lines: FloatArray
     keys: KeyArray
     ends: FloatArray
     toggles: KeyArray
@@ -90,10 +89,10 @@ class Grid:
         bounds = np.flatnonzero(inner < 0)
         if len(bounds):
             points = deeper.take(bounds)
-            found[points] = self._decide(lon.take(points), lat.take(points), ~inner.take(bounds))
+            found[points] = self._decide(lon.take(points), lat.take(points), ~inner.take(bounds), row.take(points))
         return found
 
-    def _decide(self, lon: FloatArray, lat: FloatArray, cell: Ids) -> Ids:
+    def _decide(self, lon: FloatArray, lat: FloatArray, cell: Ids, row: Ids) -> Ids:
         """Count crossings for points in boundary cells."""
         cells = self.cells
         start = cells.starts.take(cell)
@@ -105,7 +104,7 @@ class Grid:
         x_0, x_1 = cells.ends.take(4 * edge), cells.ends.take(4 * edge + 2)
         concerned = np.flatnonzero((flags & CROSSES_LINE != 0) | ((x_0 <= x) & (x <= x_1)))
         point, edge, flags, x = point.take(concerned), edge.take(concerned), flags.take(concerned), x.take(concerned)
-        line = cells.lines.take(cell.take(point))
+        line = self.frame.line(row).take(point)
         toggled, doubtful = _crossed(cells.ends.take(edge, axis=0), flags, x, lat.take(point), line)
         keys = cells.keys.take(cell)
         crossing = np.flatnonzero(toggled)

@@ -69,6 +69,12 @@ class PolygonSets:
         self.keys, self.starts, self.members = keys, starts, members
         self._order = np.argsort(keys).astype(np.int32)
         self._sorted = keys[self._order]
+        # Keys are random, so that their first bits tell nearly where each stands.
+        bits = len(keys).bit_length() + 1
+        self._shift = np.uint64(64 - bits)
+        firsts = np.searchsorted(self._sorted >> self._shift, np.arange((1 << bits) + 1, dtype=np.uint64))
+        self._slots = firsts[:-1].astype(np.int32)
+        self._longest = int(np.diff(firsts).max(initial=0))
         self._late: dict[int, int] = {}
         self._late_members: list[Ids] = []
         self._lock = threading.Lock()
@@ -138,10 +144,15 @@ class PolygonSets:
 
     def ids(self, keys: KeyArray, lon: FloatArray, lat: FloatArray, doubtful: NDArray[np.intp]) -> Ids:
         """Return the ids behind `keys`; GEOS decides about the `doubtful` points and about sets not met before."""
-        at = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
-        found: Ids = self._order[at]
-        unmet = self._sorted[at] != keys
-        for each in np.flatnonzero(unmet).tolist():
+        at = self._slots.take((keys >> self._shift).astype(np.int64))
+        unmet = np.arange(len(keys))
+        for _ in range(self._longest):
+            unmet = unmet[self._sorted.take(at.take(unmet), mode="clip") != keys.take(unmet)]
+            if not len(unmet):
+                break
+            at[unmet] += 1
+        found: Ids = self._order.take(at, mode="clip")
+        for each in unmet.tolist():
             found[each] = self._late.get(int(keys[each]), _NOBODY)
         found[doubtful] = _NOBODY
         asked = np.flatnonzero(found == _NOBODY)

@@ -18,7 +18,7 @@ class PointLookup:
         # Reading one element through a memory view costs half of what it costs through an array.
         self._coarse, self._fine = cells.coarse.data, cells.fine.data
         self._starts, self._pairs, self._flags = cells.starts.data, cells.pairs.data, cells.flags.data
-        self._lines, self._keys = cells.lines.data, cells.keys.data
+        self._keys, self._side = cells.keys.data, frame.side
         self._ends, self._toggles = cells.ends.reshape(-1).data, cells.toggles.data
 
     def locate(self, lon: float, lat: float) -> int:
@@ -36,11 +36,11 @@ class PointLookup:
         found = self._fine[(~found << (2 * SHIFT)) + ((row & 7) << SHIFT) + (column & 7)]
         if found >= 0:
             return found
-        return self._sets.id_of(self._key(~found, lon, lat), lon, lat)
+        line = self._south + (row + 0.5) * self._side
+        return self._sets.id_of(self._key(~found, lon, lat, line), lon, lat)
 
-    def _key(self, cell: int, x: float, y: float) -> int:
+    def _key(self, cell: int, x: float, y: float, line: float) -> int:
         key: int = self._keys[cell]
-        line: float = self._lines[cell]
         for pair in range(self._starts[cell], self._starts[cell + 1]):
             edge, flags = self._pairs[pair], self._flags[pair]
             x_0, y_0, x_1, y_1 = self._ends[4 * edge : 4 * edge + 4]

@@ -20,7 +20,7 @@ from geofence.grid.index import Cells, Grid
 from geofence.grid.sets import Covering, PolygonSets
 from geofence.maps.atoms import GeometryArray
 
-_FORMAT = 1
+_FORMAT = 2
 _HEAD = "grid.json"
 
 

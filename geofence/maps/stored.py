@@ -15,7 +15,7 @@ from geofence.maps.atoms import Level
 from geofence.maps.boundary import BoundaryLines
 
 Progress = Callable[[str], None]
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
