@@ -21,7 +21,7 @@ _CROWD: Final = 0.8
 _TSB: Final = 0.05
 _TILT: Final = 0.1
 _LEAST_TILTED: Final = 0.05
-_LEAST_CHANCE: Final = 0.0005
+_LEAST_CHANCE: Final = 0.0001
 _GREATEST_CHANCE: Final = 0.8
 
 

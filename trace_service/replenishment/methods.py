@@ -12,7 +12,8 @@ from trace_service.replenishment.kernel import Floats, first_sales, quantiles, s
 from trace_service.replenishment.moments import Moment
 
 LEVELS: Final = (
-    0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995, 0.998,
+    0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995,
+    0.998, 0.999, 0.9995,
 )  # fmt: skip
 """The service levels of a sweep: chances that a lead time's demand is met."""
 SPREAD_DAYS: Final = 60

@@ -1,7 +1,7 @@
-"""The nightly arithmetic over any number of series: shard by shard, so that memory is bounded by one shard."""
+"""The nightly arithmetic of one shard of series: any number of shards takes the memory of one."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from trace_service.replenishment.forecasts import mixed
 from trace_service.replenishment.kernel import Counts, Floats, first_sales, quantiles, spread, tilted
 from trace_service.replenishment.methods import SPREAD_DAYS
 
-_LEAST_MEAN = 0.001
+_LEAST_MEAN: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,3 @@ def outlook(units: Floats, lead: float, service: float) -> Outlook:
     ratio = spread(window, first - (units.shape[1] - window.shape[1]))
     levels = tilted(np.array([service]), mean)
     return Outlook(mean, ratio, quantiles(mean * lead, ratio, levels)[0])
-
-
-def outlooks(shards: Iterable[Floats], lead: float, service: float) -> Iterator[Outlook]:
-    """Return the outlook of shard after shard; what all series share is learned within each."""
-    for shard in shards:
-        yield outlook(shard, lead, service)
