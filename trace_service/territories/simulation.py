@@ -22,6 +22,8 @@ from trace_service.territories.queries import SQL
 _BATCH: Final = 5_000
 _LARGE_BATCH: Final = 200_000
 _EXAMPLES_EACH: Final = 10
+_VERDICTS: Final = tuple(each.value for each in VERDICTS)
+_SIGMA_PER_RADIUS: Final = {each.value: 1 / ratio for each, ratio in RADIUS_PER_SIGMA.items()}
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Row = Any
@@ -100,7 +102,7 @@ def simulate(
         changes = recheck(book.territories, after, _columns(book, located, known_at))
         found.judged += changes.judged
         verdicts = zip(changes.rows.tolist(), changes.before.tolist(), changes.after.tolist(), strict=True)
-        changed = [(located[number], VERDICTS[old].value, VERDICTS[new].value) for number, old, new in verdicts]
+        changed = [(located[number], _VERDICTS[old], _VERDICTS[new]) for number, old, new in verdicts]
         wanted = [each for each in changed if _count(found, each)]
         asked = [(book.query(row.dealer, row.gtin, row.occurred_at, known_at), evidence(row)) for row, _, _ in wanted]
         judged = zip(wanted, check_many(book.territories, asked), check_many(after, asked), strict=True)
