@@ -34,7 +34,6 @@ class Rules:
     """Beyond a schedule's moment."""
     handling_margin_m: float = 100.0
     """How far from every site goods have to be handled for it to count."""
-    handling_age_s: int = 5 * 60
     crossing_m: float = 150.0
     """How long a straight line between two fixes has to run through a forbidden site."""
     stop_reach_m: float = 5_000.0

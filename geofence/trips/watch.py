@@ -12,6 +12,7 @@ from geofence.trips.reports import Fix, HandlingKind
 from geofence.trips.state import State
 
 _MOVED_FIXES: Final = 2
+_UNHEARD_S: Final = 120.0
 _LONGEST_STRIDE_MS: Final = 15 * 60 * 1000
 _NOTES: Final = {
     HandlingKind.DOOR_OPENED: NoteCode.DOOR_OPENED,
@@ -77,19 +78,20 @@ def standing(ground: Ground, state: State, fix: Fix) -> None:
 
 
 def handling(ground: Ground, state: State, fix: Fix) -> None:
-    """Judge what was handled since the fix before, if the truck stood meanwhile."""
+    """Judge what was handled since the fix before, if the truck stood meanwhile away from every site."""
     pending, state.pending = state.pending, []
     last = state.last
     if not pending or last is None or at_site(state):
         return
-    if distance_m((last.lon, last.lat), (fix.lon, fix.lat)) > _still_m(last, fix):
-        return
     metres = min(ground.nearest_m(each.lon, each.lat) - each.accuracy_m for each in (last, fix))
     if metres <= ground.rules.handling_margin_m:
         return
+    lasted = seconds(fix.at - last.at)
+    stood = distance_m((last.lon, last.lat), (fix.lon, fix.lat)) <= _still_m(last, fix)
+    # It may have stood unheard: then it must not have had the time to reach a site and come back.
+    if not stood and (lasted < _UNHEARD_S or 2 * metres <= ground.rules.top_speed_mps * lasted):
+        return
     for each in pending:
-        if fix.at - each.at > ground.rules.handling_age_s * 1000:
-            continue
         episode = ongoing(state, Kind.UNLOAD_OUTSIDE)
         if episode is None:
             episode = raise_episode(state, Kind.UNLOAD_OUTSIDE, Span(each.at, fix.at))

@@ -183,6 +183,12 @@ def test_goods_are_handled_at_sites_and_nowhere_else() -> None:
     assert [(note.code, note.numbers["amount"]) for note in episode.notes] == [
         (NoteCode.DOOR_OPENED, 1), (NoteCode.ITEMS_RECEIVED, 12),
     ]  # fmt: skip
+    unheard = [each for each in track(*moves) if not 24 * MINUTE < each.at < 35 * MINUTE]
+    assert kinds(STRAIGHT, [*unheard, door]) == []
+    far = plan((0, 0), (60, 0))
+    longer = track((0, 0, 0), (10, 0, 0), (40, 30, 0), (44, 30, 0), (74, 60, 0), (90, 60, 0))
+    unheard = [each for each in longer if not 39 * MINUTE < each.at < 45 * MINUTE]
+    assert kinds(far, [*unheard, replace(door, at=42 * MINUTE)]) == ["unload_outside"]
     driving = Handling(20 * MINUTE, "truck", HandlingKind.WEIGHT_DROPPED, 9)
     at_shop = Handling(60 * MINUTE, "truck", HandlingKind.WEIGHT_DROPPED, 400)
     assert kinds(STRAIGHT, [*track(*moves), driving, at_shop]) == []
