@@ -75,19 +75,21 @@ class _Trial:
         """Return how long each change of an alert took, in milliseconds."""
         stop = threading.Event()
         worker = threading.Thread(target=Worker(self._dsn, _KEYS, self._atoms, stop).run)
+        watcher = threading.Thread(target=self._watch, args=(stop,))
         with psycopg.connect(self._dsn, autocommit=True) as landing:
             self._prepare(landing)
-            worker.start()
-            _wait(landing, "SELECT count(*) = 0 FROM landing.work")
-            _wait(landing, "SELECT count(*) > 0 FROM trace.alert")
-            watcher = threading.Thread(target=self._watch, args=(stop,))
-            watcher.start()
-            self._load(landing)
-            _wait(landing, "SELECT count(*) = 0 FROM landing.work")
-            time.sleep(1)
-            stop.set()
-            watcher.join()
-            worker.join()
+            for thread in (worker, watcher):
+                thread.start()
+            try:
+                _wait(landing, "SELECT count(*) = 0 FROM landing.work")
+                _wait(landing, "SELECT count(*) > 0 FROM trace.alert")
+                self._load(landing)
+                _wait(landing, "SELECT count(*) = 0 FROM landing.work")
+                time.sleep(1)
+            finally:
+                stop.set()
+                for thread in (worker, watcher):
+                    thread.join()
         return [1000 * (self._seen[seq] - at) for seq, at in self._committed.items() if seq in self._seen]
 
     def _prepare(self, landing: psycopg.Connection[Any]) -> None:

@@ -1,0 +1,111 @@
+"""Cases and field checks in a real browser: at a desk and on an inspector's phone."""
+
+import io
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from conftest import TestDatabase
+from console_world import BRAND, LOGIN, PASSWORD, Site, add_case, add_person, make_world, running
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from trace_service.cases.checks import Task, order_check
+from trace_service.cases.machine import Actor, Role
+from trace_service.store.connection import connect
+
+pytestmark = pytest.mark.browser
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def site(database: TestDatabase) -> Iterator[Site]:
+    world = make_world(database.owner_dsn, database.trace_dsn, cases=8)
+    add_person(world, "zhao", "inspector", "赵强")
+    with running(world) as site:
+        yield site
+
+
+@pytest.fixture
+def sign_in(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Open pages as somebody; a complaint of the browser, the policy's included, fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_one(path: str, login: str = LOGIN, **options: object) -> Page:
+        context = chromium.new_context(locale="zh-CN", timezone_id="Asia/Shanghai", **options)  # type: ignore[arg-type]
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{site.url}/login?next={path}")
+        page.locator("input[name=login]").fill(login)
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("main button").click()
+        page.wait_for_url(site.url + path)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def test_a_case_shows_its_map_and_is_taken_on_and_closed(site: Site, sign_in: Callable[..., Page]) -> None:
+    number = add_case(site.world)
+    page = sign_in("/cases")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{site.url}/cases/{number}")
+    page.locator("#map[data-drawn=true]").wait_for()
+    page.get_by_role("button", name="由我负责").click()
+    expect(page.locator(".facts .chip-investigating")).to_have_text("调查中")
+    page.get_by_text("关闭工单").first.click()
+    page.get_by_role("radio", name="确认窜货").check()
+    page.locator(".closing button").click()
+    expect(page.locator(".facts .chip-closed")).to_have_text("已关闭")
+    expect(page.get_by_role("button", name="重新打开")).to_be_visible()
+
+
+def test_an_open_page_says_that_its_case_has_changed(site: Site, sign_in: Callable[..., Page]) -> None:
+    number = add_case(site.world)
+    page = sign_in(f"/cases/{number}")
+    other = sign_in(f"/cases/{number}")
+    other.locator("textarea[name=text]").first.fill("已联系经销商")
+    other.get_by_role("button", name="添加备注").click()
+    expect(page.locator("a.news")).to_contain_text("这件工单有更新")
+    page.locator("a.news").click()
+    expect(page.locator("blockquote")).to_have_text("已联系经销商")
+
+
+def test_an_inspector_reports_from_a_phone_with_photo_and_position(site: Site, sign_in: Callable[..., Page]) -> None:
+    number = add_case(site.world)
+    with connect(site.world.owner_dsn, "test") as connection:
+        task = Task(
+            instructions="看看货架", place="拱墅区", assignee="zhao", due_at=datetime.now(UTC) + timedelta(days=2)
+        )
+        check = order_check(connection, Actor(BRAND, LOGIN, Role.MANAGER), number, task)
+        row = connection.execute("SELECT code FROM trace.verdict LIMIT 1").fetchone()
+    assert row is not None
+    place = {"latitude": 30.2711, "longitude": 120.1622, "accuracy": 14}
+    page = sign_in("/checks", "zhao", viewport=PHONE, geolocation=place, permissions=["geolocation"])
+    page.get_by_role("link", name="到店核查").click()
+    page.wait_for_url(f"{site.url}/checks/{check}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_text("找到了").click()
+    page.locator("input[name=code]").fill(row[0])
+    picture = io.BytesIO()
+    Image.new("RGB", (640, 480), (120, 90, 60)).save(picture, "JPEG")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "货架.jpg", "mimeType": "image/jpeg", "buffer": picture.getvalue()}
+    )
+    page.get_by_role("button", name="用我的位置").click()
+    expect(page.locator("input[name=lat]")).to_have_value("30.271100")
+    page.get_by_role("button", name="提交").click()
+    expect(page.locator(".facts .chip")).to_have_text("已完成")
+    with connect(site.world.owner_dsn, "test") as connection:
+        found = connection.execute("SELECT lon, lat, accuracy_m, device FROM trace.field_check_result").fetchone()
+        files = connection.execute("SELECT count(*) AS n FROM trace.case_attachment").fetchone()
+    assert found == (120.1622, 30.2711, 14, f"inspector-{BRAND}")
+    assert files == (1,)
