@@ -1,0 +1,53 @@
+"""The map of territories in a real browser: drawn without a complaint of the policy, and led through by links."""
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import TestDatabase
+from console_world import LOGIN, PASSWORD, Site, make_world, running
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.browser
+DRAFT = "dealer,adcodes,valid_from\nD-CHENGDU,510100 511400,2026-03-01\n"
+
+
+@pytest.fixture
+def site(database: TestDatabase) -> Iterator[Site]:
+    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
+        yield site
+
+
+@pytest.fixture
+def page(site: Site, chromium: Browser) -> Iterator[Page]:
+    complaints: list[str] = []
+    context = chromium.new_context(locale="zh-CN", timezone_id="Asia/Shanghai", viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(f"{site.url}/login?next=/territories")
+    page.locator("input[name=login]").fill(LOGIN)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("main button").click()
+    page.wait_for_url(f"{site.url}/territories")
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def test_from_the_map_to_a_dealer_and_from_a_file_to_a_publication(page: Page) -> None:
+    shapes = page.locator("svg.territories .area")
+    expect(shapes).to_have_count(17)
+    colours = {shapes.nth(number).evaluate("shape => getComputedStyle(shape).fill") for number in range(17)}
+    assert len(colours) == 6, "the styles were not found"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("svg.territories a", has=page.locator("title", has_text="成都蜀清商贸")).dispatch_event("click")
+    expect(page.get_by_role("heading", level=1)).to_have_text("成都蜀清商贸")
+    expect(page.locator("svg.territories .chosen")).to_have_count(1)
+    page.locator(".crumb a").click()
+    chosen = {"name": "spring.csv", "mimeType": "text/csv", "buffer": DRAFT.encode()}
+    page.locator("input[type=file]").set_input_files(chosen)
+    page.get_by_role("button", name="上传为草稿").click()
+    expect(page.locator("main")).to_contain_text("取代成都蜀清商贸此前的记录")
+    page.get_by_role("button", name="用过往扫码试算").click()
+    expect(page.locator("#simulation")).to_contain_text("结论会改变")
+    page.get_by_role("button", name="发布").click()
+    expect(page.locator(".facts .chip").first).to_have_text("已发布")
