@@ -10,15 +10,12 @@ from math import cos, floor, hypot, radians, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
-import shapely
 
 from geofence.metric import nearest_segment_m
 from geofence.trips.plan import Leg
-from geofence.trips.plane import LonLat, offset_m, pieces, scales
+from geofence.trips.plane import LonLat, offset_m, pieces, scales, thinned
 
 CELL_DEGREES: Final = 0.01
-# Dense drawings are thinned to this share of the corridor's width, or to this many metres.
-_THINNED_SHARE, _THINNED_M = 0.02, 10.0
 _MERGED_M: Final = 300.0
 _MOST: Final = 6
 
@@ -66,7 +63,7 @@ class RouteLine:
         self._ends = np.array([[each.lon, each.lat, *_end(each)] for each in self._segments])
 
     def _add(self, number: int, leg: Leg) -> float:
-        line = pieces(_thinned(leg))
+        line = pieces(thinned(leg.line, leg.width_m))
         s = self.starts[-1]
         for start, end in pairwise(line):
             east, north = scales((start[1] + end[1]) / 2.0)
@@ -120,21 +117,6 @@ def _merged(near: list[Match]) -> list[Match]:
             if len(kept) == _MOST:
                 break
     return kept
-
-
-def _thinned(leg: Leg) -> list[LonLat]:
-    """Return a leg's line without points that lie as good as on it."""
-    origin = leg.line[0]
-    flat = shapely.LineString([offset_m(origin, *point) for point in leg.line])
-    kept = shapely.get_coordinates(flat.simplify(min(_THINNED_M, _THINNED_SHARE * leg.width_m))).tolist()
-    wanted = iter([tuple(each) for each in kept])
-    found: list[LonLat] = []
-    target = next(wanted, None)
-    for point, place in zip(leg.line, shapely.get_coordinates(flat).tolist(), strict=True):
-        if target is not None and tuple(place) == target:
-            found.append(point)
-            target = next(wanted, None)
-    return found if len(found) > 1 else [leg.line[0], leg.line[-1]]
 
 
 def _end(segment: _Segment) -> LonLat:

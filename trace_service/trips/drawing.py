@@ -74,9 +74,14 @@ class _Frame:
         return round(x, 1), round(y, 1)
 
 
-def whole(plan: TripPlan, places: Sequence[Place], found: Sequence[Violation]) -> Drawing:
+def corridor_of(plan: TripPlan) -> BaseGeometry:
+    """Return the corridors of all legs together, degrees."""
+    joined: BaseGeometry = shapely.union_all([leg.area() for leg in plan.legs])
+    return joined
+
+
+def whole(plan: TripPlan, corridor: BaseGeometry, places: Sequence[Place], found: Sequence[Violation]) -> Drawing:
     """Return the trip with everything in view."""
-    corridor = shapely.union_all([leg.area() for leg in plan.legs])
     west, south, east, north = corridor.bounds
     if places:
         west, east = min(west, *(each.lon for each in places)), max(east, *(each.lon for each in places))
@@ -84,8 +89,11 @@ def whole(plan: TripPlan, places: Sequence[Place], found: Sequence[Violation]) -
     return _drawn(plan, corridor, places, dict(enumerate(found, start=1)), _Frame((west, south, east, north), WIDTH))
 
 
-def around(plan: TripPlan, places: Sequence[Place], one: Violation, number: int) -> Drawing | None:
-    """Return the surroundings of one violation, None where nobody knows where it was; its mark bears `number`."""
+def around(
+    plan: TripPlan, corridor: BaseGeometry, places: Sequence[Place], marked: tuple[int, Violation]
+) -> Drawing | None:
+    """Return the surroundings of a violation with the number that its mark bears, None where nobody knows its place."""
+    number, one = marked
     spots = during(one, places)
     if not spots:
         return None
@@ -94,7 +102,6 @@ def around(plan: TripPlan, places: Sequence[Place], one: Violation, number: int)
     wide = reach / max(0.05, cos(middle))
     lons, lats = [each.lon for each in spots], [each.lat for each in spots]
     box = (min(lons) - wide, min(lats) - reach, max(lons) + wide, max(lats) + reach)
-    corridor = shapely.union_all([leg.area() for leg in plan.legs])
     return _drawn(plan, corridor, places, {number: one}, _Frame(box, INSET_WIDTH))
 
 

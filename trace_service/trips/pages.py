@@ -44,14 +44,15 @@ def trip(
     standing = [each for each in everything if each.state != "retracted"]
     words = words_of(request, session)
     kept = plan.trip(name)
+    corridor = drawing.corridor_of(kept)
     insets = [
-        drawing.around(kept, places, each, number) if number <= _INSETS else None
+        drawing.around(kept, corridor, places, (number, each)) if number <= _INSETS else None
         for number, each in enumerate(standing, start=1)
     ]
     values: dict[str, Any] = {
         "trip": found,
         "plan": plan,
-        "map": drawing.whole(kept, places, standing),
+        "map": drawing.whole(kept, corridor, places, standing),
         "cards": list(zip(standing, insets, strict=True)),
         "retracted": [each for each in everything if each.state == "retracted"],
         "say": lambda each: [said(words, note, plan) for note in each.notes],
