@@ -104,17 +104,24 @@ def _measure(parts: _Parts, folder: Path, progress: Progress) -> Outcome:
     after = _used(parts)
     waits = asyncio.run(_looks(parts, folder / "looks"))
     per_message = {name: 1e6 * (after[name] - before[name]) / summary.captured for name in before}
-    total = sum(per_message.values())
     progress(f"{summary.captured} messages in {published:.1f} s, every figure known after {took:.1f} s")
-    figures: dict[str, Figure] = {
+    counted: dict[str, Figure] = {
         "messages": summary.captured,
         "acknowledged_percent": 100 * (1 - summary.open / summary.captured),
         "stock_figures_percent": 100 * known / _SHELVES,
         "figures_per_s": summary.captured / took,
+        "fleet_cpu_us_per_message": 1e6 * (time.process_time() - own) / summary.captured,
+    }
+    return _outcome(counted, per_message, waits)
+
+
+def _outcome(counted: dict[str, Figure], per_message: dict[str, float], waits: list[float]) -> Outcome:
+    total = sum(per_message.values())
+    figures: dict[str, Figure] = {
+        **counted,
         **{f"{name}_cpu_us_per_message": value for name, value in per_message.items()},
         "event_to_page_p50_ms": statistics.median(waits),
         "event_to_page_p99_ms": sorted(waits)[int(0.99 * len(waits))],
-        "fleet_cpu_us_per_message": 1e6 * (time.process_time() - own) / summary.captured,
         "system_cpu_us_per_message": total,
         "cores_for_2000_per_s": total * 2_000 / 1e6,
     }

@@ -166,8 +166,8 @@ def _show(moved: Moved, what: str, *, as_json: bool) -> None:
 
 def _table(record: Record) -> str:
     rows = [
-        ("tare", f"{record.tare_before_g} g → {record.tare_g} g"),
-        ("gain", f"{record.calibration_before_ppm:+} ppm → {record.calibration_ppm:+} ppm"),
+        ("tare", f"{record.before.tare_g} g → {record.after.tare_g} g"),
+        ("gain", f"{record.before.gain_ppm:+} ppm → {record.after.gain_ppm:+} ppm"),
         ("shows", f"{record.loaded_reads_g:g} g for {record.reference_g:g} g, {record.empty_reads_g:g} g when empty"),
     ]
     if record.unit_weight_g is not None:

@@ -31,6 +31,13 @@ class Level(NamedTuple):
     grams: float
 
 
+class Zero(Struct, frozen=True):
+    """A channel's tare in grams, and the correction of its gain in parts per million."""
+
+    tare_g: int
+    gain_ppm: int
+
+
 class Record(Struct, frozen=True, kw_only=True):
     """What was done to a channel, by whom and when; grams unless said otherwise."""
 
@@ -42,10 +49,8 @@ class Record(Struct, frozen=True, kw_only=True):
     reference_g: float
     raw_empty: float
     raw_loaded: float
-    tare_before_g: int
-    tare_g: int
-    calibration_before_ppm: int
-    calibration_ppm: int
+    before: Zero
+    after: Zero
     loaded_reads_g: float
     empty_reads_g: float
     unit_weight_g: float | None = None
@@ -71,37 +76,23 @@ class Bench:
                 advice=f"Use at least {_LEAST_REFERENCE_G:g} g; a tenth of the load.",
             )
         registers = self._controller.settings(self._channel)
-        tare, gain = Holding.TARE.unpack(registers), Holding.CALIBRATION.unpack(registers)
+        before = Zero(Holding.TARE.unpack(registers), Holding.CALIBRATION.unpack(registers))
         firmware = self._controller.poll().firmware
         # 1. Two points.
         self._wait("empty", self)
         empty = self.level()
         self._wait(f"{reference_g:g} g", self)
         loaded = self.level()
-        ratio = _ratio(reference_g, loaded.grams - empty.grams)
-        new_gain = round(((1 + gain / 1e6) * ratio - 1) * 1e6)
-        new_tare = round((empty.grams + tare) * ratio)
-        if abs(new_gain) > _MOST_CORRECTION_PPM:
-            raise ConfigurationError(
-                f"the gain would have to change by {new_gain / 1e4:.1f} %", advice="Check the reference weight's value."
-            )
+        after = _corrected(before, empty, loaded, reference_g)
         # 2. Settings, and what they make of both points.
-        self._controller.write(self._channel, Holding.CALIBRATION, new_gain)
-        self._controller.write(self._channel, Holding.TARE, new_tare)
+        self._controller.write(self._channel, Holding.CALIBRATION, after.gain_ppm)
+        self._controller.write(self._channel, Holding.TARE, after.tare_g)
         reads = self.level().grams
         self._wait("empty", self)
         nothing = self.level().grams
         passed = abs(reads - reference_g) <= _allowed(reference_g) and abs(nothing) <= _ALLOWED_G
         # 3. What one unit weighs.
-        unit_weight = None
-        if units and passed:
-            self._wait(f"{units} units", self)
-            unit_weight = round((self.level().grams - nothing) / units, 1)
-            if unit_weight <= 0:
-                raise ConfigurationError(
-                    "the units weigh nothing", advice="Put them on the channel that is calibrated."
-                )
-            self._controller.write(self._channel, Holding.UNIT_WEIGHT, round(unit_weight * 10))
+        unit_weight = self._weigh_units(units, nothing) if units and passed else None
         line, unit_id = self._controller.address
         return Record(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -112,15 +103,21 @@ class Bench:
             reference_g=reference_g,
             raw_empty=round(empty.raw, 1),
             raw_loaded=round(loaded.raw, 1),
-            tare_before_g=tare,
-            tare_g=new_tare,
-            calibration_before_ppm=gain,
-            calibration_ppm=new_gain,
+            before=before,
+            after=after,
             loaded_reads_g=round(reads, 1),
             empty_reads_g=round(nothing, 1),
             unit_weight_g=unit_weight,
             passed=passed,
         )
+
+    def _weigh_units(self, units: int, nothing: float) -> float:
+        self._wait(f"{units} units", self)
+        unit_weight = round((self.level().grams - nothing) / units, 1)
+        if unit_weight <= 0:
+            raise ConfigurationError("the units weigh nothing", advice="Put them on the channel that is calibrated.")
+        self._controller.write(self._channel, Holding.UNIT_WEIGHT, round(unit_weight * 10))
+        return unit_weight
 
     def level(self, seconds: float = 60.0) -> Level:
         """Return the next quiet level; `SourceError` where the channel is broken or does not rest in time."""
@@ -166,6 +163,16 @@ def store(record: Record, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as sink:
         sink.write(msgspec.json.encode(record) + b"\n")
+
+
+def _corrected(before: Zero, empty: Level, loaded: Level, reference_g: float) -> Zero:
+    ratio = _ratio(reference_g, loaded.grams - empty.grams)
+    gain = round(((1 + before.gain_ppm / 1e6) * ratio - 1) * 1e6)
+    if abs(gain) > _MOST_CORRECTION_PPM:
+        raise ConfigurationError(
+            f"the gain would have to change by {gain / 1e4:.1f} %", advice="Check the reference weight's value."
+        )
+    return Zero(round((empty.grams + before.tare_g) * ratio), gain)
 
 
 def _ratio(reference_g: float, shown_g: float) -> float:

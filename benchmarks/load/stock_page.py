@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import httpx
@@ -57,7 +57,8 @@ def open_page(url: str, login: str, password: str, place: tuple[str, str]) -> It
 
 def _follow(client: httpx.Client, page: StockPage, stop: threading.Event) -> None:
     own = httpx.Client(base_url=client.base_url, cookies=client.cookies, timeout=httpx.Timeout(60.0))
-    with own, own.stream("GET", "/events") as answer:
+    # The console ends before the page does.
+    with suppress(httpx.TransportError), own, own.stream("GET", "/events") as answer:
         for line in answer.iter_lines():
             if stop.is_set():
                 return

@@ -64,7 +64,7 @@ def test_the_command_watches_the_weights_and_keeps_a_record(
     assert answer.exit_code == 0
     kept = json.loads(record.read_text())
     assert kept == json.loads(answer.output)
-    assert (kept["by"], kept["passed"], kept["tare_before_g"]) == ("li.na", True, 700)
+    assert (kept["by"], kept["passed"], kept["before"]["tare_g"]) == ("li.na", True, 700)
 
 
 def test_what_cannot_be_right_is_refused_and_changes_nothing(hardware: Hardware) -> None:

@@ -44,24 +44,7 @@ def _add(figures: Figures, row: Row, count: Row | None, cause: Source) -> None:
     place = Place(row.ledger, row.received, row.sold_lately > 0, tuple(row.differences), row.settled)
     figure = fuse(place, None if row.units is None else row.units + backroom, confidence)
     figure = _keep(row, figure, believed=believed)
-    figures.written.append(
-        {
-            "site": row.site,
-            "gtin": row.gtin,
-            "sensed": row.units if believed else row.sensed,
-            "sensed_at": row.ts if believed else row.sensed_at,
-            "confidence": row.confidence,
-            "device": row.device,
-            "boot": row.boot,
-            "seq": row.seq,
-            "quantity": figure.quantity,
-            "certainty": figure.certainty,
-            "differences": list(figure.differences),
-            "settled": figure.settled,
-            "sure_at": row.ts if believed and figure.certainty >= LEAST_CONFIDENCE else row.sure_at,
-            "backroom": backroom,
-        }
-    )
+    figures.written.append({**_written(row, figure, believed=believed), "backroom": backroom})
     strangers = count.strangers if count else 0
     found = {
         "shrinkage": figure.lost,
@@ -78,6 +61,24 @@ def _add(figures: Figures, row: Row, count: Row | None, cause: Source) -> None:
         figures.strange.add(key)
     if row.phantom is not None and not figure.phantom and figure.certainty >= LEAST_CONFIDENCE:
         figures.resolved.append(row.phantom)
+
+
+def _written(row: Row, figure: Figure, *, believed: bool) -> dict[str, Any]:
+    return {
+        "site": row.site,
+        "gtin": row.gtin,
+        "sensed": row.units if believed else row.sensed,
+        "sensed_at": row.ts if believed else row.sensed_at,
+        "confidence": row.confidence,
+        "device": row.device,
+        "boot": row.boot,
+        "seq": row.seq,
+        "quantity": figure.quantity,
+        "certainty": figure.certainty,
+        "differences": list(figure.differences),
+        "settled": figure.settled,
+        "sure_at": row.ts if believed and figure.certainty >= LEAST_CONFIDENCE else row.sure_at,
+    }
 
 
 def _backroom(row: Row, count: Row | None, rise: int, *, believed: bool) -> tuple[int, int]:
