@@ -104,6 +104,9 @@ def test_an_inspector_reports_from_a_phone_with_photo_and_position(site: Site, s
     expect(page.locator("input[name=lat]")).to_have_value("30.271100")
     page.get_by_role("button", name="提交").click()
     expect(page.locator(".facts .chip")).to_have_text("已完成")
+    desk = sign_in(f"/cases/{number}")
+    desk.locator(".files img").scroll_into_view_if_needed()
+    expect(desk.locator(".files img")).to_have_js_property("naturalWidth", 640)
     with connect(site.world.owner_dsn, "test") as connection:
         found = connection.execute("SELECT lon, lat, accuracy_m, device FROM trace.field_check_result").fetchone()
         files = connection.execute("SELECT count(*) AS n FROM trace.case_attachment").fetchone()
