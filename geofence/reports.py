@@ -162,9 +162,12 @@ class _Comparison:
     def __init__(self, before: MarketView, after: MarketView, network: Network) -> None:
         self._before, self._after, self._network = before, after, network
         self._atoms = after.book.atoms
+        self._paths: dict[tuple[str, datetime], Sequence[str]] = {}
+        self._below_at: dict[tuple[MarketView, datetime], dict[str, list[TerritoryVersion]]] = {}
+        self._bare_of: dict[tuple[MarketView, str, datetime], Patch] = {}
 
     def remarks(self, concerned: Iterable[Proposal]) -> Iterator[Remark]:
-        told: set[tuple[str, str]] = set()
+        told: set[str] = set()
         for proposal in concerned:
             starts, ends = times(proposal.version)
             own = [
@@ -177,18 +180,19 @@ class _Comparison:
                 yield from self._above(proposal, span)
                 yield from self._below(proposal, span)
                 yield from self._gaps(proposal, span)
-            told |= {(proposal.version.dealer, other) for other in self._after.dealers}
+            told.add(proposal.version.sha256)
 
-    def _overlaps(self, proposal: Proposal, span: Span, told: set[tuple[str, str]]) -> Iterator[Remark]:
+    def _overlaps(self, proposal: Proposal, span: Span, told: set[str]) -> Iterator[Remark]:
         own = self._after.area(span.version)
         if not span.version.exclusive or own.empty:
             return
-        for other in self._after.dealers:
-            if other == span.version.dealer or (other, span.version.dealer) in told:
+        for other in self._after.near(own):
+            if other == span.version.dealer:
                 continue
             for theirs in self._after.spans(other, span.starts, span.ends):
                 area = self._after.area(theirs.version)
-                if not theirs.version.exclusive or not _may_meet(own, area) or self._related(span, other):
+                passed = not theirs.version.exclusive or theirs.version.sha256 in told
+                if passed or not _may_meet(own, area) or self._related(span, other):
                     continue
                 patch = shared(own, area, self._atoms)
                 if patch:
@@ -208,6 +212,8 @@ class _Comparison:
         """Yield what dealers below have beyond the proposal."""
         own = self._after.area(span.version)
         for child in self._after.dealers:
+            if span.version.dealer not in self._path(child, span.starts)[1:]:
+                continue
             for theirs in self._after.spans(child, span.starts, span.ends):
                 holder = self._holder(self._after, child, theirs.starts)
                 if holder is not span.version:
@@ -238,16 +244,32 @@ class _Comparison:
                     yield self._tell(proposal, RemarkCode.NEWLY_BARE, piece, other=holder.dealer, patch=patch)
 
     def _bare(self, view: MarketView, holder: TerritoryVersion, moment: datetime) -> Patch:
-        below = []
-        for dealer in view.dealers:
-            version = view.at(dealer, moment)
-            if version is not None and self._holder(view, dealer, moment) is holder:
-                below.append(view.area(version))
-        return beyond(view.area(holder), union(below, self._atoms), self._atoms)
+        """Return what of a territory belongs to none of those directly below it."""
+        key = (view, holder.sha256, moment)
+        if key not in self._bare_of:
+            areas = [view.area(each) for each in self._directly_below(view, moment)[holder.sha256]]
+            self._bare_of[key] = beyond(view.area(holder), union(areas, self._atoms), self._atoms)
+        return self._bare_of[key]
+
+    def _directly_below(self, view: MarketView, moment: datetime) -> dict[str, list[TerritoryVersion]]:
+        """Return the territories in force by the digest of the one that each should lie in."""
+        if (view, moment) not in self._below_at:
+            found: dict[str, list[TerritoryVersion]] = defaultdict(list)
+            for dealer in view.dealers:
+                version, holder = view.at(dealer, moment), self._holder(view, dealer, moment)
+                if version is not None and holder is not None:
+                    found[holder.sha256].append(version)
+            self._below_at[view, moment] = found
+        return self._below_at[view, moment]
+
+    def _path(self, dealer: str, moment: datetime) -> Sequence[str]:
+        if (dealer, moment) not in self._paths:
+            self._paths[dealer, moment] = self._network.path(dealer, moment)
+        return self._paths[dealer, moment]
 
     def _holder(self, view: MarketView, dealer: str, moment: datetime) -> TerritoryVersion | None:
         """Return the territory of the nearest dealer above that has any."""
-        for each in self._network.path(dealer, moment)[1:]:
+        for each in self._path(dealer, moment)[1:]:
             version = view.at(each, moment)
             if version is not None and not view.area(version).empty:
                 return version
@@ -256,7 +278,7 @@ class _Comparison:
     def _pieces(self, span: Span) -> list[Span]:
         """Cut a span where the territories of those above change."""
         cuts = {span.starts, span.ends}
-        for each in self._network.path(span.version.dealer, span.starts)[1:]:
+        for each in self._path(span.version.dealer, span.starts)[1:]:
             for theirs in self._after.spans(each, span.starts, span.ends):
                 cuts |= {theirs.starts, theirs.ends}
         moments = sorted(cuts)
@@ -264,7 +286,7 @@ class _Comparison:
 
     def _related(self, span: Span, other: str) -> bool:
         dealer = span.version.dealer
-        return other in self._network.path(dealer, span.starts) or dealer in self._network.path(other, span.starts)
+        return other in self._path(dealer, span.starts) or dealer in self._path(other, span.starts)
 
     @staticmethod
     def _tell(proposal: Proposal, code: RemarkCode, span: Span, *, other: str, patch: Patch) -> Remark:

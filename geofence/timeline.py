@@ -3,9 +3,14 @@
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from geofence.areas import Area, area_of
+from geofence.maps.atoms import Level
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -41,6 +46,7 @@ class MarketView:
             if version.channel == channel and version.product_line in (line, None):
                 self._moments[version.dealer] |= {each for each in times(version) if each < FOREVER}
         self._areas: dict[str, Area] = {}
+        self._at: dict[tuple[str, datetime], TerritoryVersion | None] = {}
 
     @property
     def dealers(self) -> list[str]:
@@ -49,7 +55,10 @@ class MarketView:
 
     def at(self, dealer: str, moment: datetime) -> TerritoryVersion | None:
         """Return what is in force for a dealer."""
-        return self.book.in_force(Query(dealer, moment, FOREVER, self._channel, self._line))
+        if (dealer, moment) not in self._at:
+            query = Query(dealer, moment, FOREVER, self._channel, self._line)
+            self._at[dealer, moment] = self.book.in_force(query)
+        return self._at[dealer, moment]
 
     def spans(self, dealer: str, starts: datetime, ends: datetime) -> list[Span]:
         """Return the versions in force between two moments, in order."""
@@ -62,6 +71,28 @@ class MarketView:
             elif version is not None:
                 found.append(Span(first, last, version))
         return found
+
+    @cached_property
+    def reach(self) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Everyone, the counties of all their versions together, shape (dealers, atoms), and who has a polygon."""
+        dealers = self.dealers
+        places = {dealer: number for number, dealer in enumerate(dealers)}
+        masks = np.zeros((len(dealers), self.book.atoms.atom_count), dtype=np.bool_)
+        drawn = np.zeros(len(dealers), dtype=np.bool_)
+        for version in self.book.versions:
+            if version.channel == self._channel and version.product_line in (self._line, None):
+                area = self.area(version)
+                masks[places[version.dealer]] |= area.mask
+                drawn[places[version.dealer]] |= area.polygon is not None
+        return dealers, masks, drawn
+
+    def near(self, area: Area) -> list[str]:
+        """Return everyone who ever had something that could lie in an area."""
+        dealers, masks, drawn = self.reach
+        meeting = masks[:, area.mask].any(axis=1) | drawn
+        if area.polygon is not None:
+            meeting |= masks[:, self.book.atoms.layer(Level.COUNTY).meeting(area.polygon)].any(axis=1)
+        return [dealers[number] for number in np.flatnonzero(meeting).tolist()]
 
     def area(self, version: TerritoryVersion) -> Area:
         """Return a version's area, worked out once."""

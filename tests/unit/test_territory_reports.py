@@ -119,6 +119,18 @@ def test_an_overlap_lasts_as_long_as_both_versions_do() -> None:
     assert (remark.starts, remark.ends) == (day(5), day(8))
 
 
+def test_an_overlap_with_what_was_recorded_is_told_beside_one_with_another_proposal() -> None:
+    base = [*BASE, version("W-1", "10")]
+    first = version("W-1", "10", "c00", valid_from=day(5), valid_to=day(8))
+    second = version("W-0", "00", "c10", valid_from=day(6), valid_to=day(20))
+    found = [each for each in told(base, first, second) if each.code == "overlap"]
+    assert [(each.dealer, each.other, each.starts, each.ends, each.adcodes) for each in found] == [
+        ("W-1", "W-0", day(5), day(6), ("c00",)),
+        ("W-1", "W-0", day(6), day(8), ("c00", "c10")),
+        ("W-0", "W-1", day(8), day(20), ("c10",)),
+    ]
+
+
 def test_a_child_stays_within_its_parent_at_every_level() -> None:
     beyond_it = told(BASE, version("W-1", "10", "20"))
     assert ("beyond_parent", "W-1", "WEST") in codes(beyond_it)
