@@ -53,7 +53,7 @@ def test_cases_seen_at_home_speak_for_travellers() -> None:
 
 
 def _evidence(nats: float) -> Evidence:
-    return Evidence(drip=nats, bulk=nats, cases=3, apart=3, expected=0.1, spread=False, home=0.5, located=50)
+    return Evidence(drip=nats, bulk=nats, spread=False, home=0.5)
 
 
 def test_the_shipped_calibration_rises_with_the_evidence_and_its_band_holds_it() -> None:

@@ -1,5 +1,6 @@
 """Reads events.jsonl in order of arrival; what makes no sense is handled by rule and counted, never an error."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -30,7 +31,9 @@ TYPES: Final = frozenset(
 )
 _NEEDED: Final = ("event_id", "type", "occurred_at", "received_at")
 _LONGEST_LINE: Final = 4 * 2**20
-_EARLIEST_MS: Final = 1_000_000_000_000  # 2001: no server's clock was ever right before
+_FIRST: Final = 200
+# A leap that so many events in a row agree on is a quiet year.
+_BELIEVED_LEAPS: Final = 20
 _LARGEST_LEAP_MS: Final = 400 * DAY_MS
 
 
@@ -69,6 +72,10 @@ class Event(Struct):
 _KNOWN: Final = frozenset(Event.__struct_fields__)
 
 
+class _Arrival(Struct):
+    received_at: datetime
+
+
 class EventReader:
     """Yields the events of a folder once each; `notices` counts by rule, `examples` names the first line of each."""
 
@@ -78,6 +85,18 @@ class EventReader:
         self.examples: dict[str, int] = {}
         self._seen: set[str] = set()
         self._clock: int | None = None
+        self._anchor = self._middle()
+        self._leaps = 0
+
+    def _middle(self) -> int | None:
+        """Return the middle arrival of the first events: what lies far from it at the start is a wrong clock."""
+        decode = msgspec.json.Decoder(_Arrival).decode
+        found = []
+        with open_bytes(self.path) as lines:
+            for _, line in zip(range(_FIRST), lines, strict=False):
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    found.append(to_milliseconds(decode(line).received_at))
+        return sorted(found)[len(found) // 2] if found else None
 
     def __iter__(self) -> Iterator[Event]:
         decode = msgspec.json.Decoder(Event).decode
@@ -117,19 +136,26 @@ class EventReader:
         if event.type not in TYPES:
             self._notice("unknown_type", number)
             return False
-        event.received = self._received(number, event)
+        received = self._received(number, event)
+        if received is None:
+            return False
+        event.received = received
         event.occurred = self._occurred(number, event)
         return True
 
-    def _received(self, number: int, event: Event) -> int:
+    def _received(self, number: int, event: Event) -> int | None:
+        """Return when it arrived, None where that cannot be; a clock that leaps alone is not believed."""
         received = to_milliseconds(event.received_at)
-        clock = self._clock
-        if received < _EARLIEST_MS or (clock is not None and received - clock > _LARGEST_LEAP_MS):
-            self._notice("received_at_not_believed", number)
-            return clock or _EARLIEST_MS
-        if clock is not None and received < clock:
+        clock = self._clock if self._clock is not None else self._anchor
+        if clock is not None and abs(received - clock) > _LARGEST_LEAP_MS:
+            self._leaps += 1
+            if self._leaps < _BELIEVED_LEAPS or received < clock:
+                self._notice("received_at_not_believed", number)
+                return self._clock
+        elif self._clock is not None and received < self._clock:
             self._notice("out_of_order", number)
-            return clock
+            return self._clock
+        self._leaps = 0
         self._clock = received
         return received
 

@@ -51,7 +51,7 @@ class Feed:
         self._sighted: dict[str, list[tuple[Sighting, Item]]] = defaultdict(list)
         self._undocumented: dict[str, list[tuple[Movement, Item]]] = defaultdict(list)
         self._void: set[str] = set()
-        self._forms = Forms(world.items.values())
+        self._forms = Forms(tuple(world.items.values()))
 
     def __iter__(self) -> Iterator[Observation]:
         for event in self.reader:

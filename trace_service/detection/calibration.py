@@ -6,7 +6,7 @@ prior of every refit.
 """
 
 from collections.abc import Sequence
-from math import exp, log, sqrt
+from math import exp, sqrt
 from typing import Final
 
 import numpy as np
@@ -17,14 +17,10 @@ from trace_service.detection import calibration_prior
 from trace_service.detection.network import FloatArray
 
 Features = tuple[float, ...]
-FEATURES: Final = (
-    "one", "drip nats", "bulk nats", "larger of both", "ln cases", "ln pieces apart", "ln expected", "spread",
-    "home nats", "ln located",
-)  # fmt: skip
+FEATURES: Final = ("one", "drip nats", "bulk nats", "larger of both", "spread", "home nats")
 _FLOOR: Final = -5.0
 _DRIP_TOP: Final = 20.0
 _BULK_TOP: Final = 16.0
-_LEAST_EXPECTED: Final = 0.003
 _Z95: Final = 1.96
 _STEPS: Final = 25
 
@@ -34,22 +30,15 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     drip: float
     bulk: float
-    cases: int
-    apart: int
-    expected: float
     spread: bool
     home: float
-    located: int
 
 
 def features(evidence: Evidence) -> Features:
     """Return the model's inputs, in the order of FEATURES."""
     drip = min(_DRIP_TOP, max(_FLOOR, evidence.drip))
     bulk = min(_BULK_TOP, max(_FLOOR, evidence.bulk))
-    return (
-        1.0, drip, bulk, max(drip, bulk), log(1 + evidence.cases), log(1 + evidence.apart),
-        log(evidence.expected + _LEAST_EXPECTED), float(evidence.spread), evidence.home, log(5 + evidence.located),
-    )  # fmt: skip
+    return 1.0, drip, bulk, max(drip, bulk), float(evidence.spread), evidence.home
 
 
 class Model(Struct, frozen=True):

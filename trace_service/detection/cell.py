@@ -54,6 +54,8 @@ class Cell(Struct):
     settled: set[str] = set()
     allowance: float = 1.0
     confirmed: bool = False
+    # How probable it was when its last alert ended.
+    past: float = 0.0
     # No piece is younger than this (milliseconds).
     latest: int = 0
 

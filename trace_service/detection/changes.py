@@ -28,6 +28,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     probability: float | None = None
     band: tuple[float, float] = (0.0, 1.0)
     least_probability: float = 0.0
+    # From here on it is an alert whatever the model says: it was fitted on other markets.
+    certain_nats: float = 0.0
     adcode: str | None = None
     contributions: tuple[Contribution, ...] = ()
     units: tuple[str, ...] = ()
@@ -38,8 +40,9 @@ class Claim(Struct, frozen=True, kw_only=True):
     @property
     def alarming(self) -> bool:
         """Whether it is enough to bother a person."""
-        likely = self.probability is None or self.probability >= self.least_probability
-        return likely and self.nats >= self.threshold
+        if self.probability is None or self.nats >= self.certain_nats:
+            return self.nats >= self.threshold
+        return self.probability >= self.least_probability and self.nats >= self.threshold
 
 
 class Alert(Struct, frozen=True, kw_only=True):

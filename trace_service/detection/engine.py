@@ -39,8 +39,9 @@ from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 from trace_service.detection.strip import StripDetector
 
-# A stream whose clock leaps further than this has a wrong clock, not a quiet year.
+# A stream whose clock leaps further than this has a wrong clock, unless many observations in a row agree on it.
 LARGEST_LEAP_MS: Final = 400 * DAY_MS
+_BELIEVED_LEAPS: Final = 20
 _MONDAY: Final = 4  # the first day of the epoch was a Thursday
 _CELL_DAYS: Final = 63
 # Claims that rest on papers and registries: how often they were right in the worlds of docs/detection.md, with a prior.
@@ -95,6 +96,7 @@ class Engine:
         self.calibration = self.flow.calibration
         self.notices: Counter[str] = Counter()
         self.clock: int | None = None
+        self._leaps = 0
 
     def observe(self, observation: Observation) -> list[Change]:
         """Take in one observation; return what it changes, the closing of days before it included."""
@@ -115,7 +117,8 @@ class Engine:
             self.clock = now
             self.habits.learn(self.sightings, now)
             return []
-        if now - self.clock > LARGEST_LEAP_MS:
+        self._leaps = self._leaps + 1 if now - self.clock > LARGEST_LEAP_MS else 0
+        if 0 < self._leaps < _BELIEVED_LEAPS:
             self.notices["received_far_ahead"] += 1
             return []
         changes: list[Change] = []
@@ -126,8 +129,8 @@ class Engine:
         return changes
 
     def _close(self, midnight: int) -> list[Change]:
-        for key in self.ledger.close_quiet(midnight):
-            self.flow.answered(key, benign=False)
+        for alert in self.ledger.close_quiet(midnight):
+            self.flow.answered(alert.key, benign=False, probability=alert.probability)
         if (midnight // DAY_MS - _MONDAY) % 7 == 0:
             self.habits.learn(self.sightings, midnight)
             self._evaluate(midnight)
@@ -157,7 +160,7 @@ class Engine:
         for (dealer, city), cell in self.sightings.cells.items():
             if any(hit.at >= since for hit in cell.hits.values()):
                 inputs = features(self.flow.weigher.weigh(cell, now).evidence)
-                probability = self.calibration.cell.probability(inputs)
+                probability = max(cell.past, self.calibration.cell.probability(inputs))
                 self.evaluated.append(CellProbability(now, dealer, self.network.cities[city].adcode, probability))
 
     def _versions(self) -> dict[str, str]:

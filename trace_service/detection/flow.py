@@ -86,6 +86,7 @@ class FlowDetector:
             probability=probability,
             band=band,
             least_probability=self.settings.least_probability,
+            certain_nats=self.settings.certain_nats + raised,
             adcode=adcode,
             contributions=contributions(hits, nats),
             **_named(hits),
@@ -164,14 +165,18 @@ class FlowDetector:
         """Return by how much the number of tested cells raises every threshold."""
         return max(0.0, log(max(1, len(self.sightings.cells)) / self.settings.cells_at_default))
 
-    def answered(self, key: str, *, confirmed: bool = False, benign: bool = True) -> None:
-        """Count nothing of what a closed alert rested on again; a benign answer allows for more of it."""
+    def answered(self, key: str, *, confirmed: bool = False, benign: bool = True, probability: float = 0.0) -> None:
+        """Count nothing of what a closed alert rested on again; a benign answer allows for more of it.
+
+        `probability` is what remains to be said of the place from then on.
+        """
         head, _, rest = key.partition("/")
         dealer, _, adcode = rest.rpartition("/")
         city = self.network.city_index.get(adcode)
         if head != "flow" or city is None or (cell := self.sightings.cells.get((dealer, city))) is None:
             return
         cell.settle(confirmed=confirmed, benign=benign)
+        cell.past = max(probability, float(confirmed))
         self.alarming.discard((dealer, city))
 
 

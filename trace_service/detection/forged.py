@@ -11,8 +11,9 @@ from trace_service.detection.placing import Placer
 from trace_service.detection.settings import DAY_MS, Settings
 
 _BAD = {CodeState.UNKNOWN: "never_issued", CodeState.INACTIVE: "not_activated", CodeState.VOID: "void"}
-# A code in the form of issued ones that nobody issued is no misread; others are, unless there are several.
+# A code in the form of issued ones that nobody issued is no misread; others are, however many.
 _WELL_FORMED_NATS = 7.0
+_MISREAD_NATS = 0.2
 _NATS_A_CODE = {CodeState.UNKNOWN: 3.0, CodeState.INACTIVE: 1.5, CodeState.VOID: 2.5}
 _NATS_A_DEVICE = 0.5
 # Where lone unknown codes are this common among scans, something else than forgers makes them.
@@ -85,8 +86,10 @@ class ForgedDetector:
         return sighting.goods.product or "", city
 
     def _nats(self, pool: tuple[str, str], seen: _Seen) -> float:
-        if seen.state is not CodeState.UNKNOWN or not pool[0]:
+        if seen.state is not CodeState.UNKNOWN:
             return _NATS_A_CODE[seen.state]
+        if not pool[0]:
+            return _MISREAD_NATS
         lone = sum(len(codes) == 1 for codes in self._pools.values())
         common = lone > max(_FEW, _COMMON * self._scans)
         return _NATS_A_CODE[seen.state] if common else _WELL_FORMED_NATS
@@ -95,7 +98,7 @@ class ForgedDetector:
         product, city = pool
         seen = [each for each in self._pools[pool].values() if each.at >= now - _POOL_DAYS * DAY_MS]
         devices = {device for each in seen for _, device in each.keys.values()}
-        nats = sum(self._nats(pool, each) for each in seen) + _NATS_A_DEVICE * (len(devices) - 1)
+        nats = sum(self._nats(pool, each) for each in seen) + _NATS_A_DEVICE * (len(devices) - 1) * bool(product)
         return Claim(
             key=f"forged/{product}/{city}",
             detector="forged",

@@ -39,7 +39,11 @@ class Ledger:
             entry.count += 1
             entry.alert = _alert(claim, judged, f"{claim.key}#{entry.count}", (now, now))
             return Raised(entry.alert)
-        unlikely = claim.probability is not None and claim.probability < self.settings.retract_probability
+        unlikely = (
+            claim.probability is not None
+            and claim.probability < self.settings.retract_probability
+            and claim.nats < claim.certain_nats
+        )
         if unlikely or claim.nats < claim.threshold - self.settings.retract_margin_nats:
             entry.alert = None
             return Retracted(alert, now, claim.nats)
@@ -49,13 +53,16 @@ class Ledger:
         entry.alert = fresh
         return Updated(fresh)
 
-    def close_quiet(self, now: int) -> list[str]:
-        """Let go of alerts without new evidence for long; return their keys. What comes later is a new alert."""
+    def close_quiet(self, now: int) -> list[Alert]:
+        """Let go of alerts without new evidence for long; return them. What comes later is a new alert."""
         limit = now - self.settings.quiet_days * DAY_MS
-        quiet = [key for key, entry in self.standing.items() if entry.alert and entry.alert.changed_at < limit]
-        for key in quiet:
-            self.standing[key].alert = None
-        return quiet
+        quiet = [entry for entry in self.standing.values() if entry.alert and entry.alert.changed_at < limit]
+        found = []
+        for entry in quiet:
+            if entry.alert is not None:
+                found.append(entry.alert)
+                entry.alert = None
+        return found
 
     def close(self, key: str) -> None:
         """Let go of one alert: a person closed it."""

@@ -10,11 +10,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     drip_nats: float = 7.0
     bulk_nats: float = 8.5
-    least_probability: float = 0.7
+    least_probability: float = 0.65
+    certain_nats: float = 13.0
     retract_probability: float = 0.2
     province_nats: float = 11.0
     outflow_nats: float = 8.5
-    collusion_nats: float = 11.0
+    collusion_nats: float = 18.0
     clone_nats: float = 6.9
     skip_nats: float = 6.8
     strip_nats: float = 4.0
@@ -30,4 +31,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     quiet_days: int = 90
     # Tested cells up to which the thresholds stand as they are; ten times as many raise them by ln 10.
     cells_at_default: int = 5_000
-    version: str = "1"
+    version: str = "2"

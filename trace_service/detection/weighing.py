@@ -42,10 +42,7 @@ class Weighed(Struct):
     @property
     def evidence(self) -> Evidence:
         """What the calibration looks at."""
-        return Evidence(
-            drip=self.drip, bulk=self.bulk, cases=self.cases, apart=self.pieces, expected=self.expected,
-            spread=self.spread, home=self.home, located=sum(self.located),
-        )  # fmt: skip
+        return Evidence(drip=self.drip, bulk=self.bulk, spread=self.spread, home=self.home)
 
 
 class Weigher:

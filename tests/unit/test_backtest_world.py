@@ -1,0 +1,195 @@
+"""A world folder goes in, alerts come out: right ones, the same ones every time, and none out of bad input."""
+
+import gzip
+import json
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from tests.tiny_world import CITIES, GTIN, GUILTY, START, VICTIM, iso, scan, table, write_events, write_world
+from trace_service.backtest.errors import WorldError
+from trace_service.backtest.run import EVIDENCE, run_world
+
+
+def _silent(line: str) -> None:
+    del line
+
+
+def _alerts(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "alerts.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_the_dumped_shipment_is_the_only_alert_and_its_evidence_can_be_followed(tmp_path: Path) -> None:
+    write_world(tmp_path / "world")
+    outcome = run_world(tmp_path / "world", tmp_path / "out", _silent)
+    (alert,) = _alerts(tmp_path / "out")
+    assert (alert["dealer_id"], alert["destination"]) == (f"D{GUILTY}", {"adcode": CITIES[VICTIM][0]})
+    labels = json.loads((tmp_path / "world" / "labels.json").read_text("utf-8"))["attacks"][0]
+    assert set(alert["cases"]) <= set(labels["cases"])
+    assert set(alert["evidence"]) <= set(labels["events"])
+    assert alert["raised_at"] >= alert["last_scan_at"]
+    assert sum(each["nats"] for each in alert["contributions"]) == pytest.approx(
+        alert["reason"]["parameters"]["nats"], abs=0.05
+    )
+    assert outcome.scores[EVIDENCE].recall["core"].hits == 1
+    cells = (tmp_path / "out" / "cells.jsonl").read_text("utf-8").splitlines()
+    guilty = [json.loads(line) for line in cells if f'"D{GUILTY}","adcode":"{CITIES[VICTIM][0]}"' in line]
+    assert guilty[0]["probability"] < 0.2
+    assert max(each["probability"] for each in guilty) > 0.5
+
+
+def test_an_honest_market_raises_nothing_and_has_no_recall_to_speak_of(tmp_path: Path) -> None:
+    write_world(tmp_path / "world", attack=False)
+    outcome = run_world(tmp_path / "world", tmp_path / "out", _silent)
+    assert (_alerts(tmp_path / "out"), outcome.scores[EVIDENCE].recall) == ([], {})
+
+
+def test_without_labels_there_are_the_same_alerts_and_no_scores(tmp_path: Path) -> None:
+    write_world(tmp_path / "world")
+    run_world(tmp_path / "world", tmp_path / "first", _silent)
+    (tmp_path / "world" / "labels.json").unlink()
+    outcome = run_world(tmp_path / "world", tmp_path / "second", _silent)
+    assert outcome.scores == {}
+    for name in ("alerts.jsonl", "cells.jsonl"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_nothing_of_the_future_is_used(tmp_path: Path) -> None:
+    """A stream that is cut off right after an alert has raised that very alert."""
+    events = write_world(tmp_path / "world")
+    run_world(tmp_path / "world", tmp_path / "whole", _silent)
+    (alert,) = _alerts(tmp_path / "whole")
+    write_events(tmp_path / "world", [each for each in events if each["received_at"] <= alert["raised_at"]])
+    run_world(tmp_path / "world", tmp_path / "cut", _silent)
+    assert _alerts(tmp_path / "cut") == [alert]
+
+
+def test_a_late_transfer_paper_takes_the_alert_back(tmp_path: Path) -> None:
+    """The shipment had been given to the dealer of the city: the paper comes a hundred days later."""
+    write_world(tmp_path / "world")
+    papers = (tmp_path / "world" / "shipments.csv").read_text("utf-8").splitlines()
+    left = START + timedelta(days=7 * 8 + 2)
+    late = f"T1,D{GUILTY},D{VICTIM},{iso(left)},{iso(left)},{iso(left + timedelta(days=100))},transfer"
+    (tmp_path / "world" / "shipments.csv").write_text("\n".join([*papers, late]) + "\n", encoding="utf-8")
+    items = (tmp_path / "world" / "items.csv").read_text("utf-8")
+    (tmp_path / "world" / "items.csv").write_text(
+        items.replace(f"H{GUILTY}-8\n", f"H{GUILTY}-8;T1\n"), encoding="utf-8"
+    )
+    outcome = run_world(tmp_path / "world", tmp_path / "out", _silent)
+    (alert,) = _alerts(tmp_path / "out")
+    assert outcome.retracted == 1
+    assert alert["retracted_at"] >= iso(left + timedelta(days=100))
+
+
+def _corrupt(events: list[dict[str, Any]], chance: random.Random) -> list[dict[str, Any]]:
+    """Add what no honest stream should hold, about the very dealer and city under suspicion."""
+    when = START + timedelta(days=60)
+    bad: list[dict[str, Any]] = []
+    for number in range(60):
+        event = scan(f"bad{number}", events[7 * number]["codes"][0], VICTIM, when, chance)
+        change: dict[str, Any] = [
+            {"occurred_at": "1970-01-01T00:00:00.000Z"},
+            {"occurred_at": "2099-01-01T00:00:00.000Z"},
+            {"event_id": events[0]["event_id"]},
+            {"codes": [f"rubbish {number}"]},
+            {"source": "gps", "lat": None, "lon": None, "adcode": None},
+            {"accuracy_m": 9e9},
+            {"source": "gps", "lat": 891.0, "lon": -4e5},
+            {"source": "telepathy"},
+            {"codes": []},
+            {"type": "teleport"},
+            {"received_at": "1970-01-01T00:00:00.000Z"},
+            {"type": "receive", "source": "site", "place": "NOBODY"},
+        ][number % 12]
+        bad.append(event | change)
+    return events + bad
+
+
+def test_bad_events_are_counted_and_accuse_nobody(tmp_path: Path) -> None:
+    events = write_world(tmp_path / "world", attack=False)
+    write_events(tmp_path / "world", _corrupt(events, random.Random(7)))
+    with (tmp_path / "world" / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"event_id": "torn", "type": "consumer_sc')
+    outcome = run_world(tmp_path / "world", tmp_path / "out", _silent)
+    assert _alerts(tmp_path / "out") == []
+    assert outcome.notices.keys() >= {
+        "occurred_too_long_ago", "occurred_in_the_future", "same_event_twice", "unknown_code", "without_location",
+        "absurd_accuracy", "position_off_the_earth", "unknown_type", "received_at_not_believed", "malformed_line",
+        "movement_at_unknown_place",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("break_it", "told"),
+    [
+        (
+            lambda world: table(world, "dealers.csv", "id level name kind lat lon", []),
+            "dealers.csv, line 1: column parent_id",
+        ),
+        (lambda world: (world / "stores.csv").unlink(), "there is no stores.csv"),
+        (
+            lambda world: table(world, "products.csv", "gtin name items_per_case unit_price", [(GTIN, "x", "six", 1)]),
+            "products.csv, line 2, column items_per_case: 'six' is no number",
+        ),
+        (
+            lambda world: (world / "events.jsonl").write_text('{"event_id":"a","type":"void"}\n', encoding="utf-8"),
+            "events.jsonl, line 1, key occurred_at is missing",
+        ),
+        (
+            lambda world: (world / "items.csv").write_text("code,case,pallet,product,batch,shipments\na,b\n"),
+            "items.csv, line 2, column pallet is missing",
+        ),
+    ],
+    ids=["column", "file", "number", "key", "short row"],
+)
+def test_what_is_missing_is_named_by_file_line_and_column(
+    tmp_path: Path, break_it: Callable[[Path], object], told: str
+) -> None:
+    write_world(tmp_path / "world")
+    break_it(tmp_path / "world")
+    with pytest.raises(WorldError, match=told.replace(".", r"\.")):
+        run_world(tmp_path / "world", tmp_path / "out", _silent)
+
+
+def test_gzipped_files_and_unknown_columns_make_no_difference(tmp_path: Path) -> None:
+    write_world(tmp_path / "world")
+    run_world(tmp_path / "world", tmp_path / "plain", _silent)
+    for name in ("items.csv", "events.jsonl"):
+        path = tmp_path / "world" / name
+        path.with_name(f"{name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    products = tmp_path / "world" / "products.csv"
+    products.write_text(f"colour,gtin,name,items_per_case,unit_price\nred,{GTIN},liquor,6,100\n", encoding="utf-8")
+    outcome = run_world(tmp_path / "world", tmp_path / "packed", _silent)
+    assert "products.csv: unknown column colour ignored" in outcome.remarks
+    assert _alerts(tmp_path / "packed") == _alerts(tmp_path / "plain")
+
+
+def test_the_command_pools_worlds_prints_one_table_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    for name, attack in (("guilty", True), ("honest", False)):
+        write_world(tmp_path / name, attack=attack)
+    arguments = ["backtest", str(tmp_path / "guilty"), str(tmp_path / "honest"), "--out", str(tmp_path / "out")]
+    first = CliRunner().invoke(main, [*arguments, "--json"])
+    assert first.exit_code == 0, first.output
+    answer = json.loads(first.stdout)
+    assert answer["scores"]["evidence"]["precision"]["value"] == 1.0
+    assert answer["scores"]["every foreign scan"]["precision"]["value"] < 0.2
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert page.count("<svg") == 3
+    assert "http" not in page
+    again = CliRunner().invoke(main, arguments)
+    assert "guilty: taken from the last run" in again.stderr
+    assert "precision" in again.stdout
+
+
+def test_the_command_says_in_one_line_what_cannot_be_used(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(main, ["backtest", str(tmp_path / "nothing"), "--out", str(tmp_path / "out")])
+    assert answer.exit_code == 1
+    assert answer.stderr.count("\n") == 1
+    assert "is no folder" in answer.stderr
