@@ -18,8 +18,6 @@ from edge.agent import Body, configure_log, run_agent
 from edge.outbox import Outbox
 from edge.outbox.inspection import Inspection, inspect
 from edge.settings import AgentSettings, HubSettings, OutboxSettings, ShelfSettings, StationSettings
-from edge.shelf import run_agents
-from edge.shelf_setup import equip
 from edge.station import Station
 from edge.station.display import Display
 from edge.station.equip import equipped
@@ -96,6 +94,9 @@ def shelf() -> None:
     changes, a heartbeat every 30 seconds, and the climate with its alarms. The planogram is a JSON array of
     {"channel", "gtin", "unit_weight_g"}.
     """
+    from edge.shelf import run_agents  # noqa: PLC0415  a station goes without numpy
+    from edge.shelf_setup import equip  # noqa: PLC0415  likewise
+
     configure_log()
     settings = _settings(ShelfSettings)
 

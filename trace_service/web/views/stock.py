@@ -1,5 +1,7 @@
 """Stock by store and product: what is there, what contradicts it, what to count, and the climate around it."""
 
+from typing import Final
+
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
@@ -10,14 +12,20 @@ from trace_service.web.parameters import CountedField, Gtin, SiteId
 from trace_service.web.render import Page
 
 router = APIRouter()
+MOST_ROWS: Final = 300
+"""A page of more is no help to anybody: what needs ordering, then what is least certain, comes first."""
 
 
 @router.get("/stock")
 async def stock(request: Request, console: ConsoleOf, session: SessionOf) -> Response:
     """Show the stock of every store; live updates fetch only what changes."""
     database, brand = console.database, session.brand
+    rows = await inquiries.stock(database, brand)
+    if len(rows) > MOST_ROWS:
+        rows.sort(key=lambda row: (not row.low, row.certainty))
     values = {
-        "rows": await inquiries.stock(database, brand),
+        "rows": rows[:MOST_ROWS],
+        "more": max(len(rows) - MOST_ROWS, 0),
         "findings": await stocktaking.findings(database, brand),
         "counts": await stocktaking.counts(database, brand),
         "climate": await stocktaking.climate(database, brand),
