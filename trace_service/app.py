@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Gauge
 
 from trace_service.api import alerts as api_alerts
+from trace_service.api import cases as api_cases
 from trace_service.api import channel as api_channel
 from trace_service.api import check as api_check
 from trace_service.api import codes as api_codes
@@ -90,7 +91,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     app.include_router(trip_pages.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
     partners = (api_orders, api_stations, api_check, api_codes, api_channel, api_territories, api_geofence, api_trips)
-    for part in (api_replenishment, api_session, api_alerts, api_stock, api_scans, *partners):
+    for part in (api_replenishment, api_session, api_alerts, api_cases, api_stock, api_scans, *partners):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/epcis", create_epcis_app(console))
     app.mount("/static", ImmutableFiles(BUILD))

@@ -289,3 +289,29 @@ def test_the_command_line_lists_shows_packs_and_exports(site: Site, number: int,
     assert '"expires_at":"' in said
     with psycopg.connect(site.world.owner_dsn) as owner:
         assert owner.execute("SELECT count(*) FROM trace.case_policy").fetchone() == (2,)
+
+
+def test_a_program_reads_and_decides_by_the_same_rules(site: Site, number: int) -> None:
+    def client(login: str) -> httpx.Client:
+        answer = httpx.post(f"{site.url}/api/v1/session", json={"login": login, "password": PASSWORD}, timeout=20)
+        headers = {"Authorization": f"Bearer {answer.json()['token']}"}
+        return httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=20)
+
+    with client("lin") as lin, client("he") as he, client("wang") as wang:
+        (listed,) = lin.get("/cases", params={"state": "open"}).json()["cases"]
+        assert (listed["id"], listed["version"]) == (number, 1)
+        path = f"/cases/{number}/actions"
+        take = {"action": "take", "version": 1}
+        assert he.post(path, json=take).json()["code"] == "ROLE_MISSING"
+        assert lin.post(path, json=take).json()["owner"] == "lin"
+        assert lin.post(path, json=take).json()["code"] == "CASE_STATE"
+        closed = lin.post(path, json={"action": "close", "version": 2, "outcome": "confirmed"}).json()
+        assert (closed["state"], closed["proposed_by"]) == ("proposed", "lin")
+        assert lin.post(path, json={"action": "confirm", "version": 3}).status_code == 403
+        assert wang.post(path, json={"action": "confirm", "version": 3}).json()["outcome"] == "confirmed"
+        detail = wang.get(f"/cases/{number}").json()
+        assert [each["action"] for each in detail["history"]] == ["opened", "take", "close", "confirm"]
+        assert detail["alerts"] == [site.world.alert]
+        for odd in ({"action": "close"}, {"action": "burn", "version": 4}, {**take, "x": 1}):
+            assert wang.post(path, json=odd).json()["code"] == "INVALID_PARAMETER"
+        assert wang.get("/cases/999999").status_code == 404
