@@ -29,6 +29,7 @@ _MOST_TREES: Final = 1 << 14
 _SAFE: Final = 0.98
 # Metres of a degree on the equator: along it 111,320, across it 110,574. The difference is within that margin.
 _EQUATOR_M: Final = 111_000.0
+_HALF_TURN: Final = 180.0
 # What fills up a box: so far beyond the pole that it is never met nor the nearest.
 _FAR_AWAY: Final = np.array([[0.0], [1e6], [0.0], [1e6]])
 
@@ -242,6 +243,8 @@ def _least(values: FloatArray, group: Indexes, count: int) -> Indexes:
 
 
 def _wrapped(degrees: FloatArray) -> FloatArray:
+    if np.abs(degrees).max(initial=0.0) <= _HALF_TURN:
+        return degrees  # nearly always, and a division is slow
     found: FloatArray = (degrees + 180.0) % 360.0 - 180.0
     return found
 

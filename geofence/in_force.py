@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from geofence.columns import NONE, Indexes, Scans, Times, microseconds
+from geofence.coordinates import BoolArray
 from geofence.territory import Seller, TerritoryVersion
 
 _ENDLESS: Final = np.iinfo(np.int64).max
@@ -27,21 +28,39 @@ class Timeline:
 
     def in_force(self, scans: Scans) -> Indexes:
         """Return for each scan the number of the version that `TerritoryBook.in_force` would find, or NONE."""
-        found = np.full(len(scans), NONE, dtype=np.intp)
+        stated = [self._stated(each) for each in scans.sellers]
+        # Most sellers have a single version: all of these in one go.
+        only = np.array([each[0] if len(each) == 1 else NONE for each in stated], dtype=np.intp)
+        found = only[scans.seller] if len(only) else np.full(len(scans), NONE, dtype=np.intp)
+        found[~self._speaks(found, scans.valid_at, scans.known_at)] = NONE
+        several = np.array([len(each) > 1 for each in stated], dtype=np.bool_)
+        rows = np.flatnonzero(several[scans.seller]) if several.any() else np.empty(0, dtype=np.intp)
         # Numbers of two bytes are sorted in one pass.
-        numbers = scans.seller.astype(np.uint16 if len(scans.sellers) <= np.iinfo(np.uint16).max else np.intp)
+        numbers = scans.seller[rows].astype(np.uint16 if len(stated) <= np.iinfo(np.uint16).max else np.intp)
         order = np.argsort(numbers, kind="stable")
         sellers, starts = np.unique(numbers[order], return_index=True)
-        for seller, rows in zip(sellers.tolist(), np.split(order, starts[1:]), strict=False):
-            found[rows] = self._of(scans.sellers[seller], scans.valid_at[rows], scans.known_at[rows])
+        for seller, some in zip(sellers.tolist(), np.split(rows[order], starts[1:]), strict=False):
+            found[some] = self._of(stated[seller], scans.valid_at[some], scans.known_at[some])
         return found
 
-    def _of(self, seller: Seller, valid_at: Times, known_at: Times) -> Indexes:
+    def _stated(self, seller: Seller) -> list[int]:
+        """Return the versions that may hold for a seller; later ones in the list take the place of earlier ones."""
         dealer, channel, line = seller
+        return [
+            number
+            for each in dict.fromkeys((None, line))
+            for number in self._by_seller.get((dealer, channel, each), ())
+        ]
+
+    def _of(self, stated: list[int], valid_at: Times, known_at: Times) -> Indexes:
         found = np.full(len(valid_at), NONE, dtype=np.intp)
-        # Later statements take the place of earlier ones, those for the product line that of those for all lines.
-        for each in dict.fromkeys((None, line)):
-            for number in self._by_seller.get((dealer, channel, each), ()):
-                known = self._recorded[number] <= known_at
-                found[known & (self._from[number] <= valid_at) & (valid_at < self._to[number])] = number
+        for number in stated:
+            found[self._speaks(number, valid_at, known_at)] = number
+        return found
+
+    def _speaks(self, numbers: Indexes | int, valid_at: Times, known_at: Times) -> BoolArray:
+        if not len(self._from):
+            return np.zeros(len(valid_at), dtype=np.bool_)
+        known = self._recorded[numbers] <= known_at
+        found: BoolArray = known & (self._from[numbers] <= valid_at) & (valid_at < self._to[numbers])
         return found
