@@ -238,3 +238,30 @@ def test_scanned_sales_become_demand_and_a_sale_taken_back_leaves_it(market: Mar
     owner.execute("DELETE FROM trace.stock_unit")
     nightly(market)
     assert market.rows(query, GIVER, gtin) == [(date(2026, 3, 2), 0)]
+
+
+def test_deliveries_teach_how_long_they_take_and_orders_count_as_coming_for_as_long(
+    market: Market, owner: psycopg.Connection
+) -> None:
+    gtin = product(owner)
+    sell(owner, GIVER, gtin, 4)
+    hold(owner, GIVER, gtin, 90)
+    for week in range(6):
+        owner.execute(
+            "INSERT INTO trace.proposal (brand, kind, site, gtin, quantity, need_by, reason, state, created_at,"
+            " updated_at, decided_by, decided_at, arrived, arrived_at)"
+            " VALUES (%(brand)s, 'order', %(site)s, %(gtin)s, 12, current_date, '{}', 'approved', now(), now(),"
+            " 'ann', now() - %(week)s * interval '12 days',"
+            " 12, now() - %(week)s * interval '12 days' + interval '9 days')",
+            {"brand": BRAND, "site": GIVER, "gtin": gtin, "week": week + 2},
+        )
+    nightly(market)
+    ((lead,),) = market.rows("SELECT lead_days FROM trace.stock_line WHERE site = %s AND gtin = %s", GIVER, gtin)
+    assert 7 < lead < 9
+    owner.execute(
+        "INSERT INTO trace.proposal (brand, kind, site, gtin, quantity, need_by, reason, state, created_at, updated_at,"
+        " decided_by, decided_at) VALUES (%s, 'order', %s, %s, 24, current_date, '{}', 'approved', now(), now(), 'ann',"
+        " now() - interval '7 days')",
+        (BRAND, GIVER, gtin),
+    )
+    assert market.rows("SELECT quantity FROM trace.in_transit WHERE site = %s AND gtin = %s", GIVER, gtin) == [(24,)]

@@ -1,5 +1,6 @@
 -- name: receive_orders
--- What came in takes approved orders off the way, the oldest first; less than a case was only put back.
+-- What came in takes approved orders off the way, the oldest first; less than a case was only put back. What is late by
+-- as much as the lead time still counts, or nobody would learn that it is longer.
 UPDATE trace.proposal SET arrived = proposal.arrived + least(due.open, came.units - due.before),
     arrived_at = CASE WHEN due.open <= came.units - due.before THEN clock_timestamp() END
 FROM unnest(%(sites)s::text[], %(gtins)s::text[], %(rises)s::integer[]) AS came (site, gtin, units)
@@ -10,7 +11,7 @@ JOIN LATERAL (
     FROM trace.proposal AS approved
     WHERE coalesce(approved.to_site, approved.site) = came.site AND approved.gtin = came.gtin
         AND approved.state = 'approved' AND approved.kind IN ('order', 'vmi', 'transfer')
-        AND approved.decided_at > now() - interval '5 days'
+        AND approved.decided_at > now() - interval '10 days'
 ) AS due ON due.before < came.units
 WHERE proposal.id = due.id AND due.open > 0
 

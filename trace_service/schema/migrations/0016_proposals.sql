@@ -31,12 +31,6 @@ CREATE UNIQUE INDEX proposal_open ON trace.proposal (site, gtin, kind, coalesce(
 CREATE UNIQUE INDEX proposal_open_order ON trace.proposal (site, gtin) WHERE state = 'open' AND kind IN ('order', 'vmi');
 CREATE INDEX proposal_decided ON trace.proposal (brand, decided_at, id) WHERE decided_at IS NOT NULL;
 
--- What was approved within the lead time and has not come yet, by whom it comes to.
-CREATE OR REPLACE VIEW trace.in_transit AS
-SELECT coalesce(to_site, site) AS site, gtin, sum(quantity - arrived)::integer AS quantity FROM trace.proposal
-WHERE state = 'approved' AND kind IN ('order', 'vmi', 'transfer') AND decided_at > now() - interval '5 days'
-GROUP BY 1, gtin;
-
 -- Sales a day, counted anew for the last weeks by every run, since events come late; or taken over from the customer.
 CREATE TABLE trace.demand_day (
     brand       text NOT NULL REFERENCES trace.brand,
@@ -75,6 +69,17 @@ CREATE TABLE trace.stock_line (
     FOREIGN KEY (site, gtin) REFERENCES trace.stock
 );
 COMMENT ON COLUMN trace.stock_line.evidence IS 'share of the figure that is the place''s own history';
+
+-- What was approved within the lead time and has not come yet, by whom it comes to: five days, or what deliveries taught.
+CREATE OR REPLACE VIEW trace.in_transit AS
+SELECT coalesce(proposal.to_site, proposal.site) AS site, proposal.gtin,
+    sum(proposal.quantity - proposal.arrived)::integer AS quantity
+FROM trace.proposal
+LEFT JOIN trace.stock_line AS line ON line.site = coalesce(proposal.to_site, proposal.site) AND line.gtin = proposal.gtin
+WHERE proposal.state = 'approved' AND proposal.kind IN ('order', 'vmi', 'transfer')
+    AND proposal.decided_at > now() - greatest(5, coalesce(line.lead_days + 2 * sqrt(line.lead_variance), 0))
+        * interval '1 day'
+GROUP BY 1, proposal.gtin;
 
 -- Dated orders of the newest run, for whoever supplies.
 CREATE TABLE trace.planned_order (
