@@ -10,7 +10,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     drip_nats: float = 7.0
     bulk_nats: float = 8.5
-    least_probability: float = 0.65
+    least_probability: float = 0.6
     certain_nats: float = 13.0
     retract_probability: float = 0.2
     province_nats: float = 11.0
@@ -18,7 +18,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     collusion_nats: float = 18.0
     clone_nats: float = 6.9
     skip_nats: float = 6.8
-    strip_nats: float = 4.0
+    # Only a lead below this: a shipment that sells late looks the same.
+    strip_nats: float = 15.0
     least_cases: int = 3
     windows_days: tuple[int, ...] = (21, 63, 100_000)
     # A swapped or lost territory is sold off: goods that left before may be seen there this long.
@@ -31,4 +32,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     quiet_days: int = 90
     # Tested cells up to which the thresholds stand as they are; ten times as many raise them by ln 10.
     cells_at_default: int = 5_000
-    version: str = "2"
+    version: str = "3"
