@@ -119,7 +119,7 @@ def distance(version: TerritoryVersion, lon: float, lat: float) -> float:
     return nearest_segment_m((lon, lat), np.concatenate([np.empty((0, 4)), *segments]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(versions(), max_size=7), st.lists(st.tuples(queries, evidences), min_size=1, max_size=12))
 def test_a_batch_is_judged_as_one_by_one_and_as_brute_force(
     drawn: list[TerritoryVersion], scans: list[tuple[Query, Evidence | None]]
@@ -179,7 +179,7 @@ def test_a_probability_is_the_share_of_a_cloud_of_points(
     phone = source == "phone"
     evidence = GpsEvidence(*place, accuracy, Platform.IOS) if phone else CellEvidence(*place, accuracy + 50)
     finding = check(book, query, evidence)
-    lons, lats = cloud(finding, 40_000)
+    lons, lats = cloud(finding, 20_000)
     area, land = held(version), shapely.union_all(SHAPES)
     shapely.prepare([area, land])
     inside = shapely.intersects_xy(area, lons, lats)
