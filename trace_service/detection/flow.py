@@ -67,15 +67,8 @@ class FlowDetector:
         self.by_city.setdefault(cell.city, {})[cell.dealer] = max(weighed.drip, weighed.bulk)
         place = (cell.dealer, cell.city)
         adcode = self.network.cities[cell.city].adcode
-        kind = "bulk" if by_bulk else "drip"
-        light = Claim(
-            key=f"flow/{cell.dealer}/{adcode}",
-            detector=kind,
-            kind=kind,
-            dealer=cell.dealer,
-            nats=nats,
-            threshold=threshold,
-        )
+        light = _light(f"flow/{cell.dealer}/{adcode}", "bulk" if by_bulk else "drip", nats, threshold)
+        light = structs.replace(light, dealer=cell.dealer)
         if nats < threshold - self.settings.retract_margin_nats:
             self.alarming.discard(place)
             return light
@@ -193,6 +186,11 @@ def contributions(hits: list[tuple[Hit, int]], nats: float) -> tuple[Contributio
         )
         for hit, shared in hits
     )
+
+
+def _light(key: str, kind: str, nats: float, threshold: float) -> Claim:
+    """Return a claim without its evidence, which is enough where it takes an alert back."""
+    return Claim(key=key, detector=kind, kind=kind, dealer=None, nats=nats, threshold=threshold)
 
 
 def _named(hits: list[tuple[Hit, int]]) -> dict[str, tuple[str, ...]]:

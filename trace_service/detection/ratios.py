@@ -1,7 +1,7 @@
 """The likelihood ratios of docs/detection.md, in nats. Pure functions of numbers."""
 
 from collections.abc import Sequence
-from math import exp, inf, lgamma, log, log1p
+from math import exp, inf, log, log1p
 from typing import Final
 
 THETAS: Final = (0.03, 0.08, 0.2, 0.5)
@@ -71,24 +71,3 @@ def gift_capped(nats: float, cases: int, share: float) -> float:
     """Return a bulk ratio against the honest alternative of one big present to a city of a share of all presents."""
     gift = GIFT * share * GIFT_CASE ** max(0, cases - 1)
     return -log(exp(-nats) + gift) if nats > 0 else nats
-
-
-def beta_binomial_nats(hits: int, of: int, prior_hits: float, prior_of: float) -> float:
-    """Return how much likelier `hits` of `of` is at a share of its own than at the dealer's usual share.
-
-    Usual: beta-binomial around prior_hits / prior_of; own: uniform above the usual share.
-    """
-    usual = min(0.95, max(0.01, prior_hits / prior_of))
-    strength = min(prior_of, 30.0)
-    honest = _log_beta_binomial(hits, of, usual * strength, (1 - usual) * strength)
-    diverted = _log_beta_binomial(hits, of, 4.0, 1.0)
-    return diverted - honest if hits / of > usual else 0.0
-
-
-def _log_beta_binomial(hits: int, of: int, first: float, second: float) -> float:
-    ways = lgamma(of + 1) - lgamma(hits + 1) - lgamma(of - hits + 1)
-    return ways + _log_beta(hits + first, of - hits + second) - _log_beta(first, second)
-
-
-def _log_beta(first: float, second: float) -> float:
-    return lgamma(first) + lgamma(second) - lgamma(first + second)

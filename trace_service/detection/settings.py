@@ -14,10 +14,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     certain_nats: float = 13.0
     retract_probability: float = 0.2
     province_nats: float = 11.0
-    outflow_nats: float = 8.5
     collusion_nats: float = 18.0
     clone_nats: float = 6.9
-    skip_nats: float = 6.8
     # Only a lead below this: a shipment that sells late looks the same.
     strip_nats: float = 15.0
     least_cases: int = 3
