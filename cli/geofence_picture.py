@@ -3,6 +3,7 @@
 from html import escape
 from typing import Final
 
+import numpy as np
 import shapely
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
@@ -57,7 +58,7 @@ def picture(finding: Finding, area: BaseGeometry) -> str:
 
 def _path(area: BaseGeometry, place: Place, span: float, scale: float) -> str:
     """Return the part of an area that is in sight, in pixels."""
-    east, north = (float(each) for each in metres_per_degree(place.lat))
+    east, north = (float(each) for each in metres_per_degree(np.array(place.lat)))
     margin = 1.1 * span
     box = (place.lon - margin / east, place.lat - margin / north, place.lon + margin / east, place.lat + margin / north)
     seen = shapely.intersection(area, shapely.box(*box))
