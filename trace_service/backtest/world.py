@@ -206,7 +206,10 @@ def _items(folder: Path, notice: Notice) -> dict[str, Item]:
         if chain is None:
             chain = chains[text] = row.texts("shipments")
         code = row.text("code")
-        found[code] = Item(code, row.text("case"), row.text("pallet"), row.text("product"), row.text("batch"), chain)
+        # An item that was never packed is a case of its own.
+        found[code] = Item(
+            code, row.text("case") or code, row.text("pallet"), row.text("product"), row.text("batch"), chain
+        )
     return found
 
 
