@@ -30,7 +30,7 @@ svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
 
 def write_report(path: Path, outcomes: Sequence[Outcome], scores: Mapping[str, Score]) -> None:
     """Write the report of a run."""
-    body = [f"<h1>Backtest of {len(outcomes)} worlds</h1>"]
+    body = [f"<h1>Backtest, worlds: {len(outcomes)}</h1>"]
     body += _scored(outcomes, scores) if scores else ["<p>No labels: alerts, but no scores.</p>"]
     body += ["<h2>Worlds</h2>", _worlds(outcomes), "<h2>Handled by rule</h2>", _notices(outcomes)]
     page = (
