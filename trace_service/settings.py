@@ -56,6 +56,12 @@ class TraceSettings(BaseSettings):
     smtp_user: str | None = Field(None, description="Log-in at the mail server.")
     smtp_password: SecretStr | None = Field(None, description="Its password.")
     smtp_from: str = Field("codefence@localhost", description="Whom mail comes from.")
+    replenish_at: str = Field(
+        "30 2 * * *", description="When each night's replenishment run begins: five cron fields, the stores' time."
+    )
+    replenish_fill: Annotated[float, Field(ge=0.5, le=0.999)] = Field(
+        0.95, description="Fill rate that the nightly replenishment run aims at."
+    )
     company_prefix_digits: Annotated[int, Field(ge=6, le=12)] = Field(
         7, description="Digits of the GS1 company prefix, for partners that ask for EPC URNs."
     )

@@ -9,7 +9,9 @@ import pytest
 from conftest import TestDatabase
 from trace_market import Market
 
+from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap, load_installed_map
+from trace_service.replenishment.nights import checked, run_due
 from trace_service.replenishment.runs import Report, run
 from trace_service.store.connection import connect
 
@@ -265,3 +267,21 @@ def test_deliveries_teach_how_long_they_take_and_orders_count_as_coming_for_as_l
         (BRAND, GIVER, gtin),
     )
     assert market.rows("SELECT quantity FROM trace.in_transit WHERE site = %s AND gtin = %s", GIVER, gtin) == [(24,)]
+
+
+def test_each_brand_is_run_once_a_night_and_not_before_its_hour(market: Market, owner: psycopg.Connection) -> None:
+    gtin = product(owner)
+    sell(owner, GIVER, gtin, 3)
+    with connect(market.database.trace_dsn, "tests") as connection:
+        # 20:00 UTC is four in the morning where the stores are.
+        assert run_due(connection, NOW, "0 5 * * *", 0.95) == []
+        assert run_due(connection, NOW, "30 2 * * *", 0.95) == [BRAND]
+        assert run_due(connection, NOW, "30 2 * * *", 0.95) == []
+        assert run_due(connection, NOW + timedelta(days=1), "30 2 * * *", 0.95) == [BRAND]
+        nights = connection.execute("SELECT night, report FROM trace.replenish_night ORDER BY night").fetchall()
+    assert [tuple(row) for row in nights] == [(TODAY, "ready"), (TODAY + timedelta(days=1), "ready")]
+
+
+def test_a_schedule_that_never_comes_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="never comes"):
+        checked("0 25 * * *")

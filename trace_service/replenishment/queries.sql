@@ -66,6 +66,12 @@ WHERE proposal.id = gone.id AND proposal.state = 'open'
 -- name: brands_with_stock
 SELECT DISTINCT brand FROM trace.stock WHERE brand = %(brand)s::text OR %(brand)s::text IS NULL ORDER BY brand
 
+-- name: begin_night
+INSERT INTO trace.replenish_night (brand, night) VALUES (%(brand)s, %(night)s) ON CONFLICT DO NOTHING RETURNING brand
+
+-- name: end_night
+UPDATE trace.replenish_night SET ended_at = now(), report = %(report)s WHERE brand = %(brand)s AND night = %(night)s
+
 -- name: one_run
 -- Two runs of one brand would undo each other's work.
 SELECT pg_try_advisory_xact_lock(hashtextextended('replenish ' || %(brand)s, 0)) AS had

@@ -65,5 +65,6 @@ GRANT EXECUTE ON FUNCTION landing.inspect TO codefence_trace;
 GRANT UPDATE ON trace.stock_unit TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.stock_due TO codefence_trace;
 GRANT UPDATE (resolved_at) ON trace.stock_finding TO codefence_trace;
+GRANT UPDATE (ended_at, report) ON trace.replenish_night TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.demand_day, trace.stock_line, trace.planned_order TO codefence_trace;
 GRANT DELETE ON trace.observation_inbox TO codefence_trace;

@@ -14,6 +14,7 @@ from trace_service.cli_parts import echo_rows, reported
 from trace_service.epcis.deliverer import SubscriptionDeliverer
 from trace_service.keys import KeyWrapper
 from trace_service.notify.courier import Courier
+from trace_service.replenishment.nights import Nights
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks import outbox
@@ -63,6 +64,7 @@ async def _deliver(settings: TraceSettings) -> None:
         # Subscriptions to EPCIS queries have their own form and order; they wait out a lost database by themselves.
         tasks.create_task(SubscriptionDeliverer(dsn, keys, settings.webhook_networks).run(stop), name="epcis")
         tasks.create_task(Courier(dsn, settings).run(stop), name="mail")
+        tasks.create_task(Nights(dsn, settings.replenish_at, settings.replenish_fill).run(stop), name="nights")
         await _deliver_messages(dsn, keys, settings, stop)
 
 

@@ -128,3 +128,13 @@ $$;
 CREATE TRIGGER proposal_told AFTER INSERT ON trace.proposal FOR EACH ROW EXECUTE FUNCTION trace.tell_proposal();
 CREATE TRIGGER proposal_state_told AFTER UPDATE ON trace.proposal
     FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION trace.tell_proposal();
+
+-- The nights on which a brand was planned anew; what began and has no end was cut off, and waits for the next night.
+CREATE TABLE trace.replenish_night (
+    brand    text NOT NULL REFERENCES trace.brand,
+    night    date NOT NULL,
+    began_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz,
+    report   text,
+    PRIMARY KEY (brand, night)
+);
