@@ -265,3 +265,22 @@ def test_an_unknown_division_spoils_no_batch() -> None:
     )
     assert [each.code for each in bad.reasons] == [ReasonCode.UNKNOWN_DIVISION]
     assert good.owner_atom == "P"
+
+
+def test_many_points_in_drawn_territories_are_judged_as_few_are() -> None:
+    lake = shapely.buffer(shapely.Point(WEST + 1.5 * SIDE, SOUTH + 1.5 * SIDE), SIDE)
+    versions = [
+        TerritoryVersion(dealer=dealer, adcodes=("c00",), valid_from=START, recorded_at=START, polygon=shape)
+        for dealer, shape in (("A", lake), ("B", shapely.box(WEST, SOUTH, WEST + SIDE, SOUTH + 2 * SIDE)))
+    ]
+    random = np.random.default_rng(9)
+    spots = random.uniform((WEST - SIDE, SOUTH - SIDE), (WEST + 5 * SIDE, SOUTH + 5 * SIDE), (12_000, 2))
+    corners = shapely.get_coordinates(lake)
+    spots[: len(corners)] = corners
+    scans: list[tuple[Query, Evidence | None]] = [
+        (Query("AB"[number % 2], START, START), SiteEvidence("S", *each)) for number, each in enumerate(spots.tolist())
+    ]
+    book = TerritoryBook(ATOMS, versions)
+    first = check_many(book, scans[:600])
+    check_many(book, scans)
+    assert check_many(book, scans[:600]) == first
