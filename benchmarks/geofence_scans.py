@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -114,13 +115,17 @@ def _batches(book: TerritoryBook, random: np.random.Generator) -> dict[str, floa
     parts = [scans.taken(slice(start, start + _BATCH)) for start in range(0, len(scans), _BATCH)]
     p_inside = np.concatenate([judge(book, part, DEFAULT_POLICY).p_inside for part in parts])
     reached = int(((p_inside > 0) & (p_inside < 1)).sum())
-    discs = rate(lambda: [judge(book, part, DEFAULT_POLICY) for part in parts], reached)
+    whole_us = 1e6 / rate(lambda: [judge(book, part, DEFAULT_POLICY) for part in parts], reached)
+    # The same scans as exact places take everything but the probability.
+    exact = [replace(part, sigma_m=np.zeros(len(part))) for part in parts]
+    disc_us = whole_us - 1e6 / rate(lambda: [judge(book, part, DEFAULT_POLICY) for part in exact], reached)
     asked = [_asked(part) for part in parts]
     worded = rate(lambda: [check_many(book, each) for each in asked], len(scans))
     far = near_towns(_middles(book.atoms), _SAMPLE, random)
     whole = _scans(scans.sellers, random.integers(0, DEALERS, _SAMPLE), far, random)
     return {
-        "disc_us": round(1e6 / discs, 1),
+        "disc_us": round(disc_us, 1),
+        "border_scan_us": round(whole_us, 1),
         "disc_share_percent": round(100 * reached / len(scans), 1),
         "finding_in_batch_us": round(1e6 / worded, 1),
         "verdicts_per_s": round(rate(lambda: judge(book, whole, DEFAULT_POLICY), _SAMPLE)),
