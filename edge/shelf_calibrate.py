@@ -70,11 +70,7 @@ class Bench:
 
         Raises `ConfigurationError` for a reference that cannot be right, `SourceError` where the channel does not work.
         """
-        if reference_g < _LEAST_REFERENCE_G:
-            raise ConfigurationError(
-                f"{reference_g:g} g are too light",
-                advice=f"Use at least {_LEAST_REFERENCE_G:g} g; a tenth of the load.",
-            )
+        _require_weight(reference_g)
         registers = self._controller.settings(self._channel)
         before = Zero(Holding.TARE.unpack(registers), Holding.CALIBRATION.unpack(registers))
         firmware = self._controller.poll().firmware
@@ -163,6 +159,14 @@ def store(record: Record, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as sink:
         sink.write(msgspec.json.encode(record) + b"\n")
+
+
+def _require_weight(reference_g: float) -> None:
+    if reference_g < _LEAST_REFERENCE_G:
+        raise ConfigurationError(
+            f"{reference_g:g} g are too light",
+            advice=f"Use at least {_LEAST_REFERENCE_G:g} g; a tenth of the load.",
+        )
 
 
 def _corrected(before: Zero, empty: Level, loaded: Level, reference_g: float) -> Zero:
