@@ -3,9 +3,13 @@
 Published figures are pooled over twenty worlds by `codefence backtest`; this is one small one, for processor time.
 """
 
+import os
 import tempfile
 import time
 from pathlib import Path
+
+# A year has thousands of small matrix products: more threads than one only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks.frame import Outcome, Progress, Target
 from firmware_sim.world.model import make_world

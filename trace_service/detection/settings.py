@@ -17,7 +17,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     collusion_nats: float = 18.0
     clone_nats: float = 6.9
     # Only a lead below this: a shipment that sells late looks the same.
-    strip_nats: float = 15.0
+    strip_nats: float = 30.0
     least_cases: int = 3
     windows_days: tuple[int, ...] = (21, 63, 100_000)
     # A swapped or lost territory is sold off: goods that left before may be seen there this long.
@@ -30,4 +30,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     quiet_days: int = 90
     # Tested cells up to which the thresholds stand as they are; ten times as many raise them by ln 10.
     cells_at_default: int = 5_000
-    version: str = "3"
+    version: str = "4"
