@@ -89,11 +89,10 @@ class Bench:
         passed = abs(reads - reference_g) <= _allowed(reference_g) and abs(nothing) <= _ALLOWED_G
         # 3. What one unit weighs.
         unit_weight = self._weigh_units(units, nothing) if units and passed else None
-        line, unit_id = self._controller.address
         return Record(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             by=by,
-            controller=f"{line}#{unit_id}",
+            controller="#".join(map(str, self._controller.address)),
             channel=self._channel,
             firmware=firmware,
             reference_g=reference_g,
