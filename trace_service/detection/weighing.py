@@ -102,7 +102,7 @@ class Weigher:
         for case in self.sightings.shipments[shipment]:
             if case not in cell.hits:
                 ratio = 1.0
-                for kind, _ in self.sightings.cities[cell.dealer, case].values():
+                for kind, _ in self.sightings.cities.get((cell.dealer, case), {}).values():
                     ratio *= 1 - LOCATED[kind]
                 if (cell.dealer, case) in self.sightings.stocked:
                     ratio *= 1 - LOCATED[Kind.STORE]
