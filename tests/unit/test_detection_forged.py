@@ -1,0 +1,49 @@
+"""Codes that nobody issued and that look like none of ours: a series in one city speaks, scattered misreads do not."""
+
+from test_detection_shops import CHANNEL
+
+from trace_service.detection.changes import Raised
+from trace_service.detection.engine import Engine
+from trace_service.detection.network import Network
+from trace_service.detection.observations import CodeState, Goods, Position, Sighting, Source
+from trace_service.detection.settings import DAY_MS
+
+START = 19_700 * DAY_MS
+NORTH, SOUTH = (38.0, 114.5), (34.3, 108.9)
+
+
+def scan(number: int, hour: int, place: tuple[float, float], *, unknown: bool, device: str = "") -> Sighting:
+    goods = Goods(unit=f"ZZ-{number}", state=CodeState.UNKNOWN if unknown else CodeState.ACTIVE)
+    at = START + hour * DAY_MS // 24
+    return Sighting(
+        key=f"scan {number}", event=f"event {number}", kind="scan", goods=goods, device=device or f"phone {number}",
+        position=Position(source=Source.GPS, lat=place[0], lon=place[1], accuracy_m=20), occurred_at=at, received_at=at,
+    )  # fmt: skip
+
+
+def alerts(scans: list[Sighting]) -> list[Raised]:
+    engine = Engine(Network(CHANNEL))
+    found = [change for each in scans for change in engine.observe(each)]
+    found += engine.advance(START + 60 * DAY_MS)
+    return [change for change in found if isinstance(change, Raised)]
+
+
+def test_a_series_of_labels_in_another_form_is_found_where_it_is_sold() -> None:
+    honest = [scan(number, number, NORTH if number % 2 else SOUTH, unknown=False) for number in range(300)]
+    series = [scan(1000 + number, 20 * number, SOUTH, unknown=True) for number in range(6)]
+    [raised] = alerts(sorted(honest + series, key=lambda each: each.received_at))
+    assert (raised.alert.kind, raised.alert.dealer) == ("forged", None)
+    assert raised.alert.adcode == "610100"
+    assert set(raised.alert.units) >= {"ZZ-1000", "ZZ-1001", "ZZ-1002"}
+
+
+def test_one_phone_that_scans_anything_is_no_series() -> None:
+    assert not alerts([scan(number, number, SOUTH, unknown=True, device="curious") for number in range(30)])
+
+
+def test_strangers_labels_that_come_everywhere_are_no_series() -> None:
+    scans = [
+        scan(number, number, NORTH if number % 2 else SOUTH, unknown=number % 10 in {0, 1}) for number in range(400)
+    ]
+    late = [change for change in alerts(scans) if change.alert.raised_at > START + 10 * DAY_MS]
+    assert not late, "after some days they are known to be common"
