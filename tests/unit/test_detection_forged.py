@@ -13,7 +13,7 @@ NORTH, SOUTH = (38.0, 114.5), (34.3, 108.9)
 
 
 def scan(number: int, hour: int, place: tuple[float, float], *, unknown: bool, device: str = "") -> Sighting:
-    goods = Goods(unit=f"ZZ-{number}", state=CodeState.UNKNOWN if unknown else CodeState.ACTIVE)
+    goods = Goods(unit=f"ZZ-{100_000 + number}", state=CodeState.UNKNOWN if unknown else CodeState.ACTIVE)
     at = START + hour * DAY_MS // 24
     return Sighting(
         key=f"scan {number}", event=f"event {number}", kind="scan", goods=goods, device=device or f"phone {number}",
@@ -34,7 +34,7 @@ def test_a_series_of_labels_in_another_form_is_found_where_it_is_sold() -> None:
     [raised] = alerts(sorted(honest + series, key=lambda each: each.received_at))
     assert (raised.alert.kind, raised.alert.dealer) == ("forged", None)
     assert raised.alert.adcode == "610100"
-    assert set(raised.alert.units) >= {"ZZ-1000", "ZZ-1001", "ZZ-1002"}
+    assert set(raised.alert.units) >= {"ZZ-101000", "ZZ-101001", "ZZ-101002"}
 
 
 def test_one_phone_that_scans_anything_is_no_series() -> None:

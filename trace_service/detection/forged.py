@@ -1,5 +1,6 @@
 """Codes that nobody issued, or that were made void: claims about codes, never about a dealer."""
 
+import re
 from collections.abc import Iterable
 from math import log
 
@@ -19,6 +20,8 @@ _WELL_FORMED_NATS = 7.0
 _LEAST_MISREADS = 0.25
 _MISREAD_PRIOR = (0.05, 100.0)
 _MONTH_MS = 30 * DAY_MS
+# What could be a label at all: four digits among eight characters, and nothing that a person typed between words.
+_LABEL = re.compile(r"(?=(?:\D*\d){4})\S{8,}")
 _NATS_A_CODE = {CodeState.UNKNOWN: 3.0, CodeState.INACTIVE: 1.5, CodeState.VOID: 2.5}
 _NATS_A_DEVICE = 0.5
 # Where lone unknown codes are this common among scans, something else than forgers makes them.
@@ -72,7 +75,7 @@ class ForgedDetector:
         month = now // _MONTH_MS
         months[month] = months.get(month, 0) + 1
         if observation.goods.state in _BAD:
-            if not pool[0]:
+            if not pool[0] and _LABEL.fullmatch(observation.goods.unit):
                 self._strange.setdefault(pool[1], set()).add(observation.device or observation.actor)
             unit = observation.goods.unit
             seen = self._pools.setdefault(pool, {}).setdefault(
@@ -127,8 +130,10 @@ class ForgedDetector:
             shares = [self._nats(each) for each in seen]
             nats = sum(shares) + _NATS_A_DEVICE * (len(devices) - 1)
         else:
+            seen = [each for each in seen if _LABEL.fullmatch(each.unit)]
+            devices = {device for each in seen for _, device in each.keys.values()}
             nats = self._series_nats(city, min(len(seen), len(devices)), now)
-            shares = [nats / len(seen)] * len(seen)
+            shares = [nats / max(1, len(seen))] * len(seen)
         return Claim(
             key=f"forged/{product}/{city}",
             detector="forged",
