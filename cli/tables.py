@@ -13,6 +13,8 @@ from geofence.coordinates import validated
 from geofence.errors import CoordinateError
 
 _PART: Final = 50_000
+# What stands beyond the last named column; no name begins with a blank.
+_BEYOND: Final = " "
 Row = dict[str, str]
 
 
@@ -24,9 +26,18 @@ class Table(NamedTuple):
 
 
 def open_table(stream: TextIO, needed: tuple[str, ...]) -> Table:
-    """Return a table with at least the columns `needed`; raises a ClickException where one is missing."""
-    reader = csv.DictReader(stream, restkey="", restval="")
-    names = [name.strip().lstrip("\ufeff") for name in reader.fieldnames or ()]
+    """Return a table with at least the columns `needed`.
+
+    Raises a ClickException where one is missing, or two have one name.
+    """
+    reader = csv.DictReader(stream, restkey=_BEYOND, restval="")
+    try:
+        names = [name.strip().lstrip("\ufeff") for name in reader.fieldnames or ()]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _unreadable(reader, error) from error
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise click.ClickException(f"the table has the column {twice[0]!r} twice: give each a name of its own")
     missing = [name for name in needed if name not in names]
     if missing:
         raise click.ClickException(f"the table has no column {', '.join(missing)}: its first line must name them")
@@ -37,10 +48,14 @@ def open_table(stream: TextIO, needed: tuple[str, ...]) -> Table:
 def _rows(reader: "csv.DictReader[str]") -> Iterator[Row]:
     try:
         for row in reader:
-            row.pop("", None)
+            row.pop(_BEYOND, None)
             yield {**row, "error": ""}
     except (csv.Error, UnicodeDecodeError) as error:
-        raise click.ClickException(f"line {reader.line_num + 1} is no CSV in UTF-8: {error}") from error
+        raise _unreadable(reader, error) from error
+
+
+def _unreadable(reader: "csv.DictReader[str]", error: Exception) -> click.ClickException:
+    return click.ClickException(f"line {reader.line_num + 1} is no CSV in UTF-8: {error}")
 
 
 def chunks(table: Table) -> Iterator[list[Row]]:

@@ -40,8 +40,9 @@ def read_features(content: bytes, most_bytes: int = MOST_BYTES) -> Sequence[Any]
 
 def _refuse_other_crs(document: Mapping[str, Any]) -> None:
     crs = document.get("crs")
-    name = crs.get("properties", {}).get("name", "") if isinstance(crs, dict) else ""
-    if crs is not None and not re.search(r"CRS84|EPSG:+4326", str(name)):
+    properties = crs.get("properties") if isinstance(crs, dict) else None
+    name = properties.get("name", "") if isinstance(properties, dict) else ""
+    if crs is not None and not re.search(r"(CRS84|EPSG:+4326)$", str(name)):
         raise TerritoryError(f"unknown reference system {name or crs!r}", advice="Export in WGS-84 (CRS84).")
 
 

@@ -107,7 +107,9 @@ def _id(number: int, feature: object) -> str:
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         raise TerritoryError(f"feature {number} is no Feature", advice="Export a FeatureCollection of Features.")
     properties = feature.get("properties")
-    name = feature.get("id", properties.get("id") if isinstance(properties, dict) else None)
+    name = feature.get("id")
+    if name is None and isinstance(properties, dict):
+        name = properties.get("id")
     if not isinstance(name, str | int) or isinstance(name, bool) or not str(name) or ";" in str(name):
         raise TerritoryError(f"feature {number} has no usable id", advice="Give it an `id` without semicolons.")
     return str(name)

@@ -11,6 +11,8 @@ from geofence.coordinates import FloatArray, LonLat
 
 SEMI_MAJOR_M = 6378137.0
 ECCENTRICITY_2 = 0.0066943799901413165
+# At a pole a degree of longitude has no length, and metres would be no degrees at all.
+_LEAST_COSINE = 1e-9
 
 
 def metres_per_degree(lat: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -18,7 +20,7 @@ def metres_per_degree(lat: FloatArray) -> tuple[FloatArray, FloatArray]:
     sine_2 = np.sin(np.radians(lat)) ** 2
     flattening = 1.0 - ECCENTRICITY_2 * sine_2
     root = np.sqrt(flattening)
-    east = np.radians(SEMI_MAJOR_M) * np.sqrt(1.0 - sine_2) / root
+    east = np.radians(SEMI_MAJOR_M) * np.sqrt(np.maximum(1.0 - sine_2, _LEAST_COSINE**2)) / root
     north = np.radians(SEMI_MAJOR_M * (1.0 - ECCENTRICITY_2)) / (flattening * root)
     return east, north
 

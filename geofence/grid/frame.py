@@ -14,6 +14,8 @@ FINE_CELLS = BLOCK * BLOCK
 # The largest coarse grid: 4 million cells are 16 MB.
 _MOST_COARSE_CELLS = 4_000_000
 _EDGES_ACROSS = 0.7
+# How many pieces edges are cut into: a few long edges among many short ones would fill the memory, at 1 kB a piece.
+_FEW_PIECES, _PIECES_AN_EDGE = 1_000_000, 8
 # Degrees, a tenth of a metre: no fence is finer, and reference points keep clear of the edges around them.
 _SMALLEST_SIDE = 1e-6
 _MARGIN = 1e-9
@@ -47,7 +49,8 @@ def frame_for(edges: Edges, side: float | None = None) -> Frame:
     east, north = float(edges.ends[:, 2].max()), float(np.maximum(edges.ends[:, 1], edges.ends[:, 3]).max())
     width, height = east - west, north - south
     lengths = np.hypot(edges.ends[:, 2] - edges.ends[:, 0], edges.ends[:, 3] - edges.ends[:, 1])
-    wanted = side or _EDGES_ACROSS * float(np.median(lengths))
+    least = float(lengths.sum()) / max(_FEW_PIECES, _PIECES_AN_EDGE * len(lengths))
+    wanted = side or max(_EDGES_ACROSS * float(np.median(lengths)), least)
     smallest = np.sqrt(width * height / _MOST_COARSE_CELLS) / BLOCK
     side = float(max(smallest, min(wanted, max(width, height) / (2 * BLOCK)), _SMALLEST_SIDE))
     columns, rows = (int(extent / (side * BLOCK)) + 1 for extent in (width + 2 * side, height + 2 * side))

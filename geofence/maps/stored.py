@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,22 +30,26 @@ class CountyIndex:
 def open_index(atoms: AtomMap, folder: Path, progress: Progress = lambda _: None) -> CountyIndex:
     """Return the index of a map's counties kept in `folder`, which is made where it is missing, and let the map use it.
 
-    Processes that want the same one wait for the first to make it. `progress` is told each step. Raises
-    MapUnavailableError where the folder cannot be written, MapFormatError where an index in it is torn.
+    Processes that want the same one wait for the first to make it. One that is torn, or of another format, is made
+    anew. `progress` is told each step. Raises MapUnavailableError where the folder cannot be written.
     """
     home = index_folder(atoms, folder)
-    try:
-        if not home.is_dir():
+    index = _found(home)
+    if index is None:
+        try:
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / f".{home.name}.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if not home.is_dir():
+                index = _found(home)
+                if index is None:
+                    # Who has the old one open keeps it; nobody meets half of one.
+                    shutil.rmtree(home, ignore_errors=True)
                     _make(atoms, home, progress)
-    except OSError as error:
-        raise MapUnavailableError(
-            f"no index can be kept in {folder}: {error.strerror}", advice="Name a folder that can be written."
-        ) from error
-    index = _load(home)
+        except OSError as error:
+            raise MapUnavailableError(
+                f"no index can be kept in {folder}: {error.strerror}", advice="Name a folder that can be written."
+            ) from error
+        index = index or _load(home)
     atoms.use(index.grid, index.lines)
     return index
 
@@ -60,6 +65,13 @@ def _make(atoms: AtomMap, home: Path, progress: Progress) -> None:
     progress("saving the index")
     lines = atoms.lines()
     save_grid(grid, home, {"line_ends": lines.ends, "line_left": lines.left, "line_right": lines.right})
+
+
+def _found(home: Path) -> CountyIndex | None:
+    try:
+        return _load(home)
+    except (MapUnavailableError, MapFormatError):
+        return None
 
 
 def _load(home: Path) -> CountyIndex:

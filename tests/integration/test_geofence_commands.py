@@ -106,6 +106,56 @@ def test_an_unknown_id_and_a_missing_column_are_told_apart(tmp_path: Path) -> No
     assert "no column lat" in check(path, "lon,latitude\n0,0\n").output
 
 
+@pytest.mark.parametrize(
+    ("crs", "refused"),
+    [
+        ({"type": "name", "properties": None}, True),
+        ({"type": "name", "properties": {"name": "EPSG:43260"}}, True),
+        ({"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}, True),
+        ({"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}, False),
+        (None, False),
+    ],
+)
+def test_a_reference_system_is_known_or_refused(tmp_path: Path, crs: object, *, refused: bool) -> None:
+    path = territories(tmp_path, D=square(0, 0))
+    Path(path).write_text(json.dumps(json.loads(Path(path).read_text()) | {"crs": crs}))
+    result = check(path, "lon,lat\n0.5,0.5\n")
+    assert ("unknown reference system" in result.output, result.exit_code) == (refused, int(refused))
+
+
+def test_an_id_of_null_leaves_it_to_the_properties(tmp_path: Path) -> None:
+    path = territories(tmp_path, D=square(0, 0))
+    document = json.loads(Path(path).read_text())
+    document["features"][0] |= {"id": None, "properties": {"id": 7}}
+    Path(path).write_text(json.dumps(document))
+    assert rows(check(path, "lon,lat\n0.5,0.5\n"))[0]["inside"] == "7"
+
+
+def test_a_pole_is_a_place_like_any_other(tmp_path: Path) -> None:
+    cap = [[[-180, 85], [180, 85], [180, 90], [-180, 90], [-180, 85]]]
+    found = rows(check(territories(tmp_path, cap=cap), "lon,lat,accuracy_m\n0,90,50\n33,89,50\n", "--for", "cap"))
+    assert [(row["inside"], row["verdict"]) for row in found] == [("cap", "inside"), ("cap", "inside")]
+    # Five degrees and four to the southern edge: the pole is no border.
+    assert [float(row["signed_distance_m"]) for row in found] == pytest.approx([-558_460, -446_760], rel=1e-3)
+
+
+def test_a_table_with_a_nameless_column_keeps_it_and_one_with_a_name_twice_is_refused(tmp_path: Path) -> None:
+    path = territories(tmp_path, D=square(0, 0))
+    assert check(path, ",lon,lat\n17,0.5,0.5\n").stdout.splitlines()[1] == "17,0.5,0.5,D,"
+    twice = check(path, "lon,lat,lon\n0.5,0.5,9\n")
+    assert (twice.exit_code, twice.stdout) == (1, "")
+    assert "'lon' twice" in twice.output
+
+
+@pytest.mark.parametrize("heading", [b"\xb5\xda,lon,lat\n", b"x" * 200_000 + b",lon,lat\n"])
+def test_a_heading_that_cannot_be_read_is_one_clear_line(tmp_path: Path, heading: bytes) -> None:
+    points = tmp_path / "points.csv"
+    points.write_bytes(heading + b"1,0.5,0.5\n")
+    result = run("geofence", "check", "--territories", territories(tmp_path, D=square(0, 0)), "--points", str(points))
+    assert result.exit_code == 1
+    assert "is no CSV in UTF-8" in result.output
+
+
 CITIES = "name,lon,lat\nBeijing,116.397,39.908\nHong Kong,114.169,22.319\nSeoul,126.978,37.566\nHanoi,105.854,21.028\n"
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from geofence.errors import CoordinateError, MapFormatError, MapUnavailableError
 from geofence.grid import Grid, build_grid, load_grid, save_grid
+from geofence.grid.edges import edges_of
+from geofence.grid.frame import frame_for, pieces_of
 from geofence.grid.single import PointLookup
 
 # Few distinct coordinates: points meet vertices, edges and the cells' own lines again and again.
@@ -96,6 +98,15 @@ def test_an_index_is_never_overwritten_and_a_torn_one_is_refused(tmp_path: Path)
         load_grid(tmp_path / "index")
     with pytest.raises(MapUnavailableError):
         load_grid(tmp_path / "none")
+
+
+def test_long_edges_among_many_short_ones_are_not_cut_without_end() -> None:
+    around = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
+    fine = shapely.polygons(0.1 * np.column_stack([np.cos(around), np.sin(around)]))
+    wide = [shapely.Polygon([(-170, -80 + turn / 10), (170, -60 + turn / 10), (0, 80)]) for turn in range(150)]
+    edges = edges_of(np.array([fine, *wide], dtype=object))
+    pieces, _ = pieces_of(frame_for(edges), edges.ends)
+    assert len(pieces) <= 1_000_000 + len(edges.ends)
 
 
 def test_a_self_crossing_polygon_is_repaired_and_then_indexed() -> None:

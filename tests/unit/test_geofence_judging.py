@@ -236,6 +236,16 @@ def test_the_index_of_counties_changes_no_answer(tmp_path: Path) -> None:
     assert check_many(TerritoryBook(again, book.versions), scans) == plain
 
 
+def test_a_torn_index_of_counties_is_made_anew(tmp_path: Path) -> None:
+    open_index(ragged(), tmp_path)
+    (torn,) = tmp_path.glob("counties-*/fine.npy")
+    torn.write_bytes(b"")
+    atoms = ragged()
+    open_index(atoms, tmp_path)
+    assert torn.stat().st_size
+    assert list(atoms.covering(np.array([WEST + SIDE / 2]), np.array([SOUTH + SIDE / 2]))[0])
+
+
 def test_a_base_station_accuses_only_where_it_reaches_nothing_of_the_territory() -> None:
     version = TerritoryVersion(dealer="A", adcodes=("c00",), valid_from=START, recorded_at=START)
     book, query = TerritoryBook(ATOMS, [version]), Query("A", START, START)
