@@ -344,3 +344,41 @@ def test_a_truck_fetches_its_own_fence_with_its_token(fleet: Fleet) -> None:
     assert httpx.post(reports, headers=headers, json={"fixes": [own]}).json()["stored"] == 1
     assert httpx.post(reports, headers=headers, json={"fixes": [own | {"device": "other"}]}).status_code == 422
     assert httpx.get(url, headers={"Authorization": "Bearer cfd_x"}).status_code == 401
+
+
+def test_a_plan_of_another_brand_does_not_take_over_a_truck(fleet: Fleet) -> None:
+    with connect(fleet.database.owner_dsn, "tests") as connection:
+        row = connection.execute("SELECT id FROM trace.site WHERE dealer IS NOT NULL LIMIT 1").fetchone()
+        assert row is not None
+        places = {"dealers-truck": row[0], "shared-truck": "dc-east"}
+        for device, site in places.items():
+            connection.execute("INSERT INTO landing.device (id, site, kind) VALUES (%s, %s, 'station')", (device, site))
+        devices = {each: issue_token(connection, each) for each in places}
+        rival = add_token(connection, "rival", "tms", ["trips"], timedelta(days=1))
+    now = datetime.now(UTC)
+    at = (104.0, 30.0), (104.2, 30.2)
+    plan = {
+        "begins": (now - timedelta(hours=1)).isoformat(), "ends": (now + timedelta(days=1)).isoformat(),
+        "sites": [{"id": name, "centre": place, "radius_m": 300} for name, place in zip("AB", at, strict=True)],
+        "stops": [{"site": "A"}, {"site": "B"}], "legs": [{"line": at, "width_m": 200}],
+    }  # fmt: skip
+    theirs = {"Authorization": f"Bearer {rival}"}
+
+    def report(device: str) -> int:
+        fix = {"device": device, "at": datetime.now(UTC).isoformat(), "lon": 104.1, "lat": 30.1, "accuracy_m": 5}
+        headers = {"Authorization": f"Bearer {devices[device]}"}
+        url = f"{fleet.site.url}/api/v1/stations/reports"
+        return httpx.post(url, headers=headers, json={"fixes": [fix]}).status_code
+
+    def planned(device: str, **by: dict[str, str]) -> int:
+        return fleet.client.put(f"/trips/plan-{device}", json=plan | {"device": device}, **by).status_code
+
+    assert planned("dealers-truck", headers=theirs) == 201
+    assert report("dealers-truck") == 404, "a dealer's truck follows its own brand"
+    assert planned("dealers-truck") == 201
+    assert planned("shared-truck") == 201
+    assert (report("dealers-truck"), report("shared-truck")) == (200, 200)
+    assert planned("shared-truck", headers=theirs) == 201
+    assert report("shared-truck") == 404, "the brands disagree"
+    fixes = fleet.query("SELECT DISTINCT brand FROM trace.trip_fix WHERE device = ANY(%s)", list(places))
+    assert fixes == [(BRAND,)]

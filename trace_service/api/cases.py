@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from trace_service.cases import checks, service
 from trace_service.cases.machine import Action, Outcome, State
-from trace_service.cases.model import Case, Check, Result
+from trace_service.cases.model import WITHOUT_NUL, Case, Check, Result
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
@@ -56,7 +56,7 @@ class CaseAction(BaseModel):
 
     action: Action
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    text: Annotated[str, Field(max_length=4000)] = ""
+    text: Annotated[str, Field(max_length=4000, pattern=WITHOUT_NUL)] = ""
     outcome: Outcome | None = None
     deadline: AwareDatetime | None = None
     owner: Annotated[str, Field(pattern=r"^[A-Za-z0-9._@-]{1,64}$")] | None = None
@@ -94,5 +94,5 @@ def act_on_case(console: ConsoleOf, session: ApiWorkerSession, number: Number, w
     given = wanted.model_dump(include={"text", "outcome", "deadline", "owner"})
     detail = {name: value for name, value in given.items() if value not in (None, "")}
     with database(console) as connection:
-        service.act(connection, actor_of(session), number, Order(wanted.action, detail, wanted.version))
+        service.say(connection, actor_of(session), number, Order(wanted.action, detail, wanted.version))
         return service.find(connection, session.brand, number)

@@ -77,6 +77,8 @@ RIGHTS: Final[Mapping[Action, Role]] = {
     Action.CONFIRM: Role.MANAGER,
     Action.REOPEN: Role.MANAGER,
 }
+# What is done by saying so; the others come with what they are about, a file or a check, and by their own way.
+SAID: Final = frozenset(Action) - {Action.ATTACH, Action.ORDER_CHECK, Action.CANCEL_CHECK, Action.REPORT_CHECK}
 LIVE: Final = frozenset({State.OPEN, State.INVESTIGATING, State.AWAITING_DEALER, State.PROPOSED})
 _WORKED: Final = frozenset({State.OPEN, State.INVESTIGATING, State.AWAITING_DEALER})
 # Evidence that comes to a closed case opens it again: what it was closed on is no longer all there is.

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from trace_service.cases.machine import Standing, State
 
 DEFAULT_ZONE: Final = "Asia/Shanghai"
+WITHOUT_NUL: Final = r"^[^\x00]*$"
+"""What people may write: all that the database can keep."""
 
 
 class Model(BaseModel):

@@ -8,7 +8,7 @@ from typing import Any, Final
 from trace_service.cases.attachments import LARGEST_CASE, MOST_FILES, Upload
 from trace_service.cases.errors import AttachmentError, CaseStateError
 from trace_service.cases.history import Step, append
-from trace_service.cases.machine import LIVE, Action, Actor, Outcome, Role, State, follow
+from trace_service.cases.machine import LIVE, SAID, Action, Actor, Outcome, Role, State, follow
 from trace_service.cases.model import Attachment, Case, Entry, Policy, standing_of
 from trace_service.cases.queries import SQL
 from trace_service.cases.sync import policy_of
@@ -60,6 +60,13 @@ def history(connection: Connection, number: int) -> list[Entry]:
 def attachments(connection: Connection, number: int) -> list[Attachment]:
     """Return the files of a case."""
     return [Attachment.model_validate(row) for row in connection.execute(SQL["attachments"], {"case": number})]
+
+
+def say(connection: Connection, actor: Actor, number: int, order: Order) -> State:
+    """Do one of the things that are done by saying so (`SAID`). Raises as `act`."""
+    if order.action not in SAID:
+        raise InvalidParameterError(f"{order.action} comes with a file or a check", advice="Add it on the case's page.")
+    return act(connection, actor, number, order)
 
 
 def act(connection: Connection, actor: Actor, number: int, order: Order) -> State:

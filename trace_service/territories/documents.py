@@ -26,6 +26,7 @@ MOST_PROPOSALS: Final = 5_000
 MOST_POINTS: Final = 200_000
 _DEALER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_POLYGON: Final = re.compile(r"\s*(MULTI)?POLYGON\b", re.IGNORECASE)
 _LONGEST: Final = 100
 _HEADINGS: Final = {
     "经销商编号": "dealer", "渠道": "channel", "产品线": "product_line", "授权区域": "adcodes", "独家": "exclusive",
@@ -91,7 +92,8 @@ def _features(content: bytes) -> list[tuple[str, Any, Any]]:
     for number, each in enumerate(features):
         feature = each if isinstance(each, dict) and each.get("type") == "Feature" else {}
         name = feature.get("id")
-        where = f"feature {number} ({str(name)[:64]})" if isinstance(name, str | int) else f"feature {number}"
+        told = isinstance(name, str | int) and str(name).isprintable()
+        where = f"feature {number} ({str(name)[:64]})" if told else f"feature {number}"
         found.append((where, feature.get("properties"), feature.get("geometry")))
     return found
 
@@ -121,7 +123,9 @@ def _rows(content: bytes, name: str) -> list[tuple[str, Any, Any]]:
 
 
 def _wkt(text: str) -> object:
-    """Return a geometry in well-known text as GeoJSON, or the text where it is none, for the reader to refuse."""
+    """Return a polygon in well-known text as GeoJSON, or the text where it is none, for the reader to refuse."""
+    if not _POLYGON.match(text):  # collections within collections take the parser minutes
+        return text[:80]
     try:
         geometry: object = json.loads(shapely.to_geojson(shapely.from_wkt(text)))
     except (shapely.errors.ShapelyError, ValueError):

@@ -134,7 +134,7 @@ def end_trip(partner: PartnerOf, connection: ConnectionOf, name: NamePath) -> No
 
 
 @router.post("/stations/reports")
-def take_own_reports(connection: ConnectionOf, console: ConsoleOf, station: StationOf, body: Reports) -> Taken:
+def take_own_reports(station: StationOf, connection: ConnectionOf, console: ConsoleOf, body: Reports) -> Taken:
     """Store what a truck reports of itself, with its device's token, while it is on a trip."""
     speakers = {fix.device for fix in body.fixes} | {handling.device for handling in body.handlings}
     if speakers - {station.device}:
@@ -147,7 +147,7 @@ def take_own_reports(connection: ConnectionOf, console: ConsoleOf, station: Stat
 
 
 @router.get("/stations/fence", response_class=Response)
-def fence(console: ConsoleOf, connection: ConnectionOf, station: StationOf, since: Since = 0) -> Response:
+def fence(station: StationOf, console: ConsoleOf, connection: ConnectionOf, since: Since = 0) -> Response:
     """Return the signed fence of the device's trip or site; 204 where `since` is the version in force."""
     keys = KeyWrapper(console.settings.key_encryption_key)
     version, body = fences.issue(connection, keys, station.device, station.site)

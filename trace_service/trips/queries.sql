@@ -159,8 +159,16 @@ WHERE brand = %(brand)s AND trip = %(trip)s RETURNING trip
 SELECT pg_notify('console', json_build_object('kind', 'trip', 'brand', %(brand)s::text)::text)
 
 -- name: open_trip_of
-SELECT brand, trip, version, begins, ends FROM trace.trip_work
-WHERE device = %(device)s AND ends > clock_timestamp() AND finished_at IS NULL
+-- A plan names any device: one that works for a dealer follows plans of the dealer's brand alone, and one of a site that
+-- serves several brands follows none while brands disagree.
+SELECT brand, trip, version, begins, ends FROM trace.trip_work AS own
+WHERE device = %(device)s AND ends > clock_timestamp() AND finished_at IS NULL AND brand = (
+    SELECT coalesce(max(dealer.brand), CASE WHEN count(DISTINCT open.brand) = 1 THEN max(open.brand) END)
+    FROM trace.trip_work AS open
+    LEFT JOIN landing.device ON device.id = open.device
+    LEFT JOIN trace.site ON site.id = device.site
+    LEFT JOIN trace.dealer ON dealer.id = site.dealer
+    WHERE open.device = own.device AND open.ends > clock_timestamp() AND open.finished_at IS NULL)
 ORDER BY begins LIMIT 1
 
 -- name: site_of

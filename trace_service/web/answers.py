@@ -1,5 +1,6 @@
 """Errors as answers: problem+json for programs, a page for people."""
 
+from typing import Final
 from urllib.parse import quote
 
 import psycopg
@@ -22,6 +23,8 @@ from trace_service.web.errors import (
 )
 from trace_service.web.headers import SECURITY_HEADERS
 from trace_service.web.render import Page
+
+_UNREADABLE: Final = 400
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +68,8 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
         return answer(request, NotFoundError("no such address"))
     if error.status_code == BodyTooLargeError.status:
         return answer(request, BodyTooLargeError("the request is too large", advice=f"At most {LARGEST_BODY} bytes."))
+    if error.status_code == _UNREADABLE:
+        return answer(request, InvalidParameterError("the request cannot be read", advice="See /api/openapi.json."))
     return answer(request, _RefusedError(str(error.detail)))
 
 

@@ -24,11 +24,17 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["path"].startswith(_OWN_LIMITS):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
-        seen = int(announced) if announced.isdecimal() else 0
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "")
+        # Beside chunks an announced length says nothing: the server reads on until the last chunk.
+        untold = bool(announced) and "transfer-encoding" in headers
+        if scope["path"].startswith(_OWN_LIMITS) and not untold:
+            await self._app(scope, receive, send)
+            return
+        seen = LARGEST_BODY + 1 if untold else int(announced) if announced.isdecimal() else 0
 
         async def receive_within_limit() -> Message:
             nonlocal seen

@@ -19,6 +19,7 @@ from trace_service.cases import checks, service
 from trace_service.cases.checks import Kind, Task
 from trace_service.cases.explain import cases_to_fall, innocent, per_case
 from trace_service.cases.machine import LIVE, Action, Actor, Outcome, Role, State, allowed
+from trace_service.cases.model import WITHOUT_NUL
 from trace_service.cases.pack import write_pack
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order
@@ -44,7 +45,7 @@ def _blank(value: object) -> object:
     return None if value == "" else value
 
 
-Text = Annotated[str, Field(max_length=4000)]
+Text = Annotated[str, Field(max_length=4000, pattern=WITHOUT_NUL)]
 Day = Annotated[date | None, BeforeValidator(_blank)]
 Login = Annotated[str | None, BeforeValidator(_blank), Field(pattern=r"^[A-Za-z0-9._@-]{1,64}$")]
 PageNumber = Annotated[int, Query(ge=0, le=_LARGEST_PAGE)]
@@ -67,9 +68,9 @@ class CheckForm(BaseModel):
 
     csrf: Annotated[str, Field(max_length=128)] = ""
     kind: Kind = Kind.VISIT
-    instructions: Annotated[str, Field(min_length=1, max_length=2000)]
-    place: Annotated[str, Field(max_length=300)] = ""
-    listing: Annotated[str, Field(max_length=2000)] = ""
+    instructions: Annotated[str, Field(min_length=1, max_length=2000, pattern=WITHOUT_NUL)]
+    place: Annotated[str, Field(max_length=300, pattern=WITHOUT_NUL)] = ""
+    listing: Annotated[str, Field(max_length=2000, pattern=WITHOUT_NUL)] = ""
     assignee: Login = None
     due: date
 
@@ -182,7 +183,7 @@ def act(
     version = None if form.action in {Action.COMMENT, Action.RECORD_STATEMENT} else form.version
     with database(console) as connection:
         said = {name: value for name, value in detail.items() if value not in (None, "")}
-        service.act(connection, actor_of(session), number, Order(form.action, said, version))
+        service.say(connection, actor_of(session), number, Order(form.action, said, version))
     return RedirectResponse(f"/cases/{number}", 303)
 
 

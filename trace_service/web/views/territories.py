@@ -172,7 +172,8 @@ async def upload(request: Request, console: ConsoleOf, session: SessionOf, shelf
         require_role(session, Role.ANALYST)
         file = form.get("file")
         content = await file.read() if isinstance(file, UploadFile) else b""
-        name = (file.filename if isinstance(file, UploadFile) else "") or ""
+        named = (file.filename if isinstance(file, UploadFile) else "") or ""
+        name = "".join(each for each in named if each.isprintable())
     number, remarks = await asyncio.to_thread(_propose, shelf, session, name[:200] or "-", content)
     if number is not None:
         return RedirectResponse(f"/territories/drafts/{number}", 303)
