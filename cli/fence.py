@@ -19,7 +19,7 @@ from contracts.errors import CodefenceError
 from edge.fence import HeldFence
 from edge.fence.store import require_in_force, trusted
 from geofence.errors import GeofenceError
-from geofence.evidence import RADIUS_PER_SIGMA, Platform
+from geofence.evidence import LARGEST_ACCURACY_M, RADIUS_PER_SIGMA, Platform
 from geofence.fences import read_fences
 from geofence.trips import Change
 
@@ -97,7 +97,10 @@ def build(key: Path, out: Path, **chosen: Any) -> None:  # noqa: ANN401  click p
         )
     except (CodefenceError, GeofenceError) as error:
         raise click.ClickException(f"{error.code}: {error}. {error.advice}") from error
-    out.write_bytes(data)
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {out}: {error.strerror}") from error
     head, points = wire.read(data)
     kind = f"{len(head.shapes)} shapes, {len(points):,} points"
     click.echo(f"{out}: {len(data):,} bytes, {kind}, rounded by at most {wire.ROUNDING_M} m", err=True)
@@ -252,8 +255,8 @@ def _judge(held: HeldFence, row: Row, place: tuple[float, float], version: int) 
         radius = float(row.get("accuracy_m") or 0)
     except ValueError:
         radius = -1.0
-    if not 0 <= radius < 1e7:  # noqa: PLR2004  a quarter of the way round the world
-        row["error"] = "accuracy_m must be a number of metres, 0 or more"
+    if not 0 <= radius <= LARGEST_ACCURACY_M:
+        row["error"] = f"accuracy_m must be a number of metres, 0 to {LARGEST_ACCURACY_M:,.0f}"
         return
     judged = held.judge(*place, radius / RADIUS_PER_SIGMA[Platform.ANDROID])
     row["verdict"] = judged.verdict.value

@@ -16,7 +16,7 @@ from cli.tables import Row, chunks, open_table, positions, write_rows
 from geofence.alone import judged_alone
 from geofence.coordinates import FloatArray
 from geofence.errors import GeofenceError
-from geofence.evidence import RADIUS_PER_SIGMA, GpsEvidence, Platform
+from geofence.evidence import LARGEST_ACCURACY_M, RADIUS_PER_SIGMA, GpsEvidence, Platform
 from geofence.explain import explain as steps_of
 from geofence.fences import Fence, Fences, read_fences
 from geofence.finding import DEFAULT_POLICY
@@ -86,11 +86,11 @@ def check(territories: Path, points: TextIO, asked: str | None, platform: str) -
 
 def _judge(rows: list[Row], fence: Fence, places: tuple[FloatArray, FloatArray], radius_per_sigma: float) -> None:
     radius = np.array([_radius(row) for row in rows])
-    known = np.flatnonzero(np.isfinite(radius) & (radius >= 0))
+    known = np.flatnonzero((radius >= 0) & (radius <= LARGEST_ACCURACY_M))
     lon, lat = (each[known] for each in places)
     shares, metres = fence.judge_many(lon, lat, radius[known] / radius_per_sigma)
     for row in rows:
-        row["error"] = "accuracy_m must be a number of metres, 0 or more"
+        row["error"] = f"accuracy_m must be a number of metres, 0 to {LARGEST_ACCURACY_M:,.0f}"
     for number, share, far in zip(known.tolist(), shares.tolist(), metres.tolist(), strict=True):
         judged = {"verdict": DEFAULT_POLICY.verdict(share).value, "p_inside": f"{share:.4f}"}
         rows[number].update(judged, signed_distance_m=f"{far:.1f}", error="")
@@ -126,7 +126,10 @@ def explain(  # noqa: PLR0913  one argument an option
     except GeofenceError as error:
         raise click.ClickException(f"{error}. {error.advice}") from error
     if svg is not None:
-        svg.write_text(picture(finding, shapes[asked]), encoding="utf-8")
+        try:
+            svg.write_text(picture(finding, shapes[asked]), encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"cannot write {svg}: {error.strerror}") from error
     steps = [{"step": each.code.value, **each.values} for each in steps_of(finding)]
     if as_json:
         click.echo(json.dumps({"steps": steps}, ensure_ascii=False))

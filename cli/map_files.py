@@ -29,7 +29,7 @@ def read_map(path: Path, layer: str, drawn: Drawn) -> AtomMap:
         return _read_vector(path, layer, drawn)
     content = map_bytes(path)
     topology = b'"Topology"' in content[:4096] or path.suffix.lower() == ".topojson"
-    read = read_topojson(str(path), content, layer) if topology else read_geojson(str(path), content)
+    read = read_topojson(str(path), content, layer) if topology else read_geojson(str(path), content, drawn.crs)
     return build_map(path.name, content, read, drawn)
 
 

@@ -65,6 +65,8 @@ def judge(plan_file: Path, reports: TextIO, *, as_json: bool) -> None:
         except (ValueError, OverflowError, GeofenceError) as error:
             failed += 1
             click.echo(f"line {number}: {error}", err=True)
+    if not found:
+        raise click.ClickException("no report could be read: there is nothing to judge")
     episodes = judge_trip(plan, found)
     for episode in episodes:
         click.echo(json.dumps(shown(episode)) if as_json else _line(episode))
@@ -80,7 +82,10 @@ def judge(plan_file: Path, reports: TextIO, *, as_json: bool) -> None:
 def simulate_(seed: int, kind: str | None, out: Path) -> None:
     """Write the plan of a simulated truck, what its tracker sent as it arrived, and what truly went wrong."""
     made = simulate(seed, Kind(kind) if kind else None)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {out}: {error.strerror}") from error
     (out / "trip.json").write_text(json.dumps(_document(made), indent=1), "utf-8")
     with (out / "track.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

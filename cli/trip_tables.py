@@ -1,10 +1,13 @@
 """Reports of trackers as rows of a table, and episodes as objects."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from cli.tables import Row
 from geofence.trips import Episode, Fix, Handling, HandlingKind, Report
+
+# The last millisecond that a calendar has: the year 9999.
+_LAST: Final = 253_402_300_799_999
 
 
 def report_of(row: Row, device: str) -> Report:
@@ -33,6 +36,8 @@ def shown(episode: Episode) -> dict[str, Any]:
 
 def _moment(text: str) -> int:
     if text.isdecimal():
+        if int(text) > _LAST:
+            raise ValueError(f"{text[:40]} is no time in milliseconds since the epoch")
         return int(text)
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

@@ -39,11 +39,17 @@ def read_features(content: bytes, most_bytes: int = MOST_BYTES) -> Sequence[Any]
 
 
 def _refuse_other_crs(document: Mapping[str, Any]) -> None:
+    name = named_crs(document)
+    if name and not re.search(r"(CRS84|EPSG:+4326)$", name):
+        raise TerritoryError(f"unknown reference system {name}", advice="Export in WGS-84 (CRS84).")
+
+
+def named_crs(document: Mapping[str, Any]) -> str:
+    """Return the reference system that a GeoJSON document names, or what stands there instead; empty for none."""
     crs = document.get("crs")
     properties = crs.get("properties") if isinstance(crs, dict) else None
-    name = properties.get("name", "") if isinstance(properties, dict) else ""
-    if crs is not None and not re.search(r"(CRS84|EPSG:+4326)$", str(name)):
-        raise TerritoryError(f"unknown reference system {name or crs!r}", advice="Export in WGS-84 (CRS84).")
+    name = properties.get("name") if isinstance(properties, dict) else None
+    return "" if crs is None else str(name or crs)
 
 
 def read_polygon(where: str, geometry: Any) -> BaseGeometry:  # noqa: ANN401  whatever the file holds

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
 
 from geofence.coordinates import Crs, validated
 from geofence.errors import CoordinateError
@@ -28,6 +27,8 @@ class Platform(StrEnum):
 
 # Android reports the 68 % radius, iOS combines two sigmas, the W3C web interface reports the 95 % radius.
 RADIUS_PER_SIGMA = {Platform.ANDROID: 1.51, Platform.IOS: 1.41, Platform.WEB: 2.45}
+# An error that spans a quarter of the world says nothing of where somebody is; no device reports one.
+LARGEST_ACCURACY_M = 5_000_000.0
 # The widest cells of mobile networks.
 LARGEST_CELL_M = 150_000.0
 
@@ -56,7 +57,7 @@ class GpsEvidence:
 
     def __post_init__(self) -> None:
         validated(self.lon, self.lat)
-        if not isfinite(self.accuracy_m) or self.accuracy_m < 0:
+        if not 0 <= self.accuracy_m <= LARGEST_ACCURACY_M:
             raise CoordinateError(
                 f"accuracy is {self.accuracy_m} m", advice="Report a fix without accuracy as no position at all."
             )

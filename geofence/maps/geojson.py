@@ -1,6 +1,7 @@
 """A customer's own boundaries: which borders a map draws is the customer's decision."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,10 +10,13 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from geofence.coordinates import Crs
+from geofence.drawn import named_crs
 from geofence.errors import MapFormatError, MapUnavailableError
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.raw import ADVICE, Drawn, RawFeature, build_map, raw_feature
 
+_DEGREES: Final = re.compile(r"(CRS84|EPSG:+(4326|4490))$")
 MOST_BYTES: Final = 1024 * 1024 * 1024
 
 
@@ -22,7 +26,8 @@ def load_geojson(path: Path, drawn: Drawn | None = None) -> AtomMap:
     Raises MapUnavailableError where the file cannot be read, MapFormatError naming the first feature that is wrong.
     """
     content = map_bytes(path)
-    return build_map(path.name, content, read_geojson(str(path), content), drawn or Drawn())
+    drawn = drawn or Drawn()
+    return build_map(path.name, content, read_geojson(str(path), content, drawn.crs), drawn)
 
 
 def map_bytes(path: Path) -> bytes:
@@ -36,14 +41,24 @@ def map_bytes(path: Path) -> bytes:
         raise MapUnavailableError(f"cannot read {path}: {error.strerror}", advice="Check the path.") from error
 
 
-def read_geojson(source: str, content: bytes) -> list[RawFeature]:
-    """Return the features of a FeatureCollection. Raises MapFormatError naming the first that is none."""
+def read_geojson(source: str, content: bytes, crs: Crs = Crs.WGS84) -> list[RawFeature]:
+    """Return the features of a FeatureCollection. Raises MapFormatError naming the first that is none.
+
+    One that is said to be in WGS-84 may name that system, or CGCS2000, and no other.
+    """
     try:
-        features = json.loads(content)["features"]
+        document = json.loads(content)
+        features = document["features"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MapFormatError(f"{source} is no GeoJSON FeatureCollection", advice=ADVICE) from error
     if not isinstance(features, list) or not features:
         raise MapFormatError(f"{source} has no features", advice=ADVICE)
+    name = named_crs(document)
+    if crs is Crs.WGS84 and name and not _DEGREES.search(name):
+        raise MapFormatError(
+            f"{source} is in {name}",
+            advice="Reproject it to EPSG:4326, or say that it is in gcj02 or bd09.",
+        )
     return [_feature(f"feature {number} of {source}", each) for number, each in enumerate(features)]
 
 

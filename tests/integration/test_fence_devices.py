@@ -143,11 +143,16 @@ def test_bad_input_is_one_line_with_its_remedy(tmp_path: Path, keys: tuple[str, 
     target = str(tmp_path / "x.fence")
     bad = tmp_path / "bad.json"
     bad.write_text('{"device": "truck-1"}')
+    area = tmp_path / "area.geojson"
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    site = {"type": "Feature", "id": "dc", "properties": {}, "geometry": square}
+    area.write_text(json.dumps({"type": "FeatureCollection", "features": [site]}))
     answers = [
         run("build", "--trip", str(bad), "--for", "device:truck-1", "--key", private, "--out", target),
         run("build", "--trip", str(bad), "--for", "device:truck-1", "--key", public, "--out", target),
         run("build", "--area", str(bad), "--for", "site:dc", "--key", private, "--out", target),
         run("show", str(bad)),
+        run("build", "--area", str(area), "--for", "site:dc", "--key", private, "--out", str(tmp_path / "none" / "x")),
         run("check", str(bad), "--for", "site:dc", "--key", str(bad), "--points", "-"),
     ]
     for answer in answers:
@@ -170,6 +175,19 @@ def test_a_simulated_trip_can_be_judged_from_files(tmp_path: Path) -> None:
     invoke(main, ["trip", "simulate", "--seed", "9", "--out", str(tmp_path)])
     calm = invoke(main, ["trip", "judge", *files])
     assert (calm.exit_code, calm.stdout) == (0, "")
+
+
+def test_reports_that_cannot_be_judged_are_told_and_not_guessed(tmp_path: Path) -> None:
+    invoke = CliRunner().invoke
+    invoke(main, ["trip", "simulate", "--seed", "9", "--out", str(tmp_path)])
+    judge = ["trip", "judge", "--plan", str(tmp_path / "trip.json"), "--reports", "-"]
+    for row, reason in (
+        ("", "no report"),
+        ("99999999999999999999,104,30,5\n", "line 2: 99999999999999999999 is no time"),
+    ):
+        answer = invoke(main, judge, input=f"at,lon,lat,accuracy_m\n{row}")
+        assert (answer.exit_code, answer.stdout) == (1, "")
+        assert reason in answer.stderr
 
 
 def test_a_truck_without_network_tells_what_changes_as_it_drives(tmp_path: Path, keys: tuple[str, str]) -> None:

@@ -106,6 +106,20 @@ def test_an_unknown_id_and_a_missing_column_are_told_apart(tmp_path: Path) -> No
     assert "no column lat" in check(path, "lon,latitude\n0,0\n").output
 
 
+@pytest.mark.parametrize("radius", ["-1", "nan", "inf", "1e9", "wide"])
+def test_a_radius_that_no_device_reports_accuses_nobody(tmp_path: Path, radius: str) -> None:
+    path = territories(tmp_path, D=square(0, 0))
+    (found,) = rows(check(path, f"lon,lat,accuracy_m\n0.5,0.5,{radius}\n", "--for", "D"))
+    assert (found["inside"], found["verdict"]) == ("D", "")
+    assert "accuracy_m must be a number of metres" in found["error"]
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    more = ("--for", "D", "--at", "0,0", "--svg", str(tmp_path / "none" / "why.svg"))
+    result = run("geofence", "explain", "--territories", territories(tmp_path, D=square(0, 0)), *more)
+    assert (result.exit_code, "cannot write" in result.output) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("crs", "refused"),
     [

@@ -98,6 +98,21 @@ def test_codes_parents_and_levels_are_checked(tmp_path: Path, properties: dict[s
         geojson(tmp_path, feature("a", WEST), feature("x", EAST, **properties))
 
 
+def test_a_geojson_in_another_reference_system_is_no_map(tmp_path: Path) -> None:
+    path = written(tmp_path / "own.geojson", feature("a", WEST))
+    document = json.loads(path.read_text("utf-8"))
+
+    def read(name: str, crs: Crs = Crs.WGS84) -> AtomMap:
+        path.write_text(json.dumps(document | {"crs": {"type": "name", "properties": {"name": name}}}), "utf-8")
+        return read_map(path, "", Drawn(crs))
+
+    assert read("urn:ogc:def:crs:EPSG::4490").locate(0.5, 0.5) == "a"
+    assert read("EPSG:4610", Crs.GCJ02).origin.crs is Crs.GCJ02
+    for name in ("EPSG:4610", "EPSG:43260", "local"):
+        with pytest.raises(MapFormatError, match=name):
+            read(name)
+
+
 def test_what_crosses_the_antimeridian_is_cut_there(tmp_path: Path) -> None:
     own = geojson(tmp_path, feature("fiji", shapely.box(177, -19, 182, -16)))
     assert own.locate_many([178, -179, 0], [-17, -17, -17]) == ["fiji", "fiji", None]

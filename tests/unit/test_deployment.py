@@ -138,6 +138,18 @@ def test_every_secret_is_a_file_used_and_documented() -> None:
     assert listed.returncode == 0, "secrets must not be committed by accident"
 
 
+def test_who_judges_positions_shares_an_index_in_a_volume_of_its_own() -> None:
+    sharing = {name: each for name, each in OURS.items() if "TRACE_INDEX_FOLDER" in each.get("environment", {})}
+    assert sharing.keys() == {"worker", "console"}
+    for service in sharing.values():
+        (volume,) = service["volumes"]
+        source, _, target = volume.partition(":")
+        assert source in COMPOSE["volumes"]
+        assert service["environment"]["TRACE_INDEX_FOLDER"].startswith(f"{target}/")
+        # An empty volume takes over the owner of the folder in the image.
+        assert f"install -d -o codefence -g codefence {target}\n" in DOCKERFILE
+
+
 def test_only_migrations_get_the_owner_of_the_schema() -> None:
     owner = {"trace_owner_url", "trace_ingest_password", "trace_trace_password", "database_owner_password"}
     holders = {name for name, service in SERVICES.items() if owner & set(_secrets(service).values())}
