@@ -32,7 +32,8 @@ def open_table(stream: TextIO, needed: tuple[str, ...]) -> Table:
     """
     reader = csv.DictReader(stream, restkey=_BEYOND, restval="")
     try:
-        names = [name.strip().lstrip("\ufeff") for name in reader.fieldnames or ()]
+        # After a byte order mark a quoted name is none to the reader: its quotes stay.
+        names = [name.strip().lstrip("\ufeff").strip('"') for name in reader.fieldnames or ()]
     except (csv.Error, UnicodeDecodeError) as error:
         raise _unreadable(reader, error) from error
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -189,6 +189,13 @@ def test_conversion_shifts_the_mainland_alone_and_comes_back() -> None:
         assert float(row["lat"]) == pytest.approx(y, abs=1e-8)
 
 
+def test_a_table_of_a_spreadsheet_is_read_with_its_mark_quotes_and_line_ends() -> None:
+    given = '\ufeff"lon","lat","名称"\r\n"126.978","37.566","首尔"\r\n'
+    result = run("coords", "convert", "--from", "wgs84", "--to", "gcj02", given=given)
+    assert result.exit_code == 0, result.output
+    assert rows(result) == [{"lon": "126.978000000", "lat": "37.566000000", "名称": "首尔", "error": ""}]
+
+
 def test_a_position_that_cannot_be_converted_keeps_its_row() -> None:
     result = run(
         "coords", "convert", "--from", "bd09", "--to", "wgs84", given="lon,lat,note\n,,empty\n116.4,39.9,fine\n"
