@@ -68,9 +68,8 @@ def _text(outcomes: list[Outcome], scores: dict[str, Score], out: Path) -> list[
     events = sum(sum(each.notices.values()) for each in outcomes)
     alerts, back = sum(each.alerts for each in outcomes), sum(each.retracted for each in outcomes)
     found.append("")
-    found.append(
-        f"{len(outcomes)} worlds, {scans} scans, {alerts} alerts, {back} taken back, {spent:.0f} s of processor"
-    )
+    worlds = "1 world" if len(outcomes) == 1 else f"{len(outcomes)} worlds"
+    found.append(f"{worlds}, {scans} scans, {alerts} alerts, {back} taken back, {spent:.0f} s of processor")
     if events:
         notices: dict[str, int] = {}
         for outcome in outcomes:

@@ -34,6 +34,7 @@ def page(site: Site, chromium: Browser) -> Iterator[Page]:
 
 
 def test_from_the_map_to_a_dealer_and_from_a_file_to_a_publication(page: Page) -> None:
+    expect(page.locator(".nav [aria-current]")).to_be_in_viewport(ratio=1)
     shapes = page.locator("svg.territories .area")
     expect(shapes).to_have_count(17)
     colours = {shapes.nth(number).evaluate("shape => getComputedStyle(shape).fill") for number in range(17)}
@@ -47,6 +48,7 @@ def test_from_the_map_to_a_dealer_and_from_a_file_to_a_publication(page: Page) -
     page.locator("input[type=file]").set_input_files(chosen)
     page.get_by_role("button", name="上传为草稿").click()
     expect(page.locator("main")).to_contain_text("取代成都蜀清商贸此前的记录")
+    expect(page.locator(".remarks tbody th").first).to_have_text("第 2 行")
     page.get_by_role("button", name="用过往扫码试算").click()
     expect(page.locator("#simulation")).to_contain_text("结论会改变")
     page.get_by_role("button", name="发布").click()

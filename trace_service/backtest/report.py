@@ -49,7 +49,7 @@ def _scored(outcomes: Sequence[Outcome], scores: Mapping[str, Score]) -> list[st
         (plots.reliability(evidence.bins), "What the probability said of a cell, and how often it was true"),
         (plots.recall(evidence.by_scans), "Drip, bulk and promotion attacks found, by scanned items"),
         (plots.timeline([each for outcome in outcomes for each in outcome.timeline], days),
-         "Alerts by day of the stream, right above and wrong below the line"),
+         "Alerts by month of the stream, right above and wrong below the line"),
     )  # fmt: skip
     drawn = "".join(f"<figure>{svg}<figcaption>{escape(text)}</figcaption></figure>" for svg, text in figures)
     return [

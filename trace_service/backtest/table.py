@@ -63,7 +63,7 @@ _ROWS: Final[Mapping[str, Callable[[Score], str]]] = {
     "precision, folded": lambda score: share(score.folded),
     "false alerts": lambda score: str(score.false_alerts),
     "false per million honest scans": lambda score: (
-        "–" if score.false_per_million is None else f"{score.false_per_million:.0f}"
+        "–" if score.false_per_million is None else f"{score.false_per_million:,.0f}"
     ),
     "false a month": lambda score: short(30 * score.false_alerts / score.days) if score.days else "–",
     "leaked before the alert, found": lambda score: _leak(score.leaked_found, score.leaked_found_attacks),

@@ -10,10 +10,10 @@ _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --soft: #e4e8ee; --dim: #5d6878 }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecf2; --paper: #14181f; --soft: #2b323d; --dim: #9aa6b6 } }
 body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; color: var(--ink);
-  background: var(--paper); max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+  background: var(--paper); max-width: 78rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.1rem; margin-top: 2rem }
 p.dim, figcaption { color: var(--dim) } figure { margin: 1rem 0; overflow-x: auto }
-svg { width: 100%; min-width: 32rem; height: auto; font: 12px system-ui, sans-serif }
+svg { width: 100%; min-width: 32rem; max-width: 60rem; height: auto; font: 12px system-ui, sans-serif }
 svg text:not([fill]) { fill: var(--ink) } .grid { stroke: var(--soft) }
 div.wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; white-space: nowrap }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--soft) }

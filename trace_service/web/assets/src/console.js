@@ -12,6 +12,14 @@ function rememberZone() {
   }
 }
 
+// On a phone the bars are wider than the screen; they begin where the reader is.
+function showWhereWeAre() {
+  for (const link of document.querySelectorAll(".nav [aria-current], .tabs [aria-current]")) {
+    const [bar, here] = [link.parentElement, link.getBoundingClientRect()];
+    bar.scrollLeft += here.left + here.width / 2 - bar.getBoundingClientRect().left - bar.clientWidth / 2;
+  }
+}
+
 function move(step) {
   const links = [...document.querySelectorAll("a.open")];
   if (!links.length) return;
@@ -67,3 +75,4 @@ document.addEventListener("htmx:sse:error", (event) => {
 });
 
 rememberZone();
+showWhereWeAre();
