@@ -315,3 +315,23 @@ def test_a_program_reads_and_decides_by_the_same_rules(site: Site, number: int) 
         for odd in ({"action": "close"}, {"action": "burn", "version": 4}, {**take, "x": 1}):
             assert wang.post(path, json=odd).json()["code"] == "INVALID_PARAMETER"
         assert wang.get("/cases/999999").status_code == 404
+
+
+def test_a_file_or_a_check_is_not_claimed_by_words_alone(site: Site, number: int) -> None:
+    """Nobody reopens a closed case, or fills its history, with a report that never was."""
+    path = f"/cases/{number}"
+    with connect(site.world.owner_dsn, "test") as connection:
+        set_policy(connection, BRAND, Policy(two_person_value=Decimal(10**11)), "test")
+    with browser(site, "lin") as lin, browser(site, "zhao") as zhao:
+        assert send(lin, path, "take").status_code == 303
+        assert send(lin, path, "close", outcome="unresolved").status_code == 303
+        csrf = token(zhao.get("/stock").text)
+        for action in ("report_check", "attach", "order_check", "cancel_check"):
+            claimed = {"csrf": csrf, "version": "3", "action": action, "text": "done"}
+            assert zhao.post(path, data=claimed).status_code == 422, action
+            asked = {"action": action, "version": 3, "text": "done"}
+            headers = {"X-CSRF-Token": token(lin.get("/stock").text)}
+            assert lin.post(f"/api/v1{path}/actions", json=asked, headers=headers).status_code == 422, action
+        case = lin.get(f"/api/v1{path}").json()
+    assert case["case"]["state"] == "closed"
+    assert [each["action"] for each in case["history"]][-2:] == ["take", "close"]

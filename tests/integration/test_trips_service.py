@@ -370,8 +370,9 @@ def test_a_plan_of_another_brand_does_not_take_over_a_truck(fleet: Fleet) -> Non
         url = f"{fleet.site.url}/api/v1/stations/reports"
         return httpx.post(url, headers=headers, json={"fixes": [fix]}).status_code
 
-    def planned(device: str, **by: dict[str, str]) -> int:
-        return fleet.client.put(f"/trips/plan-{device}", json=plan | {"device": device}, **by).status_code
+    def planned(device: str, headers: dict[str, str] | None = None) -> int:
+        body = plan | {"device": device}
+        return fleet.client.put(f"/trips/plan-{device}", json=body, headers=headers).status_code
 
     assert planned("dealers-truck", headers=theirs) == 201
     assert report("dealers-truck") == 404, "a dealer's truck follows its own brand"
