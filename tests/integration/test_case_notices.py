@@ -34,7 +34,7 @@ from trace_service.keys import KeyWrapper
 from trace_service.notify.courier import Courier
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks.deliverer import Deliverer, Patience
-from trace_service.webhooks.outbox import Target, subscribe
+from trace_service.webhooks.outbox import Target, subscribe, subscriptions
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 SHORT = Patience(attempts=2, first=0.05, longest=0.1)
@@ -121,6 +121,9 @@ def test_dingtalk_gets_markdown_and_a_signature_in_the_address(
     digest = hmac.new(b"SECabc", f"{stamp}\nSECabc".encode(), hashlib.sha256).digest()
     assert query["sign"] == [base64.b64encode(digest).decode()]
     assert query["access_token"] == ["x"]
+    (listed,) = subscriptions(connection, BRAND)
+    assert robot.url.startswith(listed.url.removesuffix("/…"))
+    assert "access_token" not in listed.url, "who has a robot's address speaks as we do"
     assert body["msgtype"] == "markdown"
     markdown = body["markdown"]
     assert isinstance(markdown, dict)

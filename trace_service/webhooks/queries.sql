@@ -23,7 +23,9 @@ WHERE webhook.id = delivery.webhook AND webhook.id = %(id)s AND webhook.removed_
 RETURNING delivery.id
 
 -- name: webhooks
-SELECT webhook.id, webhook.brand, webhook.url, webhook.topics, webhook.format, webhook.created_at,
+-- The rest of a robot's address is its secret.
+SELECT webhook.id, webhook.brand, CASE WHEN webhook.format = 'codefence' THEN webhook.url
+        ELSE substring(webhook.url FROM '^[^/]*//[^/?#]*') || '/…' END AS url, webhook.topics, webhook.format, webhook.created_at,
     count(*) FILTER (WHERE delivery.state = 'waiting') AS waiting,
     count(*) FILTER (WHERE delivery.state = 'delivered') AS delivered,
     count(*) FILTER (WHERE delivery.state = 'dead') AS dead,
