@@ -354,7 +354,7 @@ def test_a_plan_of_another_brand_does_not_take_over_a_truck(fleet: Fleet) -> Non
         for device, site in places.items():
             connection.execute("INSERT INTO landing.device (id, site, kind) VALUES (%s, %s, 'station')", (device, site))
         devices = {each: issue_token(connection, each) for each in places}
-        rival = add_token(connection, "rival", "tms", ["trips"], timedelta(days=1))
+        rival = add_token(connection, "rival", "tms-of-rivals", ["trips"], timedelta(days=1))
     now = datetime.now(UTC)
     at = (104.0, 30.0), (104.2, 30.2)
     plan = {
