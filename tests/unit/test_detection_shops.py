@@ -1,11 +1,16 @@
 """What a dealer's shop took in and is seen elsewhere was carried there by whoever bought it."""
 
+from msgspec import structs
+
+from trace_service.detection.changes import Raised
+from trace_service.detection.engine import Engine
 from trace_service.detection.network import Channel, Dealer, Network, Place, Store, Territory
 from trace_service.detection.observations import Goods, Movement, Position, Sighting, Source
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 
 HOME, AWAY = "130100", "610100"
+HOME_AT, AWAY_AT = (38.0, 114.5), (34.3, 108.9)
 CHANNEL = Channel(
     dealers=(
         Dealer(id="HQ", parent=None, level=0, kind="brand", lat=39.9, lon=116.4),
@@ -28,13 +33,13 @@ CHANNEL = Channel(
 
 
 def goods(case: int) -> Goods:
-    return Goods(unit=f"item {case}", case=f"case {case}", dealer="D1", shipment="SH1", chain=("D1",))
+    return Goods(unit=f"item {case}", case=f"case {case}", dealer="D1", shipment=f"SH{case}", chain=("D1",))
 
 
-def scan(case: int, day: int) -> Sighting:
+def scan(case: int, day: int, at: tuple[float, float] = AWAY_AT) -> Sighting:
     return Sighting(
         key=f"scan {case}", event=f"event {case}", kind="scan", goods=goods(case), device=f"phone {case}",
-        position=Position(source=Source.GPS, lat=34.3, lon=108.9, accuracy_m=20),
+        position=Position(source=Source.GPS, lat=at[0], lon=at[1], accuracy_m=20),
         occurred_at=day * DAY_MS, received_at=day * DAY_MS,
     )  # fmt: skip
 
@@ -81,3 +86,24 @@ def test_a_scan_that_is_taken_back_and_comes_again_is_judged_anew() -> None:
     sightings.forget("scan 0")
     sightings.take(scan(0, 21))
     assert pieces(sightings) == 0
+
+
+def test_a_shop_that_books_in_what_is_sold_elsewhere_hides_a_few_cases_and_not_many() -> None:
+    start = 19_700
+    elsewhere = [
+        Place(adcode=f"{province}{city:02d}00", lat=24.0 + province / 6, lon=104.0 + 2 * city, population=1e7)
+        for province in (32, 34, 36, 42, 44, 50) for city in range(1, 9)
+    ]  # fmt: skip
+
+    def kinds(number: int) -> list[str]:
+        engine = Engine(Network(structs.replace(CHANNEL, places=(*CHANNEL.places, *elsewhere))))
+        stream = [scan(1000 + each, start + each // 4, HOME_AT) for each in range(400)]
+        stream += [scan(each, start + 20 + 3 * each) for each in range(number)]
+        receipts = [receipt(each, start + 10) for each in range(number)]
+        found = []
+        for observation in sorted([*stream, *receipts], key=lambda each: each.received_at):
+            found += [change for change in engine.observe(observation) if isinstance(change, Raised)]
+        return [change.alert.kind for change in found if change.alert.reason["parameters"]["booked"]]
+
+    assert kinds(4) == []
+    assert kinds(30) == ["drip"]

@@ -96,20 +96,32 @@ class Cell(Struct):
         if benign:
             self.allowance = _ALLOWANCE
 
+    def with_carried(self) -> list[Piece]:
+        """Return the pieces as if no shop had had anything: it may be the shop that sells elsewhere."""
+        pieces: list[Piece] = []
+        for hit in sorted(self.hits.values(), key=lambda each: (each.at, each.case)):
+            if hit.case not in self.settled and hit.case not in self.at_home:
+                _put(pieces, hit)
+        return pieces
+
     def _rebuild(self) -> None:
         self.pieces = []
         for hit in sorted(self.hits.values(), key=lambda each: (each.at, each.case)):
             self._place(hit)
 
     def _place(self, hit: Hit) -> None:
-        if hit.case in self.settled or hit.case in self.at_home or hit.case in self.carried:
+        if hit.case not in self.settled and hit.case not in self.at_home and hit.case not in self.carried:
+            _put(self.pieces, hit)
+
+
+def _put(pieces: list[Piece], hit: Hit) -> None:
+    """Add a hit to the first piece that may have the same cause, or as a piece of its own."""
+    for piece in pieces:
+        if any(_one_cause(hit, other) for other in piece.hits):
+            piece.hits.append(hit)
+            piece.at = min(piece.at, hit.at)
             return
-        for piece in self.pieces:
-            if any(_one_cause(hit, other) for other in piece.hits):
-                piece.hits.append(hit)
-                piece.at = min(piece.at, hit.at)
-                return
-        self.pieces.append(Piece(hit.at, hit.kind, [hit]))
+    pieces.append(Piece(hit.at, hit.kind, [hit]))
 
 
 def apart(pieces: Iterable[Piece]) -> list[Piece]:

@@ -59,10 +59,11 @@ class FlowDetector:
 
     def _claim(self, cell: Cell, weighed: Weighed) -> Claim:
         raised = self.stricter()
+        pieces = cell.with_carried() if weighed.booked else cell.pieces
         drip, bulk = self.settings.drip_nats + raised, self.settings.bulk_nats + raised
         by_bulk = weighed.bulk - bulk > weighed.drip - drip
         nats, threshold = (weighed.bulk, bulk) if by_bulk else (weighed.drip, drip)
-        if not self._enough(cell.pieces):
+        if not self._enough(pieces):
             nats = min(nats, 0.0)
         self.by_city.setdefault(cell.city, {})[cell.dealer] = max(weighed.drip, weighed.bulk)
         place = (cell.dealer, cell.city)
@@ -73,7 +74,7 @@ class FlowDetector:
             self.alarming.discard(place)
             return light
         probability, band = self.calibration.claim.judge(features(weighed.evidence))
-        hits = self._telling(cell.pieces, weighed.shipment if by_bulk else None)
+        hits = self._telling(pieces, weighed.shipment if by_bulk else None)
         claim = structs.replace(
             light,
             probability=probability,
@@ -111,6 +112,8 @@ class FlowDetector:
             "surge": round(weighed.surge, 3),
             "features": [round(each, 6) for each in features(weighed.evidence)],
             "spread": weighed.spread,
+            "shop_had": len(cell.carried),
+            "booked": weighed.booked,
             "at_home": len(cell.at_home),
             "home_nats": round(weighed.home, 3),
             "drip_nats": round(weighed.drip, 3),

@@ -42,12 +42,18 @@ class Sightings:
         # (dealer, case): what one of the dealer's own shops took in. What is seen elsewhere later was carried there.
         self.stocked: set[tuple[str, str]] = set()
         self._hits = 0
+        self._carried = 0
         self._at_home_hits = 0
 
     @property
     def at_home_share(self) -> float:
         """How many of the cases in foreign cells were seen at home as well, with a prior."""
         return (self._at_home_hits + 5.0) / (self._hits + 25.0)
+
+    @property
+    def carried_share(self) -> float:
+        """How many of the cases in foreign cells a shop of their dealer had had, with a prior."""
+        return self._carried / (self._hits + 25.0)
 
     def forget(self, key: str) -> list[Cell]:
         """Take a sighting back; return the foreign cells that this changed."""
@@ -71,6 +77,7 @@ class Sightings:
             if not hit.keys:
                 self._hits -= 1
                 self._at_home_hits -= record.case in cell.at_home
+                self._carried -= record.case in cell.carried
                 cell.remove(record.case)
         return changed + self._at_home(record.dealer, record.case)
 
@@ -109,7 +116,9 @@ class Sightings:
             self.shipments[goods.shipment][goods.case] = None
         cities = self.cities.get((goods.dealer, goods.case), {})
         cells = (self.cells.get((goods.dealer, city)) for city in cities)
-        return [cell for cell in cells if cell is not None and cell.take_out(goods.case)]
+        changed = [cell for cell in cells if cell is not None and cell.take_out(goods.case)]
+        self._carried += len(changed)
+        return changed
 
     def _at_home(self, dealer: str, case: str) -> list[Cell]:
         """Note, in the foreign cells of a case, whether it was seen in its own territory as well."""
@@ -146,6 +155,6 @@ class Sightings:
             )
         )  # fmt: skip
         if (record.dealer, record.case) in self.stocked:
-            cell.take_out(record.case)
+            self._carried += cell.take_out(record.case)
         self._at_home(record.dealer, record.case)
         return [cell]

@@ -16,6 +16,9 @@ from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 
 _LEAST_SHARE: Final = 1e-6
+# That a dealer's shop books in what is sold elsewhere is rare, in nats, and this many cases have to say so.
+_BOOKED_NATS: Final = 6.0
+_LEAST_BOOKED: Final = 4
 _GIFT_PLACE: Final = 0.01
 # A present is opened in one place: hits further apart than this are hardly one.
 _SPREAD_KM: Final = 25.0
@@ -38,6 +41,7 @@ class Weighed(Struct):
     located: tuple[int, ...] = (0,) * KINDS
     surge: float = 1.0
     windows: tuple[tuple[int, int, float, float], ...] = ()  # days, pieces, expected, nats
+    booked: bool = False  # what a shop had taken in is counted as well
 
     @property
     def evidence(self) -> Evidence:
@@ -54,7 +58,27 @@ class Weigher:
     def weigh(self, cell: Cell, now: int) -> Weighed:
         """Weigh one city's pieces."""
         shares = self.habits.shares(cell.dealer, cell.city)
-        if shares is None or not cell.pieces:
+        if shares is None or not (cell.pieces or cell.carried):
+            return Weighed()
+        found = self._weigh(cell, shares, now)
+        if len(cell.carried) >= _LEAST_BOOKED:
+            booked = self._booked(cell, shares, now)
+            if booked.drip > max(found.drip, found.bulk):
+                return booked
+        return found
+
+    def _booked(self, cell: Cell, shares: tuple[float, ...], now: int) -> Weighed:
+        """Weigh a city as if the shops that had the cases had booked them in for show."""
+        pieces = cell.with_carried()
+        kept = 1 - self.sightings.carried_share
+        surge = self.habits.surge(cell.dealer, cell.city) * cell.allowance / kept
+        found = self.drip(cell.dealer, apart(pieces), (shares, surge), self.settings.windows_days, now)
+        found.drip -= _BOOKED_NATS
+        found.cases, found.spread, found.booked = sum(len(each.hits) for each in pieces), _spread(pieces), True
+        return found
+
+    def _weigh(self, cell: Cell, shares: tuple[float, ...], now: int) -> Weighed:
+        if not cell.pieces:
             return Weighed()
         surge = self.habits.surge(cell.dealer, cell.city) * cell.allowance
         found = self.drip(cell.dealer, apart(cell.pieces), (shares, surge), self.settings.windows_days, now)
