@@ -11,7 +11,6 @@ from trace_service.backtest.errors import WorldError
 
 T = TypeVar("T")
 _FOLDER_FORMAT: Final = "docs/detection.md lists the files and their columns."
-csv.field_size_limit(1_000_000)
 
 
 def find(folder: Path, name: str) -> Path | None:
