@@ -88,6 +88,23 @@ def test_a_scan_that_is_taken_back_and_comes_again_is_judged_anew() -> None:
     assert pieces(sightings) == 0
 
 
+def test_a_receipt_that_is_taken_back_or_corrected_hides_nothing() -> None:
+    sightings = Sightings(Network(CHANNEL), Settings())
+    for number in range(3):
+        sightings.take(scan(number, 20 + 7 * number))
+        sightings.stock(receipt(number, 10))
+    twice = structs.replace(receipt(2, 11), key="another")
+    sightings.stock(twice)
+    assert pieces(sightings) == 0
+    assert sightings.unstock("receipt 0"), "it did not happen"
+    assert sightings.stock(receipt(1, 10, place="D1")), "it was the warehouse"
+    assert not sightings.unstock("receipt 2"), "another receipt still stands"
+    assert pieces(sightings) == 2
+    assert sightings.unstock("another")
+    assert pieces(sightings) == 3
+    assert sightings.carried_share == 0
+
+
 def test_a_shop_that_books_in_what_is_sold_elsewhere_hides_a_few_cases_and_not_many() -> None:
     start = 19_700
     elsewhere = [

@@ -88,6 +88,14 @@ class Cell(Struct):
         self._rebuild()
         return True
 
+    def put_back(self, case: str) -> bool:
+        """Count a case again, for no shop had it after all; return whether that is news."""
+        if case not in self.carried:
+            return False
+        self.carried.discard(case)
+        self._rebuild()
+        return True
+
     def settle(self, *, confirmed: bool, benign: bool) -> None:
         """Take all that is here as answered by a person."""
         self.settled |= self.hits.keys()

@@ -40,7 +40,7 @@ class FlowDetector:
         if isinstance(observation, Sighting):
             cells = self.sightings.forget(observation.key) + self.sightings.take(observation)
         elif isinstance(observation, Withdrawn):
-            cells = self.sightings.forget(observation.key)
+            cells = self.sightings.forget(observation.key) + self.sightings.unstock(observation.key)
         elif isinstance(observation, Movement):
             cells = self.sightings.stock(observation)
         else:

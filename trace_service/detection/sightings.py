@@ -40,7 +40,8 @@ class Sightings:
         self.records: dict[str, _Record] = {}
         self._seen: dict[tuple[str, str, int], list[str]] = defaultdict(list)
         # (dealer, case): what one of the dealer's own shops took in. What is seen elsewhere later was carried there.
-        self.stocked: set[tuple[str, str]] = set()
+        self.stocked: dict[tuple[str, str], set[str]] = {}  # with the receipts that say so
+        self._receipts: dict[str, tuple[str, str]] = {}
         self._hits = 0
         self._carried = 0
         self._at_home_hits = 0
@@ -104,21 +105,49 @@ class Sightings:
         return changed + self._hit(sighting, record) if placed.foreign else changed
 
     def stock(self, movement: Movement) -> list[Cell]:
-        """Note what a shop of the goods' dealer took in; return the foreign cells that this changed."""
+        """Note what a shop of the goods' dealer took in; return the foreign cells that this changed.
+
+        A receipt that was observed before is replaced.
+        """
+        stocked = self._stocked_by(movement)
+        if stocked == self._receipts.get(movement.key):
+            return []
+        returned = self.unstock(movement.key)
+        if stocked is None:
+            return returned
+        dealer, case = stocked
+        self._receipts[movement.key] = stocked
+        self.stocked.setdefault(stocked, set()).add(movement.key)
+        if movement.goods.shipment is not None:
+            self.shipments[movement.goods.shipment][case] = None
+        changed = [cell for cell in self._cells_of(dealer, case) if cell.take_out(case)]
+        self._carried += len(changed)
+        return returned + changed
+
+    def _stocked_by(self, movement: Movement) -> tuple[str, str] | None:
+        """Return whose shop took in which case, None where it was no receipt in a shop of the goods' own dealer."""
         goods, place = movement.goods, movement.position.place
         if movement.kind != "receive" or goods.dealer is None or goods.case is None or place is None:
-            return []
+            return None
         store = self.network.store(place, movement.occurred_at)
-        if store is None or store.dealer != goods.dealer:
+        return (goods.dealer, goods.case) if store is not None and store.dealer == goods.dealer else None
+
+    def unstock(self, key: str) -> list[Cell]:
+        """Take a shop's receipt back; return the foreign cells that this changed."""
+        place = self._receipts.pop(key, None)
+        if place is None:
             return []
-        self.stocked.add((goods.dealer, goods.case))
-        if goods.shipment is not None:
-            self.shipments[goods.shipment][goods.case] = None
-        cities = self.cities.get((goods.dealer, goods.case), {})
-        cells = (self.cells.get((goods.dealer, city)) for city in cities)
-        changed = [cell for cell in cells if cell is not None and cell.take_out(goods.case)]
-        self._carried += len(changed)
+        self.stocked[place].discard(key)
+        if self.stocked[place]:
+            return []
+        del self.stocked[place]
+        changed = [cell for cell in self._cells_of(*place) if cell.put_back(place[1])]
+        self._carried -= len(changed)
         return changed
+
+    def _cells_of(self, dealer: str, case: str) -> list[Cell]:
+        cells = (self.cells.get((dealer, city)) for city in self.cities.get((dealer, case), {}))
+        return [cell for cell in cells if cell is not None]
 
     def _at_home(self, dealer: str, case: str) -> list[Cell]:
         """Note, in the foreign cells of a case, whether it was seen in its own territory as well."""
