@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple, get_args
 
 from trace_service.detection.backflow import BackflowDetector
-from trace_service.detection.calibration import features
+from trace_service.detection.calibration import Calibration, features
 from trace_service.detection.changes import Change, Claim
 from trace_service.detection.clone import CloneDetector
 from trace_service.detection.collusion import CollusionDetector
@@ -72,14 +72,17 @@ class Engine:
     `evaluated` is None, or a list to which the end of each week adds every cell touched in the nine weeks before it.
     """
 
-    def __init__(self, network: Network, settings: Settings | None = None) -> None:
+    def __init__(
+        self, network: Network, settings: Settings | None = None, calibration: Calibration | None = None
+    ) -> None:
         self.evaluated: list[CellProbability] | None = None
         self.network = network
         self.settings = settings or Settings()
         self.ledger = Ledger(self.settings)
         self.sightings = Sightings(network, self.settings)
         self.habits = Habits(network)
-        self.flow = FlowDetector(network, self.settings, self.sightings, self.habits)
+        self.calibration = calibration or Calibration()
+        self.flow = FlowDetector(network, self.settings, self.sightings, self.habits, self.calibration)
         placer = self.sightings.placer
         self.detectors: tuple[Detector, ...] = (
             self.flow,
@@ -93,7 +96,6 @@ class Engine:
         self._wanting = {
             kind: tuple(each for each in self.detectors if kind in each.wants) for kind in get_args(Observation)
         }
-        self.calibration = self.flow.calibration
         self.notices: Counter[str] = Counter()
         self.clock: int | None = None
         self._leaps = 0

@@ -25,10 +25,12 @@ class FlowDetector:
 
     wants: tuple[type, ...] = (Sighting, Movement, Withdrawn, Reviewed)
 
-    def __init__(self, network: Network, settings: Settings, sightings: Sightings, habits: Habits) -> None:
+    def __init__(
+        self, network: Network, settings: Settings, sightings: Sightings, habits: Habits, calibration: Calibration
+    ) -> None:
         self.network, self.settings = network, settings
         self.sightings, self.habits = sightings, habits
-        self.calibration = Calibration()
+        self.calibration = calibration
         self.weigher = Weigher(settings, sightings, habits)
         self.alarming: set[tuple[str, int]] = set()
         # The cells of the last observation, and the nats of each city's cells by dealer.
