@@ -58,6 +58,7 @@ class Goods(Struct, frozen=True, kw_only=True):
     shipped_at: int | None = None  # when that one departed
     chain: tuple[str, ...] = ()  # dealers as papers name them so far, from the brand's side down, `dealer` last
     state: CodeState = CodeState.ACTIVE
+    state_since: int | None = None  # when it was recalled, expired or made void; None: not known, or not yet
 
 
 class Sighting(Struct, frozen=True, kw_only=True):
@@ -112,6 +113,7 @@ class Shipment(Struct, frozen=True, kw_only=True):
     items: int
     cases: tuple[str, ...]
     product: str | None = None
+    arrived_at: int | None = None  # when the receiver said that it came, where the paper has it
 
 
 class Binding(Struct, frozen=True, kw_only=True):
