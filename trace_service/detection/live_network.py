@@ -14,6 +14,7 @@ from trace_service.store.connection import Connection
 
 _UNKNOWN_CITY: Final = 1_000_000.0
 _MIDDLE: Final = (35.0, 104.0)
+_MUNICIPALITIES: Final = frozenset({"11", "12", "31", "50"})
 
 
 def load_network(connection: Connection, brand: str, atoms: AtomMap) -> Network:
@@ -63,7 +64,7 @@ def _places(atoms: AtomMap) -> tuple[Place, ...]:
     found: list[Place] = []
     members: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for code, (west, south, east, north) in zip(codes, atoms.layer(Level.COUNTY).bounds.tolist(), strict=True):
-        city = next((each.adcode for each in atoms.ancestors(code) if each.level is Level.CITY), code)
+        city = _city_of(code, atoms)
         lat, lon = (south + north) / 2, (west + east) / 2
         members[city].append((lat, lon))
         if code != city:
@@ -76,6 +77,13 @@ def _places(atoms: AtomMap) -> tuple[Place, ...]:
         capital = city.endswith(("0100", "0000"))
         found.append(Place(adcode=city, lat=lat, lon=lon, population=population, capital=capital, city=city))
     return tuple(found)
+
+
+def _city_of(county: str, atoms: AtomMap) -> str:
+    """Return a county's city: of a municipality's districts the municipality, and a county under none its own."""
+    if county[:2] in _MUNICIPALITIES:
+        return f"{county[:2]}0000"
+    return next((each.adcode for each in atoms.ancestors(county) if each.level is Level.CITY), county)
 
 
 def _home(adcodes: tuple[str, ...], centres: dict[str, tuple[float, float]], atoms: AtomMap) -> tuple[float, float]:
