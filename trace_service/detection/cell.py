@@ -1,9 +1,9 @@
 """One dealer × foreign city: which cases were seen there, put together into independent pieces of evidence."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from trace_service.detection.placing import Kind, flat_km
 from trace_service.detection.settings import DAY_MS
@@ -70,14 +70,14 @@ class Cell(Struct):
         del self.hits[case]
         self.at_home.discard(case)
         self.carried.discard(case)
-        self._rebuild()
+        self.rebuild()
 
     def mark(self, case: str, *, home: bool) -> bool:
         """Note whether a case was seen at home as well; return whether that is news."""
         if (case in self.at_home) == home:
             return False
         (self.at_home.add if home else self.at_home.discard)(case)
-        self._rebuild()
+        self.rebuild()
         return True
 
     def take_out(self, case: str) -> bool:
@@ -85,7 +85,7 @@ class Cell(Struct):
         if case not in self.hits or case in self.carried:
             return False
         self.carried.add(case)
-        self._rebuild()
+        self.rebuild()
         return True
 
     def put_back(self, case: str) -> bool:
@@ -93,7 +93,7 @@ class Cell(Struct):
         if case not in self.carried:
             return False
         self.carried.discard(case)
-        self._rebuild()
+        self.rebuild()
         return True
 
     def settle(self, *, confirmed: bool, benign: bool) -> None:
@@ -112,7 +112,16 @@ class Cell(Struct):
                 _put(pieces, hit)
         return pieces
 
-    def _rebuild(self) -> None:
+    def without(self, cases: Container[str]) -> "Cell":
+        """Return a cell in which some cases were never seen; it shares its hits with this one."""
+        kept = {case: hit for case, hit in self.hits.items() if case not in cases}
+        cell = structs.replace(self, hits=kept, pieces=[], at_home=self.at_home & kept.keys(),
+            carried=self.carried & kept.keys(), settled=set(self.settled))  # fmt: skip
+        cell.rebuild()
+        return cell
+
+    def rebuild(self) -> None:
+        """Put the pieces together anew, in the order in which the cases were seen."""
         self.pieces = []
         for hit in sorted(self.hits.values(), key=lambda each: (each.at, each.case)):
             self._place(hit)

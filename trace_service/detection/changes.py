@@ -36,6 +36,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     shipments: tuple[str, ...] = ()
     parties: tuple[str, ...] = ()
     figures: dict[str, Any] = {}  # observed, expected, windows, innocent explanations: everything in the reason
+    # What it was computed from, as `material.py` describes it: enough to compute it again with parts taken out.
+    material: dict[str, Any] = {}
 
     @property
     def alarming(self) -> bool:
@@ -73,6 +75,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     contributions: tuple[Contribution, ...]
     reason: dict[str, Any]
     versions: dict[str, str]
+    material: dict[str, Any] = {}
 
 
 class Raised(Struct, frozen=True):

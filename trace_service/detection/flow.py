@@ -62,11 +62,7 @@ class FlowDetector:
     def _claim(self, cell: Cell, weighed: Weighed) -> Claim:
         raised = self.stricter()
         pieces = cell.with_carried() if weighed.booked else cell.pieces
-        drip, bulk = self.settings.drip_nats + raised, self.settings.bulk_nats + raised
-        by_bulk = weighed.bulk - bulk > weighed.drip - drip
-        nats, threshold = (weighed.bulk, bulk) if by_bulk else (weighed.drip, drip)
-        if not self._enough(pieces):
-            nats = min(nats, 0.0)
+        nats, threshold, by_bulk = spoken(weighed, pieces, self.settings, raised)
         self.by_city.setdefault(cell.city, {})[cell.dealer] = max(weighed.drip, weighed.bulk)
         place = (cell.dealer, cell.city)
         adcode = self.network.cities[cell.city].adcode
@@ -90,10 +86,6 @@ class FlowDetector:
         )
         (self.alarming.add if claim.alarming else self.alarming.discard)(place)
         return claim
-
-    def _enough(self, pieces: list[Piece]) -> bool:
-        """Whether there are cases enough to speak of; what is found in a shop counts twice."""
-        return len(pieces) + sum(each.kind == Kind.STORE for each in pieces) >= self.settings.least_cases
 
     def _telling(self, pieces: list[Piece], shipment: str | None) -> list[tuple[Hit, int]]:
         """Return the hits that speak, each with how many share its cause."""
@@ -144,7 +136,7 @@ class FlowDetector:
         weighed = self.weigher.drip(cell.dealer, pieces, honest, _PROVINCE_DAYS, now)
         threshold = self.settings.province_nats + self.stricter()
         covered = any((each.dealer, each.city) in self.alarming for each in cells)
-        nats = weighed.drip if self._enough(pieces) and not covered else -99.0
+        nats = weighed.drip if enough(pieces, self.settings) and not covered else -99.0
         code = self.habits.provinces[province_of[cell.city]]
         claim = Claim(
             key=f"province/{cell.dealer}/{code}", detector="province", kind="drip", dealer=cell.dealer,
@@ -176,6 +168,19 @@ class FlowDetector:
         cell.settle(confirmed=confirmed, benign=benign)
         cell.past = max(probability, float(confirmed))
         self.alarming.discard((dealer, city))
+
+
+def enough(pieces: list[Piece], settings: Settings) -> bool:
+    """Whether there are cases enough to speak of; what is found in a shop counts twice."""
+    return len(pieces) + sum(each.kind == Kind.STORE for each in pieces) >= settings.least_cases
+
+
+def spoken(weighed: Weighed, pieces: list[Piece], settings: Settings, raised: float) -> tuple[float, float, bool]:
+    """Return the nats of the rule that is furthest above its threshold, that threshold, and whether it is bulk."""
+    drip, bulk = settings.drip_nats + raised, settings.bulk_nats + raised
+    by_bulk = weighed.bulk - bulk > weighed.drip - drip
+    nats, threshold = (weighed.bulk, bulk) if by_bulk else (weighed.drip, drip)
+    return (nats if enough(pieces, settings) else min(nats, 0.0)), threshold, by_bulk
 
 
 def contributions(hits: list[tuple[Hit, int]], nats: float) -> tuple[Contribution, ...]:

@@ -1,19 +1,18 @@
 """What speaks against a dealer in one place, in nats: drip, bulk and what was seen at home. docs/detection.md."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from math import exp, inf, log
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
 from trace_service.detection.calibration import Evidence
 from trace_service.detection.cell import Cell, Piece, apart
-from trace_service.detection.habits import Habits
+from trace_service.detection.exposure import Located
 from trace_service.detection.placing import KINDS, Kind, flat_km
 from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, drip_nats, gift_capped, home_nats
 from trace_service.detection.settings import DAY_MS, Settings
-from trace_service.detection.sightings import Sightings
 
 _LEAST_SHARE: Final = 1e-6
 # That a dealer's shop books in what is sold elsewhere is rare, in nats, and this many cases have to say so.
@@ -49,10 +48,64 @@ class Weighed(Struct):
         return Evidence(drip=self.drip, bulk=self.bulk, spread=self.spread, home=self.home)
 
 
+class Counted(Protocol):
+    """How many cases of each dealer were located."""
+
+    def located(self, dealer: str, since: int) -> Located:
+        """Return the cases of a dealer seen since a moment (milliseconds), by kind."""
+        ...
+
+
+class Traces(Protocol):
+    """Who was seen where: `Sightings`, or what was kept of them with an alert."""
+
+    @property
+    def exposure(self) -> Counted:
+        """Located cases by dealer."""
+        ...
+
+    @property
+    def shipments(self) -> Mapping[str, Mapping[str, None]]:
+        """Cases of a shipment that were seen anywhere."""
+        ...
+
+    @property
+    def cities(self) -> Mapping[tuple[str, str], Mapping[int, tuple[int, bool]]]:
+        """(dealer, case) → city → kind of the first sighting there, and whether that is foreign."""
+        ...
+
+    @property
+    def stocked(self) -> Mapping[tuple[str, str], set[str]]:
+        """(dealer, case) that one of the dealer's own shops took in."""
+        ...
+
+    @property
+    def at_home_share(self) -> float:
+        """How many of the cases in foreign cells were seen at home as well."""
+        ...
+
+    @property
+    def carried_share(self) -> float:
+        """How many of the cases in foreign cells a shop of their dealer had had."""
+        ...
+
+
+class Usual(Protocol):
+    """What honest customers do: `Habits`, or what was kept of them with an alert."""
+
+    def shares(self, dealer: str, place: int) -> tuple[float, ...] | None:
+        """Return the expected share for each kind of position."""
+        ...
+
+    def surge(self, dealer: str, place: int) -> float:
+        """Return how much more other dealers' goods come to a place than usual."""
+        ...
+
+
 class Weigher:
     """Weighs places with the habits of the last week; pure of side effects."""
 
-    def __init__(self, settings: Settings, sightings: Sightings, habits: Habits) -> None:
+    def __init__(self, settings: Settings, sightings: Traces, habits: Usual) -> None:
         self.settings, self.sightings, self.habits = settings, sightings, habits
 
     def weigh(self, cell: Cell, now: int) -> Weighed:
