@@ -59,13 +59,14 @@ world.add_command(channel)
 @click.option("--scans-times", default=1.0, show_default=True, type=click.FloatRange(1, 300), help="Times the scans.")
 @click.option("--hard", is_flag=True, help="Attackers who hide, collude and stay near the border.")
 @click.option("--attack-free", is_flag=True, help="A network in which nobody diverts anything.")
+@click.option("--whereabouts", is_flag=True, help="Also write where goods really stand, for measuring inspections.")
 @click.option("--gzip", "compressed", is_flag=True, help="Compress the tables and the events.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on standard output.")
-def generate(folder: Path, *, compressed: bool, as_json: bool, **size: Unpack[_Size]) -> None:
+def generate(folder: Path, *, whereabouts: bool, compressed: bool, as_json: bool, **size: Unpack[_Size]) -> None:
     """Write a generated network with a year of events to FOLDER, labels apart."""
     made = make_world(Request(**size))
     try:
-        write_world(made, folder, lambda line: click.echo(line, err=True), compressed=compressed)
+        write_world(made, folder, lambda line: click.echo(line, err=True), compressed=compressed, truth=whereabouts)
     except OSError as error:
         raise click.ClickException(f"{folder} cannot be written: {error.strerror}") from error
     if as_json:

@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, cast
 import msgspec
 import numpy as np
 
+from firmware_sim.world import whereabouts
 from firmware_sim.world.arrays import Floats, Ints
 from firmware_sim.world.ledger import Ledger, iso
 from firmware_sim.world.model import World
@@ -26,8 +27,10 @@ _BEFORE: Final = -30.0
 Progress = Callable[[str], None]
 
 
-def write_world(world: World, folder: Path, progress: Progress, *, compressed: bool = False) -> None:
-    """Write every file; the same world gives the same bytes."""
+def write_world(
+    world: World, folder: Path, progress: Progress, *, compressed: bool = False, truth: bool = False
+) -> None:
+    """Write every file, with `truth` where goods really stand; the same world gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     files = Folder(folder, compressed=compressed)
     random = np.random.default_rng([world.request.seed, 2])
@@ -44,6 +47,8 @@ def write_world(world: World, folder: Path, progress: Progress, *, compressed: b
     progress(f"{len(ledger)} events written")
     files.json("labels.json", {"attacks": labels(world, codes, readers.events_of)})
     files.json("summary.json", summary(world, len(ledger)))
+    if truth:
+        files.table("whereabouts.csv", whereabouts.HEADER, whereabouts.rows(world, ledger, codes))
 
 
 class Folder:
