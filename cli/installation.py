@@ -122,14 +122,16 @@ class Installation:
             environment["EDGE_ACTIVITY"] = "ship"
         return Child(device, codefence("edge", "station"), environment)
 
-    def shelf(self, device: str, site: str) -> Child:
-        """Return a shelf agent that polls the controller behind its serial line."""
+    def shelf(self, device: str, site: str, token: str) -> Child:
+        """Return a shelf agent that polls the controller behind its serial line, and is told of refills."""
         home = self.var / "shelves" / device
         home.mkdir(parents=True, exist_ok=True)
         environment = {
             **self._device_environment(device, site, home),
             "EDGE_SERIAL": str(self.var / "shelves" / f"{device}.tty"),
             "EDGE_PLANOGRAM": str(self.var / "shelves" / f"{device}.json"),
+            "EDGE_TRACE_URL": f"http://127.0.0.1:{self.console_port}",
+            "EDGE_TRACE_TOKEN": token,
         }
         return Child(device, codefence("edge", "shelf"), environment)
 

@@ -145,9 +145,11 @@ def _start_devices(
 ) -> None:
     controllers, market = installation.simulators(attack=attack)
     shelves = json.loads(installation.market.read_text("utf-8"))["shelves"]
+    with connect(installation.trace_environment()["TRACE_DATABASE_URL"], "up") as connection:
+        tokens = {shelf["device"]: issue_token(connection, shelf["device"]) for shelf in shelves}
     supervisor.start(controllers)
     for shelf in shelves:
-        child = installation.shelf(shelf["device"], shelf["site"])
+        child = installation.shelf(shelf["device"], shelf["site"], tokens[shelf["device"]])
         planogram = [{key: entry[key] for key in ("channel", "gtin", "unit_weight_g")} for entry in shelf["channels"]]
         (installation.var / "shelves" / f"{shelf['device']}.json").write_text(json.dumps(planogram), encoding="utf-8")
         supervisor.start(child)

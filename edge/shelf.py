@@ -56,6 +56,7 @@ class ShelfAgent:
 
     def expect(self, refill: Refill) -> None:
         """Expect what came in by scan to be put up."""
+        _log.info("a refill is announced", action="shelf.announced", gtin=refill.gtin, units=refill.units)
         for cell in self._cells:
             cell.expect(refill.gtin, refill.units)
 

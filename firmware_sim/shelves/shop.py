@@ -25,6 +25,8 @@ TICK_SECONDS: Final = 0.1
 _SAVE_SECONDS: Final = 2.0
 _MEAN_C, _SWING_C, _DAY_SECONDS = 21.5, 2.0, 1800.0
 _MEAN_HUMIDITY, _SWING_HUMIDITY = 52.0, 6.0
+_DOOR_SECONDS: Final = (3.0, 8.0)
+"""For how long the door stands open when somebody reaches in, at least and at most."""
 
 
 class ChannelState(Struct):
@@ -64,6 +66,7 @@ class SimulatedShelf:
     ) -> None:
         self.shelf = shelf
         self._random = random
+        self._door_ends = self._elapsed = kept.elapsed
         states = {
             channel.channel: _kept(kept.channels.get(f"{shelf.device}/{channel.channel}"), channel)
             for channel in shelf.channels
@@ -81,6 +84,7 @@ class SimulatedShelf:
 
     def tick(self, elapsed: float, uptime: float) -> None:
         """Let one tick pass."""
+        self._elapsed = elapsed
         phase = sin(2 * pi * elapsed / _DAY_SECONDS)
         temperature = _MEAN_C + _SWING_C * phase + float(self._random.normal(0, 0.05))
         self.controller.climate(
@@ -89,14 +93,17 @@ class SimulatedShelf:
         for number, cell in self.cells.items():
             cell.advance(TICK_SECONDS)
             if self._customers[number].act(elapsed, cell):
+                self._open_door()
                 _log.info(
                     "goods moved", action="shelf.moved", device=self.shelf.device, channel=number, units=len(cell.units)
                 )
+        self.controller.door(is_open=elapsed < self._door_ends)
         self.controller.sample(uptime, {number: cell.measure(temperature) for number, cell in self.cells.items()})
 
     def reach(self, channel: int, units: int) -> Moved:
         """Take units off a channel, or put fresh ones up where `units` is negative."""
         cell = self.cells[channel]
+        self._open_door()
         if units < 0:
             weight = next(each.unit_weight_g for each in self.shelf.channels if each.channel == channel)
             cell.put(weigh_units(-units, weight, self._random))
@@ -104,6 +111,9 @@ class SimulatedShelf:
         for _ in range(max(moved, 0)):
             cell.take()
         return Moved(moved, len(cell.units), self.shelf.device)
+
+    def _open_door(self) -> None:
+        self._door_ends = max(self._door_ends, self._elapsed + float(self._random.uniform(*_DOOR_SECONDS)))
 
     def state(self) -> Mapping[str, ChannelState]:
         """Return what is to be kept."""

@@ -1,16 +1,32 @@
-"""A hand reaches into a simulated shelf: stock falls on the console, and the proposal appears."""
+"""A hand reaches into a simulated shelf: the page shows the fall; what follows is proposed, approved and told."""
 
 import json
+import re
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from running_system import CODEFENCE, System, start, wait_for
 
+from benchmarks.load.stock_page import StockPage, open_page
+from cli.device import running_installation
+from cli.installation import DEMO_LOGIN
+from contracts.webhooks import SIGNATURE_HEADER, TOPIC_HEADER, SignatureError, verify
+
 pytestmark = pytest.mark.timeout(300)
 STORE, GTIN = "S-HANGZHOU-01", "09506000134352"
+REORDER = 12
+AT_ONCE = 6
+Heard = tuple[dict[str, str], bytes]
 
 
 @pytest.fixture
@@ -23,26 +39,129 @@ def system(tmp_path: Path) -> Iterator[System]:
         shutil.rmtree(link.resolve())
 
 
-def test_goods_taken_by_hand_fall_on_the_page_and_are_proposed_again(system: System) -> None:
-    wait_for(lambda: (_row(system)["quantity"] or 0) > 20, "the shelf's first figure", 60)
-    command = [CODEFENCE, "shelf", "take", f"{STORE}/1", "22", "--var", system.var, "--json"]
-    taken = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert taken["units"] == 22
-    wait_for(lambda: _row(system)["quantity"] <= taken["left"] + 1, "the stock to fall", 30)
-    row = _row(system)
-    assert row["certainty"] > 0.9
-    assert row["seq"], "the figure names the message that it rests on"
-    wait_for(lambda: _proposals(system), "the proposal", 30)
-    assert _proposals(system)[0]["quantity"] > 0
+def test_goods_taken_by_hand_fall_on_the_page_are_proposed_approved_and_told_to_a_partner(system: System) -> None:
+    with _receiver() as (url, heard):
+        secret = _trace(system, "webhook", "add", url, "--brand", "qingyuan", "--topic", "proposal.*").strip()
+        wait_for(lambda: (_row(system)["quantity"] or 0) > REORDER + AT_ONCE, "the shelf's first figure", 60)
+        with open_page(_url(system), DEMO_LOGIN, _password(system), (STORE, GTIN)) as page:
+            _empty_below_the_line(system, page)
+        row = _row(system)
+        assert row["certainty"] > 0.9
+        assert row["seq"], "the figure names the message that it rests on"
+        wait_for(lambda: _proposals(system), "the proposal", 30)
+        proposal = _proposals(system)[0]
+        assert proposal["quantity"] > 0
+        _approve_on_the_page(system, proposal["id"])
+        wait_for(lambda: _told(heard, "proposal.approved", proposal["id"]), "the partner to hear of it", 30)
+    _signed_and_of_this_store(heard, secret, proposal)
 
 
-def _row(system: System) -> dict[str, float]:
+def _empty_below_the_line(system: System, page: StockPage) -> None:
+    """Take goods a handful at a time, each seen on the live page before the next."""
+    left, began = AT_ONCE + REORDER, time.time()
+    falls = []
+    while left > REORDER - AT_ONCE:
+        command = [str(CODEFENCE), "shelf", "take", f"{STORE}/1", str(AT_ONCE), "--var", str(system.var), "--json"]
+        taken = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert taken["units"] == AT_ONCE
+        left = taken["left"]
+        # A customer may put one back just then.
+        wait_for(lambda most=left + 1: page.shown and page.shown[-1][1] <= most, "the page to show it", 30)  # type: ignore[misc]
+        falls.append(page.shown[-1][1])
+    assert len(falls) >= 3
+    assert falls == sorted(falls, reverse=True)
+    assert falls[-1] <= REORDER
+    assert len([at for at, _ in page.shown if at > began]) >= len(falls), "every look followed an event of the stream"
+
+
+def _approve_on_the_page(system: System, number: int) -> None:
+    """Do what the button of the proposals' page does."""
+    url = _url(system)
+    with httpx.Client(base_url=url, timeout=20, headers={"Origin": url}) as client:
+        login = {"login": DEMO_LOGIN, "password": _password(system), "csrf": _csrf(client.get("/login").text)}
+        client.post("/login", data=login)
+        listed = client.get("/proposals").text
+        assert f'id="proposal-{number}"' in listed
+        answer = client.post(f"/proposals/{number}/approve", data={"csrf": _csrf(listed)})
+        assert answer.status_code == httpx.codes.SEE_OTHER
+
+
+def _signed_and_of_this_store(heard: list[Heard], secret: str, proposal: dict[str, Any]) -> None:
+    for headers, body in heard:
+        verify(secret, body, headers[SIGNATURE_HEADER], time.time())
+        with pytest.raises(SignatureError):
+            verify(secret, body + b" ", headers[SIGNATURE_HEADER], time.time())
+    (told,) = _told(heard, "proposal.approved", proposal["id"])
+    assert {key: told[key] for key in ("site", "gtin", "kind", "state", "decided_by")} == {
+        "site": STORE, "gtin": GTIN, "kind": "order", "state": "approved", "decided_by": DEMO_LOGIN,
+    }  # fmt: skip
+    assert told["quantity"] == proposal["quantity"]
+    assert _told(heard, "proposal.made", proposal["id"]), "the partner heard of it before it was decided"
+
+
+def _told(heard: list[Heard], topic: str, number: int) -> list[dict[str, Any]]:
+    told = [json.loads(body)["data"]["proposal"] for headers, body in heard if headers[TOPIC_HEADER] == topic]
+    return [each for each in told if each["id"] == number]
+
+
+@contextmanager
+def _receiver() -> Iterator[tuple[str, list[Heard]]]:
+    """Serve as a partner's address that keeps what comes."""
+    heard: list[Heard] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/codefence", heard
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _trace(system: System, *arguments: str) -> str:
+    installation = replace(running_installation(system.var), console_port=system.port)
+    return subprocess.run(
+        [CODEFENCE, "trace", *arguments],
+        env=installation.trace_environment(),
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    ).stdout
+
+
+def _csrf(html: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', html)
+    assert found
+    return found[1]
+
+
+def _url(system: System) -> str:
+    return f"http://127.0.0.1:{system.port}"
+
+
+def _password(system: System) -> str:
+    return (system.var / "secrets" / "demo").read_text("utf-8").strip()
+
+
+def _row(system: System) -> dict[str, Any]:
     rows = system.get("/stock")["stock"]
-    found: dict[str, float] = next(each for each in rows if (each["site"], each["gtin"]) == (STORE, GTIN))
+    found: dict[str, Any] = next(each for each in rows if (each["site"], each["gtin"]) == (STORE, GTIN))
     return found
 
 
-def _proposals(system: System) -> list[dict[str, float]]:
+def _proposals(system: System) -> list[dict[str, Any]]:
     return [
         each
         for each in system.get("/proposals?state=open")["proposals"]

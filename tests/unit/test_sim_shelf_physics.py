@@ -7,7 +7,8 @@ from contracts.shelf_registers import RAW_LIMIT, Fault, Holding, Input, Shared, 
 from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.cell import TRAY_G, LoadCell, weigh_units
 from firmware_sim.shelves.controller import Controller, Trouble
-from firmware_sim.shelves.shop import TICK_SECONDS, Shop
+from firmware_sim.shelves.hands import Hand
+from firmware_sim.shelves.shop import TICK_SECONDS, Shop, SimulatedShelf
 
 GTIN = "06912345000017"
 CHANNELS = (
@@ -113,6 +114,26 @@ def test_the_first_ten_seconds_are_flagged_as_a_reboot_and_climate_is_plausible(
     assert 180 < Shared.TEMPERATURE.unpack(late) < 260
     assert 400 < Shared.HUMIDITY.unpack(late) < 650
     assert Shared.CHANNELS.unpack(late) == 2
+
+
+def test_the_door_opens_when_somebody_reaches_in_and_closes_again() -> None:
+    shop = Shop((SHELF,), seed=1)
+    _run(shop, 1)
+    shelf = shop.shelves[0]
+    assert _door(shelf) == 0
+    shop.reach(Hand("STORE-1", 2, 1))
+    _run(shop, 0.2)
+    assert _door(shelf) == 1
+    seen = []
+    for _ in range(120):
+        _run(shop, 1)
+        seen.append(_door(shelf))
+    assert 0 in seen, "doors close by themselves"
+    assert 1 in seen[20:], "customers open them as well"
+
+
+def _door(shelf: SimulatedShelf) -> int:
+    return Shared.DOOR.unpack(shelf.controller.read_input(Shared.BASE, Shared.SIZE))
 
 
 def test_a_saturated_cell_stands_on_the_limit_and_a_stuck_one_repeats_itself() -> None:
