@@ -13,6 +13,10 @@ from geofence.coordinates import BoolArray, Crs, FloatArray, convert
 from geofence.metric import metres_per_degree, offsets_m
 
 _TOWN_RADIUS_M: Final = 3500.0
+_SUBURBS_M: Final = (5_000.0, 16_000.0)
+"""How far shops lie from a city's middle, to the east and to the north: few of our cities end sooner."""
+_GOLDEN_ANGLE: Final = pi * (3 - sqrt(5))
+_FIRST_ANGLE: Final = 2.0
 _RADIUS_OF_SIGMA: Final = {Platform.ANDROID: 1.51, Platform.IOS: 1.41, Platform.WEB: 2.45}
 """Accuracy radius that a platform states for a given sigma: each means another confidence."""
 _PLATFORMS: Final = (Platform.ANDROID, Platform.IOS, Platform.WEB)
@@ -57,6 +61,17 @@ def somewhere_in(place: Place, random: np.random.Generator) -> Spot:
     return _moved(Spot(place.lon, place.lat, place.adcode), _TOWN_RADIUS_M * sqrt(random.random()), random)
 
 
+def outlets(place: Place, count: int, random: np.random.Generator) -> tuple[Spot, ...]:
+    """Return shops all over a city and its suburbs, in no order, each some kilometres from the next."""
+    middle = Spot(place.lon, place.lat, place.adcode)
+    east, north = _SUBURBS_M
+    found = []
+    for number in range(count):
+        away, angle = sqrt((number + 0.5) / count), _FIRST_ANGLE + number * _GOLDEN_ANGLE
+        found.append(_shifted(middle, east * away * cos(angle), north * away * sin(angle)))
+    return tuple(found[int(index)] for index in random.permutation(count))
+
+
 def near(spot: Spot, metres: float, random: np.random.Generator) -> Spot:
     """Return a spot at most `metres` away."""
     return _moved(spot, metres * random.random(), random)
@@ -92,8 +107,11 @@ def reading(spot: Spot, random: np.random.Generator) -> Position:
 
 
 def _moved(spot: Spot, metres: float, random: np.random.Generator) -> Spot:
-    east, north = metres_per_degree(np.array(spot.lat))
     angle = float(random.uniform(0, 2 * pi))
-    return Spot(
-        spot.lon + metres * cos(angle) / float(east), spot.lat + metres * sin(angle) / float(north), spot.adcode
-    )
+    return _shifted(spot, metres * cos(angle), metres * sin(angle))
+
+
+def _shifted(spot: Spot, east: float, north: float) -> Spot:
+    """Return the spot so many metres to the east and north."""
+    lon, lat = metres_per_degree(np.array(spot.lat))
+    return Spot(spot.lon + east / float(lon), spot.lat + north / float(lat), spot.adcode)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from contracts.errors import ConfigurationError
 from firmware_sim.market import scans
 from firmware_sim.market.honest import HonestMarket
-from firmware_sim.market.people import distance_km, is_home, reading, somewhere_in
+from firmware_sim.market.people import Spot, distance_km, is_home, near, outlets, reading, somewhere_in
 from firmware_sim.market.scans import Planned
 from firmware_sim.print_job import Case, Dealer, Place, World
 
@@ -20,14 +20,17 @@ _FAR_KM: Final = 800.0
 _QUIET_SECONDS: Final = 8.0
 _GAP_SECONDS: Final = 0.9
 _LATE_SCANS: Final = 12
+_BUYER_METRES: Final = 400.0
+"""How far from the shop a bottle is opened at most."""
 
 
 class Diversion(Struct, frozen=True):
-    """One dealer's cases that were sold in a far city, and the codes that give it away at once."""
+    """One dealer's cases that were sold in a far city, each in a shop of its own."""
 
     dealer: Dealer
     destination: Place
     cases: tuple[Case, ...]
+    shops: tuple[Spot, ...]
 
 
 class Plan(Struct, frozen=True):
@@ -63,7 +66,9 @@ def _divert(world: World, random: np.random.Generator) -> Diversion:
         )
     dealer = world.dealer_of_order[order.id]
     chosen = random.choice(len(cases), size=min(DIVERTED_CASES, len(cases)), replace=False)
-    return Diversion(dealer, _far_city(world, dealer, random), tuple(cases[int(index)] for index in sorted(chosen)))
+    city = _far_city(world, dealer, random)
+    sold = tuple(cases[int(index)] for index in sorted(chosen))
+    return Diversion(dealer, city, sold, outlets(city, len(sold), random))
 
 
 def _far_city(world: World, dealer: Dealer, random: np.random.Generator) -> Place:
@@ -83,15 +88,15 @@ def _far_city(world: World, dealer: Dealer, random: np.random.Generator) -> Plac
 def _crimes(diversion: Diversion, random: np.random.Generator) -> list[Planned]:
     """Scan one item of each diverted case within seconds, some more of their items later, and a few forgeries."""
 
-    def sold(case: Case, item: str, after: float, *, later: bool = False) -> Planned:
-        position = reading(somewhere_in(diversion.destination, random), random)
-        return Planned(case.order, after, scans.consumer(item, position), later)
+    def sold(number: int, item: str, after: float, *, later: bool = False) -> Planned:
+        position = reading(near(diversion.shops[number], _BUYER_METRES, random), random)
+        return Planned(cases[number].order, after, scans.consumer(item, position), later)
 
     cases = diversion.cases
-    found = [sold(case, case.items[0], _QUIET_SECONDS + index * _GAP_SECONDS) for index, case in enumerate(cases)]
-    rest = [(case, item) for case in cases for item in case.items[1:]]
+    found = [sold(index, case.items[0], _QUIET_SECONDS + index * _GAP_SECONDS) for index, case in enumerate(cases)]
+    rest = [(index, item) for index, case in enumerate(cases) for item in case.items[1:]]
     late = random.permutation(len(rest))[:_LATE_SCANS]
-    found.extend(sold(*rest[int(index)], after=0.0, later=True) for index in late)
+    found.extend(sold(*rest[int(chosen)], after=0.0, later=True) for chosen in late)
     for index in range(FORGED_CODES):
         position = reading(somewhere_in(diversion.destination, random), random)
         label = scans.forged(cases[0].items[0], position, random)

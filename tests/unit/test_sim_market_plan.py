@@ -13,7 +13,7 @@ from contracts.errors import CodeError, ConfigurationError
 from contracts.messages import Activity, Kind, Platform, Scan, decode_event, encode_event
 from firmware_sim.market.people import distance_km, is_home, reading, somewhere_in
 from firmware_sim.market.plan import Plan, make_plan
-from firmware_sim.print_job import Place, World, load_world
+from firmware_sim.print_job import Dealer, Place, World, load_world
 
 SEEDS = (1, 2, 3, 4, 5)
 
@@ -90,6 +90,27 @@ def test_a_diversion_shows_twelve_cases_of_one_dealer_in_one_far_city_within_fif
     assert not is_home(city, dealer)
     assert distance_km(dealer, city) >= 800
     assert {world.dealer_of_order[case.order].id for case in world.cases if case.sscc in attack["cases"]} == {dealer.id}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_diverted_cases_are_sold_in_shops_all_over_the_city(world: World, seed: int) -> None:
+    plan = make_plan(world, seed, attack=True)
+    attack = plan.truth["attacks"][0]
+    first = {code: case.sscc for case in world.cases for code in case.items[:1] if case.sscc in attack["cases"]}
+    spots = [
+        (planned.scan.position.lon, planned.scan.position.lat)
+        for planned in plan.scans
+        if planned.scan.code in first and planned.scan.position
+    ]
+    assert len(spots) >= 12
+    apart = [
+        distance_km(Dealer("", *here, ()), Place("", *there, 0, ""))
+        for number, here in enumerate(spots)
+        for there in spots[:number]
+    ]
+    # No one buyer, no one present: hardly two of them within two kilometres, and some further than one feast reaches.
+    assert sorted(apart)[2] > 2
+    assert max(apart) > 25
 
 
 def test_without_attack_nothing_is_diverted_and_no_code_is_forged(world: World) -> None:

@@ -2,21 +2,28 @@
 
 import json
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from importlib import resources
 from itertools import count
 
 import pytest
 
+from contracts import gs1
+from contracts.errors import CodeError
 from contracts.gs1 import label_uri
+from contracts.messages import Activity, Scan
 from contracts.tc20 import Tc20
-from firmware_sim.market.people import is_home
 from firmware_sim.market.plan import Plan, make_plan
 from firmware_sim.print_job import Case, Dealer, Order, Place, World
-from trace_service.detection.drip import LEAST_CASES, City, Hit, Score, Trade, flow_shares, weigh_city
+from trace_service.detection.changes import Alert, Change, Retracted
+from trace_service.detection.engine import Engine
+from trace_service.detection.network import Channel, Network, Territory
+from trace_service.detection.network import Dealer as Member
+from trace_service.detection.network import Place as City
+from trace_service.detection.observations import CodeState, Goods, Position, Sighting, Source
 from trace_service.places import load_places
 
-RUNS, START = 8, datetime(2026, 3, 2, 8, tzinfo=UTC)
+RUNS, START, HOUR = 8, 1_772_438_400_000, 3_600_000
 DEMO = json.loads(resources.files("trace_service").joinpath("demo.json").read_text("utf-8"))
 PLACES = tuple(Place(each.adcode, each.lon, each.lat, each.population, each.name_en) for each in load_places())
 DEALERS = {
@@ -25,7 +32,23 @@ DEALERS = {
     for place in PLACES
     if dealer.get("place") == place.adcode
 }
-Cell = tuple[str, str]
+
+
+def network() -> Network:
+    cities = tuple(
+        City(adcode=each.adcode, lat=each.lat, lon=each.lon, population=each.population, city=each.adcode)
+        for each in PLACES
+    )
+    members = tuple(
+        Member(id=each["id"], parent=each["parent"], level=1, kind=each["kind"], lat=35.0, lon=104.0)
+        for each in DEMO["dealers"]
+    )
+    territories = tuple(
+        Territory(dealer=each["id"], adcodes=tuple(each["adcodes"]), valid_from=0)
+        for each in DEMO["dealers"]
+        if each["adcodes"]
+    )
+    return Network(Channel(dealers=members, territories=territories, places=cities))
 
 
 def world(run: int) -> World:
@@ -39,48 +62,88 @@ def world(run: int) -> World:
     return World(f"R{run}", {}, (), tuple(DEALERS.values()), orders, tuple(cases), (), PLACES)
 
 
-def sightings(world: World, plan: Plan, start: datetime) -> dict[tuple[str, str, str], Hit]:
-    """Return the first sighting of each case in each city, by dealer, city and case."""
+def sightings(world: World, plan: Plan, start: int) -> Iterator[Sighting]:
+    """Yield what the worker would tell of the plan's scans, in the order of their times."""
     case_of = {item: case for case in world.cases for item in case.items}
-    found: dict[tuple[str, str, str], Hit] = {}
     for number, planned in enumerate(plan.scans):
-        case, position = case_of.get(planned.scan.code), planned.scan.position
-        if case is None or position is None:
-            continue
-        lon, lat = position.lon, position.lat
-        city = min(PLACES, key=lambda place: (place.lon - lon) ** 2 + (place.lat - lat) ** 2)
-        at = start + timedelta(seconds=30 + 2 * number if planned.later else planned.after)
-        key = (world.dealer_of_order[case.order].id, city.adcode, case.sscc)
-        found[key] = min(found.get(key, Hit(at, case.sscc, case.order)), Hit(at, case.sscc, case.order))
-    return found
+        scan = planned.scan
+        case = case_of.get(scan.code)
+        goods = _stranger(scan) if case is None else _known(world, case, scan)
+        at = start + round(1000 * (30 + 2 * number if planned.later else planned.after))
+        yield Sighting(
+            key=f"{world.run}/{number}",
+            event=f"{world.run}/{number}",
+            kind="inspect" if scan.activity is Activity.INSPECT else "scan",
+            goods=goods,
+            position=_position(scan),
+            occurred_at=at,
+            received_at=at,
+        )
 
 
-def weigh_all(found: dict[tuple[str, str, str], Hit]) -> dict[Cell, Score]:
-    anywhere, here = defaultdict(list), defaultdict(list)
-    for (dealer, city, _), hit in found.items():
-        anywhere[dealer].append(hit)
-        here[dealer, city].append(hit)
-    trades = {dealer: Trade(hits) for dealer, hits in anywhere.items()}
-    scores = {}
-    for dealer in DEALERS.values():
-        foreign = {p.adcode: City(p.lon, p.lat, p.population) for p in PLACES if not is_home(p, dealer)}
-        shares = flow_shares((dealer.lon, dealer.lat), foreign)
-        for city, share in shares.items():
-            if len(here[dealer.id, city]) >= LEAST_CASES:
-                scores[dealer.id, city] = weigh_city(here[dealer.id, city], trades[dealer.id], share)
-    return scores
+def _known(world: World, case: Case, scan: Scan) -> Goods:
+    dealer = world.dealer_of_order[case.order].id
+    return Goods(unit=scan.code, case=case.sscc, product=case.gtin, dealer=dealer, shipment=case.order)
+
+
+def _stranger(scan: Scan) -> Goods:
+    """Return a code that nobody issued: what was typed is a slip, whatever its form."""
+    try:
+        code = gs1.parse(scan.code)
+    except CodeError:
+        return Goods(unit=scan.code, state=CodeState.UNKNOWN)
+    product = code.gtin if code.is_item and scan.symbology != "Manual" else None
+    return Goods(unit=code.key, product=product, state=CodeState.UNKNOWN)
+
+
+def _position(scan: Scan) -> Position:
+    if scan.position is None:
+        return Position(source=Source.NONE)
+    here = scan.position
+    return Position(source=Source.GPS, lat=here.lat, lon=here.lon, accuracy_m=here.accuracy_m)
+
+
+class Standing:
+    """What stands of what an engine said."""
+
+    def __init__(self) -> None:
+        self.alerts: dict[str, Alert] = {}
+
+    def take(self, changes: list[Change]) -> None:
+        for change in changes:
+            self.alerts[change.alert.number] = change.alert
+            if isinstance(change, Retracted):
+                del self.alerts[change.alert.number]
+
+    def diversions(self) -> dict[tuple[str | None, str | None], set[str]]:
+        found: defaultdict[tuple[str | None, str | None], set[str]] = defaultdict(set)
+        for alert in self.alerts.values():
+            if alert.detector != "forged":
+                found[alert.dealer, alert.adcode] |= set(alert.cases)
+        return dict(found)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_run_s_attack_is_found_whole_and_honest_traffic_of_all_runs_raises_nothing(seed: int) -> None:
-    found: dict[tuple[str, str, str], Hit] = {}
-    diverted: defaultdict[Cell, set[str]] = defaultdict(set)
+def test_every_run_s_attack_is_found_and_nobody_else_is_accused(seed: int) -> None:
+    engine, standing = Engine(network()), Standing()
+    diverted: defaultdict[tuple[str | None, str | None], set[str]] = defaultdict(set)
     for run in range(RUNS):
         printed = world(run)
         plan = make_plan(printed, 100 * seed + run, attack=True)
         attack = plan.truth["attacks"][0]
         diverted[attack["dealer"], attack["destinations"][0]["adcode"]] |= set(attack["cases"])
-        found |= sightings(printed, plan, START + run * timedelta(hours=1))
-        alarming = {cell: score for cell, score in weigh_all(found).items() if score.alarming}
-        assert alarming.keys() == diverted.keys()
-        assert all(cases <= alarming[cell].cases for cell, cases in diverted.items())
+        for sighting in sightings(printed, plan, START + run * HOUR):
+            standing.take(engine.observe(sighting))
+        found = standing.diversions()
+        assert found.keys() == diverted.keys()
+        assert all(len(cases) >= 12 and cases <= diverted[place] for place, cases in found.items())
+
+
+def test_the_honest_market_of_all_runs_raises_nothing_not_even_days_later() -> None:
+    engine, standing = Engine(network()), Standing()
+    for run in range(RUNS):
+        printed = world(run)
+        for sighting in sightings(printed, make_plan(printed, 300 + run, attack=False), START + run * HOUR):
+            standing.take(engine.observe(sighting))
+    standing.take(engine.advance(START + 100 * HOUR))
+    assert standing.alerts == {}
