@@ -22,6 +22,7 @@ from trace_service.cases.sync import policy_of
 from trace_service.cases.verify import PackError, verify_pack
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
+from trace_service.detection.recalibration import recalibrate as refitted
 
 _EXAMPLES: Final = {
     "list": "codefence case list --brand qingyuan --state open --json",
@@ -31,6 +32,7 @@ _EXAMPLES: Final = {
     "outcomes": "codefence case outcomes --brand qingyuan --json > outcomes.jsonl",
     "policy": "codefence case policy --brand qingyuan --two-person-value 50000 --daily-budget 20",
     "day": "codefence case day --brand qingyuan",
+    "recalibrate": "codefence case recalibrate --brand qingyuan --json",
 }
 _KEY_BYTES: Final = 32
 _BRAND = click.option("--brand", required=True, help="Whose cases.")
@@ -146,7 +148,6 @@ def outcomes(*, brand: str, as_json: bool) -> None:
 @click.option("--benign-days", type=click.IntRange(1, 3650), help="How long a benign outcome holds for its place.")
 @click.option("--zone", help="Time zone of the brand's days.")
 @click.option("--digest-at", help="When the day's cases are chosen and told: five cron fields.")
-@click.option("--detector", type=click.Choice(["cells", "engine"]), help="What raises the brand's alerts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @reported
 def policy(*, brand: str, as_json: bool, **changes: Any) -> None:  # noqa: ANN401  what click passes on
@@ -178,3 +179,20 @@ def day(*, brand: str, as_json: bool) -> None:
     echo_rows([{name: getattr(each, name) for name in names} for each in chosen], as_json=as_json)
     if not chosen:
         click.echo("nothing waits, or today's cases were chosen before", err=True)
+
+
+@case.command(epilog=_example("recalibrate", "  0  recorded, or there is nothing yet to learn from"))
+@_BRAND
+@_JSON
+@reported
+def recalibrate(*, brand: str, as_json: bool) -> None:
+    """Fit the brand's calibration to its reviewed outcomes now, as is done each night that has new ones."""
+    with opened("case recalibrate") as (connection, _):
+        found = refitted(connection, brand, "command line")
+    if found is None:
+        click.echo("no case was decided yet", err=True)
+        return
+    names = ("decision", "cases", "confirmed", "loss_before", "loss_after")
+    version = found.calibration.version if found.calibration else None
+    row = {name: getattr(found, name) for name in names} | {"version": version}
+    echo_rows([row] if as_json else [{"field": name, "value": value} for name, value in row.items()], as_json=as_json)

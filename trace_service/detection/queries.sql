@@ -3,11 +3,6 @@ INSERT INTO trace.observation_inbox (brand, kind, body)
 SELECT %(brand)s, each.kind, each.body::json FROM unnest(%(kinds)s::text[], %(bodies)s::text[]) WITH ORDINALITY
     AS each (kind, body, place) ORDER BY each.place
 
--- name: engine_brands
-SELECT brand FROM (
-    SELECT DISTINCT ON (brand) brand, detector FROM trace.case_policy ORDER BY brand, id DESC) AS newest
-WHERE detector = 'engine'
-
 -- name: brands_waiting
 SELECT brand FROM trace.observation_inbox GROUP BY brand ORDER BY min(id)
 
@@ -86,3 +81,29 @@ ORDER BY verdict.occurred_at, verdict.device, verdict.boot, verdict.seq
 -- name: claims_of_case
 SELECT alert.claim, alert.number FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
 WHERE case_alert.case_id = %(case)s AND alert.claim IS NOT NULL ORDER BY alert.id
+
+-- name: calibration
+-- The calibration in force: the newest adopted one that was fitted from the shipped version in use.
+SELECT version, models FROM trace.calibration
+WHERE brand = %(brand)s AND shipped = %(shipped)s AND decision = 'adopted' ORDER BY number DESC LIMIT 1
+
+-- name: next_calibration
+SELECT coalesce(max(number), 0) + 1 AS number FROM trace.calibration WHERE brand = %(brand)s
+
+-- name: insert_calibration
+INSERT INTO trace.calibration (brand, number, recorded_by, version, shipped, decision, cases, confirmed, newest,
+    loss_before, loss_after, models)
+VALUES (%(brand)s, %(number)s, %(actor)s, %(version)s, %(shipped)s, %(decision)s, %(cases)s, %(confirmed)s, %(newest)s,
+    %(loss_before)s, %(loss_after)s, %(models)s)
+
+-- name: brands_to_recalibrate
+-- Once a day at most, and only where a person decided something since.
+SELECT case_file.brand FROM trace.case_file
+LEFT JOIN LATERAL (
+    SELECT newest, recorded_at FROM trace.calibration AS tried
+    WHERE tried.brand = case_file.brand ORDER BY number DESC LIMIT 1) AS last ON true
+WHERE case_file.state = 'closed' AND case_file.outcome <> 'retracted'
+GROUP BY case_file.brand, last.newest, last.recorded_at
+HAVING last.newest IS NULL
+    OR (max(case_file.closed_at) > last.newest AND last.recorded_at < clock_timestamp() - interval '20 hours')
+ORDER BY case_file.brand

@@ -11,6 +11,7 @@ import structlog
 
 from contracts.errors import CodefenceError
 from trace_service.cases.days import run_due
+from trace_service.detection.recalibration import recalibrate_due
 from trace_service.notify.mail import connected, message
 from trace_service.notify.queries import SQL
 from trace_service.notify.texts import text_of
@@ -54,6 +55,7 @@ class Courier:
     def _begin_days(self) -> None:
         with connect(self._dsn, "days") as connection:
             begun = run_due(connection)
+            recalibrate_due(connection)
         if begun:
             log.info("cases of the day are chosen", action="cases.day", brands=begun)
 

@@ -1,0 +1,80 @@
+"""A brand's calibration learns from what its people found, and only where that helps."""
+
+import random
+from math import exp
+
+import pytest
+
+from trace_service.detection.calibration import Calibration, Evidence, Features, features
+from trace_service.detection.refitting import Decision, Label, propose
+
+SHIPPED = Calibration()
+SHIFT = -2.0  # a market in which the same evidence is right far more rarely
+
+
+def market(cases: int, seed: int, shift: float = SHIFT, audit: float = 0.25) -> list[Label]:
+    """Return decided cases: the strongest are always looked at, of the others a known share."""
+    draw = random.Random(seed)
+    found: list[Label] = []
+    while len(found) < cases:
+        nats = draw.uniform(7, 16)
+        inputs = features(
+            Evidence(drip=nats, bulk=nats - draw.uniform(0, 6), spread=draw.random() < 0.4, home=draw.uniform(-2, 2))
+        )
+        selected = 1.0 if nats > 11 else audit  # nats
+        if draw.random() < selected:
+            true = draw.random() < truth(inputs, shift)
+            found.append(Label(case=len(found), inputs=inputs, confirmed=true, weight=1 / selected))
+    return found
+
+
+def truth(inputs: Features, shift: float) -> float:
+    odds = SHIPPED.claim.probability(inputs)
+    return 1 / (1 + (1 - odds) / odds * exp(-shift))
+
+
+def error(calibration: Calibration, shift: float = SHIFT) -> float:
+    """Return how far probabilities are from the truth, on average over other cases of the market."""
+    unseen = [each.inputs for each in market(400, seed=99, shift=shift)]
+    return sum(abs(calibration.claim.probability(each) - truth(each, shift)) for each in unseen) / len(unseen)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_market_with_another_base_rate_is_calibrated_after_some_hundred_outcomes(seed: int) -> None:
+    found = propose(market(300, seed), "x.1", SHIPPED)
+    assert found.decision is Decision.ADOPTED
+    assert found.calibration is not None
+    assert found.calibration.version == "x.1"
+    assert error(SHIPPED) > 0.25  # what the shipped one is wrong by
+    assert error(found.calibration) < 0.08  # a third of that
+
+
+def test_a_market_like_those_it_was_fitted_on_is_left_nearly_as_it_is() -> None:
+    found = propose(market(200, 5, shift=0.0), "x.1", SHIPPED)
+    assert found.calibration is None or error(found.calibration, 0.0) < 0.05
+
+
+def test_a_refit_is_adopted_exactly_where_it_does_better_on_cases_that_it_has_not_seen() -> None:
+    found = propose(market(60, 8, shift=-1.2), "x.1", SHIPPED)
+    assert (found.calibration is None) == (found.decision is Decision.WORSE)
+    assert found.loss_before is not None
+    assert found.loss_after is not None
+    assert (found.loss_after < found.loss_before) == (found.decision is Decision.ADOPTED)
+
+
+def test_few_or_one_sided_outcomes_change_nothing() -> None:
+    assert propose(market(20, 1), "x.1", SHIPPED).decision is Decision.FEW
+    certain = [
+        Label(case=number, inputs=each.inputs, confirmed=True, weight=1.0) for number, each in enumerate(market(80, 1))
+    ]
+    assert propose(certain, "x.1", SHIPPED).decision is Decision.ONE_SIDED
+
+
+def test_several_alerts_of_one_case_say_no_more_than_one() -> None:
+    labels = market(120, 3)
+    thrice = [each for each in labels for _ in range(3)]
+    once, again = propose(labels, "x.1", SHIPPED), propose(thrice, "x.1", SHIPPED)
+    assert once.calibration is not None
+    assert again.calibration is not None
+    assert again.cases == once.cases
+    assert again.calibration.claim.coefficients == pytest.approx(once.calibration.claim.coefficients, abs=1e-6)
