@@ -56,7 +56,7 @@ class Model(Struct, frozen=True):
 
     def probability(self, inputs: Features) -> float:
         """Return the probability alone."""
-        return _logistic(sum(weight * value for weight, value in zip(self.coefficients, inputs, strict=True)))
+        return score(self.coefficients, inputs)
 
 
 class Calibration(Struct, frozen=True):
@@ -87,6 +87,11 @@ def refit(prior: Model, rows: Sequence[Features], true: Sequence[bool], weights:
 
 def _rows(matrix: FloatArray | NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in matrix.tolist())
+
+
+def score(coefficients: Sequence[float], inputs: Features) -> float:
+    """Return the probability that coefficients give for inputs."""
+    return _logistic(sum(weight * value for weight, value in zip(coefficients, inputs, strict=True)))
 
 
 def _logistic(score: float) -> float:

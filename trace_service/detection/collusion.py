@@ -1,6 +1,6 @@
 """Several dealers who send little each to one place: cells too weak alone, weighed together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import log
 from typing import Final
 
@@ -44,8 +44,7 @@ class CollusionDetector:
         alone = False
         for dealer, nats in self.flow.by_city.get(city, {}).items():
             cell = self.flow.sightings.cells[dealer, city]
-            recent = [piece for piece in cell.pieces if piece.at >= now - _TOGETHER_MS]
-            if nats >= _LEAST_NATS and len(recent) >= _LEAST_PIECES:
+            if takes_part(nats, cell, now):
                 parts.append((nats, cell))
                 alone |= (dealer, city) in self.flow.alarming
         parts.sort(key=lambda each: (-each[0], each[1].dealer))
@@ -53,19 +52,34 @@ class CollusionDetector:
         key = f"collusion/{adcode}"
         if len(parts) < 2:  # noqa: PLR2004  # it takes two
             return Claim(key=key, detector="collusion", kind="collusion", dealer=None, nats=0.0, threshold=1.0)
-        total = sum(nats for nats, _ in parts) - _CHOICE_NATS * (len(parts) - 1)
+        total = total_nats([nats for nats, _ in parts])
         hits = [(hit, len(piece.hits)) for _, cell in parts for piece in cell.pieces for hit in piece.hits]
+        raised = self.flow.stricter()
+        threshold = self.settings.collusion_nats + raised
+        near = not alone and total >= threshold - self.settings.retract_margin_nats
         return Claim(
             key=key,
             detector="collusion",
             kind="collusion",
             dealer=parts[0][1].dealer,
             nats=0.0 if alone else total,
-            threshold=self.settings.collusion_nats + self.flow.stricter(),
+            threshold=threshold,
             adcode=adcode,
             contributions=contributions(hits, total),
             units=tuple(dict.fromkeys(unit for hit, _ in hits for unit in hit.units)),
             shipments=tuple(sorted({hit.shipment for hit, _ in hits if hit.shipment})),
             parties=tuple(cell.dealer for _, cell in parts),
             figures={"dealers": {cell.dealer: round(nats, 3) for nats, cell in parts}},
+            material=self.flow.keeper.several(parts, now, raised) if near else {},
         )
+
+
+def takes_part(nats: float, cell: Cell, now: int) -> bool:
+    """Tell whether a dealer's cell is strong and young enough to be added to others."""
+    recent = sum(piece.at >= now - _TOGETHER_MS for piece in cell.pieces)
+    return nats >= _LEAST_NATS and recent >= _LEAST_PIECES
+
+
+def total_nats(nats: Sequence[float]) -> float:
+    """Return what the cells of several dealers say together."""
+    return sum(nats) - _CHOICE_NATS * (len(nats) - 1)

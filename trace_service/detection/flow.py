@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from math import log
-from typing import Any, Final
+from typing import Any
 
 from msgspec import structs
 
@@ -10,14 +10,13 @@ from trace_service.detection.calibration import Calibration, features
 from trace_service.detection.cell import Cell, Hit, Piece, apart
 from trace_service.detection.changes import Claim, Contribution
 from trace_service.detection.habits import Habits
+from trace_service.detection.material import PROVINCE_DAYS, Keeper
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Movement, Observation, Reviewed, Sighting, Withdrawn
 from trace_service.detection.placing import KINDS, Kind
 from trace_service.detection.settings import Settings
 from trace_service.detection.sightings import Sightings
 from trace_service.detection.weighing import Weighed, Weigher
-
-_PROVINCE_DAYS: Final = (28, 100_000)
 
 
 class FlowDetector:
@@ -32,6 +31,7 @@ class FlowDetector:
         self.sightings, self.habits = sightings, habits
         self.calibration = calibration
         self.weigher = Weigher(settings, sightings, habits)
+        self.keeper = Keeper(network, settings, sightings, habits)
         self.alarming: set[tuple[str, int]] = set()
         # The cells of the last observation, and the nats of each city's cells by dealer.
         self.touched: list[Cell] = []
@@ -51,7 +51,7 @@ class FlowDetector:
             return
         self.touched = list({(each.dealer, each.city): each for each in cells}.values())
         for cell in self.touched:
-            yield self._claim(cell, self.weigher.weigh(cell, now))
+            yield self._claim(cell, now)
             yield from self._province_claim(cell, now)
 
     def close_day(self, now: int) -> Iterable[Claim]:
@@ -59,7 +59,8 @@ class FlowDetector:
         del now
         return ()
 
-    def _claim(self, cell: Cell, weighed: Weighed) -> Claim:
+    def _claim(self, cell: Cell, now: int) -> Claim:
+        weighed = self.weigher.weigh(cell, now)
         raised = self.stricter()
         pieces = cell.with_carried() if weighed.booked else cell.pieces
         nats, threshold, by_bulk = spoken(weighed, pieces, self.settings, raised)
@@ -83,6 +84,7 @@ class FlowDetector:
             contributions=contributions(hits, nats),
             **_named(hits),
             figures=self._figures(cell, weighed),
+            material=self.keeper.city(cell, now, raised, self.calibration),
         )
         (self.alarming.add if claim.alarming else self.alarming.discard)(place)
         return claim
@@ -133,7 +135,7 @@ class FlowDetector:
         pieces = apart(piece for each in cells for piece in each.pieces)
         place = self.habits.place_of_province(cell.city)
         honest = (self.habits.shares(cell.dealer, place) or (0.0,) * KINDS, self.habits.surge(cell.dealer, place))
-        weighed = self.weigher.drip(cell.dealer, pieces, honest, _PROVINCE_DAYS, now)
+        weighed = self.weigher.drip(cell.dealer, pieces, honest, PROVINCE_DAYS, now)
         threshold = self.settings.province_nats + self.stricter()
         covered = any((each.dealer, each.city) in self.alarming for each in cells)
         nats = weighed.drip if enough(pieces, self.settings) and not covered else -99.0
@@ -148,7 +150,7 @@ class FlowDetector:
         hits = self._telling(pieces, None)
         yield structs.replace(
             claim, adcode=code, contributions=contributions(hits, nats), figures=self._figures(cell, weighed),
-            **_named(hits),
+            material=self.keeper.province(cells, place, now, self.stricter()), **_named(hits),
         )  # fmt: skip
 
     def stricter(self) -> float:

@@ -47,6 +47,11 @@ class Sightings:
         self._at_home_hits = 0
 
     @property
+    def totals(self) -> tuple[int, int, int]:
+        """Cases in foreign cells; of these seen at home as well; of these had by a shop of their dealer."""
+        return self._hits, self._at_home_hits, self._carried
+
+    @property
     def at_home_share(self) -> float:
         """How many of the cases in foreign cells were seen at home as well, with a prior."""
         return (self._at_home_hits + 5.0) / (self._hits + 25.0)
