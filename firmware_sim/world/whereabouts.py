@@ -82,8 +82,8 @@ def _shops(world: World, random: Random) -> Shops:
     km = land.radius_km[county] * np.sqrt(random.random(county.size))
     lat, lon = moved(land.counties.lat[county], land.counties.lon[county], km, random)
     lat[: len(stores)], lon[: len(stores)] = [each.lat for each in stores], [each.lon for each in stores]
-    city = land.county_city[county]
-    return Shops(ids, county, lat, lon, {int(each): np.flatnonzero(city == each) for each in np.unique(city)})
+    lies_in = land.county_city[county]
+    return Shops(ids, county, lat, lon, {int(each): np.flatnonzero(lies_in == each) for each in np.unique(lies_in)})
 
 
 def _honest(world: World, shops: Shops, random: Random) -> Standing:
