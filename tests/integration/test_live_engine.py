@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from case_parts import BRAND, hire, only
+from case_parts import hire, only
 from conftest import TestDatabase
-from trace_market import PLACES, Market, Message
+from trace_market import Market, Message
 
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
@@ -16,8 +16,7 @@ from geofence.maps import AtomMap, Level, load_installed_map
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import read_world
 from trace_service.cases.machine import Action
-from trace_service.cases.model import Policy
-from trace_service.cases.service import Order, act, set_policy
+from trace_service.cases.service import Order, act
 from trace_service.detection.changes import Retracted
 from trace_service.detection.engine import Engine
 from trace_service.detection.live import Live
@@ -138,22 +137,15 @@ def atoms() -> AtomMap:
 
 
 @pytest.fixture
-def market(database: TestDatabase, atoms: AtomMap, monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
-    lon, lat = PLACES["nanjing"]
-    # Far enough from one another that no one buyer stands behind two of them.
-    spread = {f"nanjing-{n}": (lon + 0.04 * (n % 5 - 2), lat + 0.04 * (n // 5 - 2)) for n in range(25)}
-    monkeypatch.setattr("trace_market.PLACES", {**PLACES, **spread})
+def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
     market = Market(database, atoms)
-    set_policy(market.connection, BRAND, Policy(detector="engine"), "test")
     yield market
     market.close()
 
 
 def _sell_in_nanjing(market: Market, shipped: list[dict[str, Any]]) -> None:
-    for place, case in enumerate(shipped):
-        market.land(
-            *market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], f"nanjing-{place}")
-        )
+    for case in shipped:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], "nanjing"))
     market.drain()
 
 
@@ -179,7 +171,7 @@ def test_what_a_person_decided_is_not_raised_again_by_the_same_cases(market: Mar
     shipped = market.cases_to("D-CHENGDU")[:14]
     _sell_in_nanjing(market, shipped)
     act(market.connection, people["lin"], only(market).id, Order(Action.CLOSE, {"outcome": "confirmed"}))
-    market.land(*(market.consumer(each["items"][1], f"nanjing-{n}", 300) for n, each in enumerate(shipped)))
+    market.land(*(market.consumer(each["items"][1], "nanjing", 300) for each in shipped))
     market.drain()
     assert market.rows("SELECT state, outcome FROM trace.alert") == [("closed", "confirmed")]
     assert market.rows("SELECT count(*) FROM trace.observation WHERE kind = 'reviewed'") == [(1,)]

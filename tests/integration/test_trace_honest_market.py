@@ -6,8 +6,9 @@ from conftest import TestDatabase
 from trace_market import PLACES, Market
 
 from geofence.maps import load_installed_map
-from trace_service.detection.drip import FOREIGN_SHARE
 from trace_service.places import load_places
+
+FOREIGN_SHARE = 0.2
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_a_fifth_of_honest_scans_abroad_raise_nothing_and_the_dump_among_them_on
         dealer = to[case["order"]]
         market.land(*market.pack(case), market.ship(case, dealer))
         for item in chance.sample(case["items"], 2):
-            abroad = chance.random() < 0.8 * FOREIGN_SHARE
+            abroad = chance.random() < FOREIGN_SHARE
             city = chance.choices(list(cities), populations)[0] if abroad else homes[dealer]
             market.land(market.consumer(item, city, 60 + chance.random() * 600))
     market.drain()

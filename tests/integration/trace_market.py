@@ -20,6 +20,8 @@ KEYS = KeyWrapper(SecretStr(base64.b64encode(bytes(range(32))).decode()))
 HOST = "id.codefence.example"
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 BOOT = uuid.UUID(int=7)
+# Scans of one city are this far from one another, so that no one buyer stands behind two of them (degrees).
+SPREAD = tuple((0.04 * east, 0.03 * north) for north in (0, 1, -1, 2, -2) for east in (0, 1, -1, 2, -2))
 PLACES = {"nanjing": (118.80, 32.06), "chengdu": (104.07, 30.67), "hangzhou": (120.15, 30.27), "wuhan": (114.31, 30.59)}
 
 
@@ -90,7 +92,7 @@ class Market:
         with psycopg.connect(self.database.ingest_dsn) as ingest:
             for each in messages:
                 ts = self.start + timedelta(minutes=each.minutes)
-                position = (*PLACES[each.place], 30.0, "android", "wgs84") if each.place else (None,) * 5
+                position = (*self._spot(each), 30.0, "android", "wgs84") if each.place else (None,) * 5
                 ingest.execute(
                     "INSERT INTO landing.scan (device, boot, seq, ts, sent_at, received_at, content, site, code,"
                     " symbology, aim, activity, reference, parent, recipient, operator, lon, lat, accuracy_m,"
@@ -113,6 +115,13 @@ class Market:
                     ),
                 )
                 self._queue(ingest, "scan", each.device, each.seq, ts)
+
+    @staticmethod
+    def _spot(message: Message) -> tuple[float, float]:
+        """Return where in the city somebody scans: one phone here, the next some kilometres on."""
+        east, north = SPREAD[message.seq % len(SPREAD)]
+        lon, lat = PLACES[message.place]
+        return lon + east, lat + north
 
     def shelf(
         self,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -31,7 +31,6 @@ class Policy(Model):
     benign_days: int = 180
     zone: str = DEFAULT_ZONE
     digest_at: str = "0 8 * * *"
-    detector: Literal["cells", "engine"] = "cells"
 
 
 class Case(Model):

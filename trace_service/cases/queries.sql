@@ -1,12 +1,12 @@
 -- name: policy
-SELECT daily_budget, audit_share, two_person_value, loss_share, deadline_days, benign_days, zone, digest_at, detector
+SELECT daily_budget, audit_share, two_person_value, loss_share, deadline_days, benign_days, zone, digest_at
 FROM trace.case_policy WHERE brand = %(brand)s ORDER BY id DESC LIMIT 1
 
 -- name: insert_policy
 INSERT INTO trace.case_policy (brand, daily_budget, audit_share, two_person_value, loss_share, deadline_days,
-    benign_days, zone, digest_at, detector, recorded_by)
+    benign_days, zone, digest_at, recorded_by)
 VALUES (%(brand)s, %(daily_budget)s, %(audit_share)s, %(two_person_value)s, %(loss_share)s, %(deadline_days)s,
-    %(benign_days)s, %(zone)s, %(digest_at)s, %(detector)s, %(by)s)
+    %(benign_days)s, %(zone)s, %(digest_at)s, %(by)s)
 
 -- name: loose_alerts
 SELECT alert.id, alert.dealer, alert.city, coalesce(middle.seen_at, alert.raised_at) AS at, alert.reason, middle.lon,

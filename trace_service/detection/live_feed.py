@@ -72,13 +72,16 @@ def sightings(
 def _sighting(verdict: Verdict, kind: str, row: Any, moment: datetime) -> Sighting:  # noqa: ANN401  a row
     number = f"{verdict.device}/{verdict.boot}/{verdict.seq}"
     entitled = verdict.custody_state not in ("quarantined", "unknown_dealer")
+    state = _STATES.get(verdict.code_state, CodeState.UNKNOWN)
+    # Somebody who types a code slips: what nobody issued is then no label, whatever its form.
+    typed = state is CodeState.UNKNOWN and row is not None and row.symbology == "Manual"
     goods = Goods(
         unit=verdict.unit,
         case=verdict.case_unit or verdict.unit,
-        product=verdict.gtin or None,
+        product=None if typed else verdict.gtin or None,
         dealer=verdict.dealer if entitled else None,
         shipment=verdict.shipment,
-        state=_STATES.get(verdict.code_state, CodeState.UNKNOWN),
+        state=state,
     )
     occurred = milliseconds(verdict.occurred_at)
     return Sighting(
@@ -105,11 +108,6 @@ def _position(verdict: Verdict, *, own: bool) -> Position:
         accuracy_m=verdict.accuracy_m,
         adcode=verdict.city,
     )
-
-
-def engine_brands(connection: Connection) -> set[str]:
-    """Return the brands whose alerts an engine raises, as of this transaction."""
-    return {brand for (brand,) in connection.execute(SQL["engine_brands"])}
 
 
 def put(connection: Connection, brand: str, observations: Sequence[Observation]) -> None:

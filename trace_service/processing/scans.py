@@ -1,14 +1,13 @@
-"""A batch of scans: verify, lock, replay custody, decide, and weigh the evidence, in the caller's transaction."""
+"""A batch of scans: verify, lock, replay custody, decide, and tell the engines, in the caller's transaction."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from trace_service.cases.sync import follow_alerts, follow_verdicts
+from trace_service.cases.sync import follow_verdicts
 from trace_service.codes.verify import Text, read_parent, verify
-from trace_service.detection.cells import Cell, weigh
-from trace_service.detection.live_feed import engine_brands, put, sightings
+from trace_service.detection.live_feed import put, sightings
 from trace_service.domain.events import Event, Refusal, Site, Source, Step
 from trace_service.domain.verification import STEPS, Code, ScanFacts, Verdict, World, decide_all
 from trace_service.keys import KeyWrapper
@@ -89,35 +88,25 @@ def _judge(connection: Connection, keys: KeyWrapper, books: Books, batch: _Batch
     changed = _write(connection, verdicts)
     _quarantine(connection, whole, inadmissible)
     write_reliance(connection, replayed.custody, replayed.affected.keys() | {each.unit for each in verdicts})
-    # 5. What do the changed verdicts add up to? A brand's engine is told; the others' cells are weighed here.
-    engines = _observe(connection, verdicts, changed, (batch, whole))
-    cells = {
-        Cell(each.brand, each.dealer)
-        for each in changed
-        if each.brand and each.dealer and each.city and each.brand not in engines
-    }
-    weighed = weigh(connection, books.current(connection), cells)
-    # 6. Which case do the alerts belong to, and which decided ones lost their ground?
+    # 5. Every brand's engine is told what is new.
+    _observe(connection, verdicts, changed, (batch, whole))
+    # 6. Which decided cases lost their ground?
     follow_verdicts(connection, {(each.device, each.boot, each.seq) for each in changed})
-    follow_alerts(connection, (brand for kind, brand in weighed if kind == "alert"))
-    told = weighed | {("scan", each.brand) for each in changed if each.brand}
+    told = {("scan", each.brand) for each in changed if each.brand}
     return News(frozenset(told), replayed.moved)
 
 
 def _observe(
     connection: Connection, verdicts: list[Verdict], changed: Iterable[Verdict], batches: tuple[_Batch, _Batch]
-) -> set[str]:
-    """Queue what new and changed verdicts say for the brands that an engine watches; return those brands."""
-    engines = engine_brands(connection)
-    if engines:
-        fresh = {id(each) for each in changed}
-        claimed, whole = batches
-        moment = max((row.received_at for row in claimed.scans.values()), default=None) or datetime.now(UTC)
-        rows = {(source.device, str(source.boot), source.seq): row for source, row in whole.scans.items()}
-        told = [each for each in verdicts if id(each) in fresh and each.brand in engines]
-        for brand, observations in sightings(told, rows, moment).items():
-            put(connection, brand, observations)
-    return engines
+) -> None:
+    """Queue what new and changed verdicts say for the brands' engines."""
+    fresh = {id(each) for each in changed}
+    claimed, whole = batches
+    moment = max((row.received_at for row in claimed.scans.values()), default=None) or datetime.now(UTC)
+    rows = {(source.device, str(source.boot), source.seq): row for source, row in whole.scans.items()}
+    told = [each for each in verdicts if id(each) in fresh]
+    for brand, observations in sightings(told, rows, moment).items():
+        put(connection, brand, observations)
 
 
 def _load(connection: Connection, keys: KeyWrapper, rows: Iterable[Row]) -> _Batch:

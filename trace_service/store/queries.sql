@@ -102,14 +102,16 @@ RETURNING id
 
 -- name: scans
 SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
-    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs, scan.received_at
+    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs, scan.received_at,
+    scan.symbology
 FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[], %(moments)s::timestamptz[])
     AS wanted (device, boot, seq, ts)
 JOIN landing.scan USING (device, boot, seq, ts)
 
 -- name: scans_of_units
 SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
-    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs, scan.received_at
+    scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs, scan.received_at,
+    scan.symbology
 FROM trace.verdict
 JOIN landing.scan ON scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
     AND scan.ts = verdict.occurred_at
@@ -486,60 +488,6 @@ SELECT brand, gtin, product_line FROM trace.product WHERE product_line <> ''
 
 -- name: dealers
 SELECT id, brand, level FROM trace.dealer
-
--- name: suspicious_dealers
--- Dealers with a city that reaches the least number of cases, or with an alert that may have to go.
-SELECT brand, dealer FROM (
-    SELECT verdict.brand, verdict.dealer FROM trace.verdict
-    JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
-    WHERE verdict.place = 'outside' AND verdict.city IS NOT NULL
-    GROUP BY verdict.brand, verdict.dealer, verdict.city
-    HAVING count(DISTINCT verdict.case_unit) >= %(least)s
-) AS busy
-UNION
-SELECT alert.brand, alert.dealer FROM trace.alert
-JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
-WHERE alert.state <> 'closed'
-
--- name: hits
--- The first sighting of every case in every city.
-SELECT brand, dealer, city, case_unit, min(occurred_at) AS first_at, min(shipment) AS shipment,
-    bool_or(place = 'outside') AS outside
-FROM trace.undecided_sighting
-JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
-GROUP BY brand, dealer, city, case_unit
-
--- name: evidence_of_cases
-SELECT device, boot, seq, unit, case_unit, occurred_at, signed_distance_m, shipment, lon, lat, reasons
-FROM trace.undecided_sighting
-WHERE brand = %(brand)s AND dealer = %(dealer)s AND city = %(city)s AND place = 'outside'
-    AND case_unit = ANY(%(cases)s)
-ORDER BY occurred_at, device, boot, seq
-
--- name: city_middle
-SELECT avg(lon) AS lon, avg(lat) AS lat FROM trace.verdict
-WHERE brand = %(brand)s AND dealer = %(dealer)s AND city = %(city)s AND place = 'outside'
-
--- name: open_alerts
-SELECT alert.id, alert.brand, alert.dealer, alert.city, alert.cases, alert.scans, alert.reason FROM trace.alert
-JOIN unnest(%(brands)s::text[], %(dealers)s::text[]) AS wanted (brand, dealer) USING (brand, dealer)
-WHERE alert.state <> 'closed' AND alert.kind = 'diversion'
-FOR UPDATE OF alert
-
--- name: insert_alert
-INSERT INTO trace.alert (brand, kind, dealer, city, raised_at, updated_at, cases, scans, reason)
-VALUES (%(brand)s, 'diversion', %(dealer)s, %(city)s, clock_timestamp(), clock_timestamp(), %(cases)s, %(scans)s,
-    %(reason)s)
-RETURNING id
-
--- name: update_alert
-UPDATE trace.alert SET updated_at = clock_timestamp(), cases = %(cases)s, scans = %(scans)s, reason = %(reason)s
-WHERE id = %(id)s
-
--- name: retract_alert
-UPDATE trace.alert SET updated_at = clock_timestamp(), decided_at = clock_timestamp(), decided_by = NULL,
-    state = 'closed', outcome = 'retracted', reason = reason || %(note)s
-WHERE id = %(id)s
 
 -- name: withdraw_evidence
 DELETE FROM trace.alert_evidence AS old
