@@ -17,7 +17,7 @@ _HABIT_DAYS: Final = 365
 _SURGE_DAYS: Final = (4, 14)
 _SURGE_PRIOR: Final = 3.0
 _NATION_PRIOR: Final = 20.0
-_LARGEST_SURGE: Final = 12.0
+LARGEST_SURGE: Final = 12.0
 _MOST_OF_ONE: Final = 3.0
 
 
@@ -105,7 +105,7 @@ class Habits:
             seen = rush.seen[:, place].sum() - rush.seen[row, place]
             usual = rush.usual[:, place].sum() - rush.usual[row, place]
             found = max(found, float((seen + _SURGE_PRIOR) / (usual + _SURGE_PRIOR)), rush.nation)
-        return min(found, _LARGEST_SURGE)
+        return min(found, LARGEST_SURGE)
 
     def place_of_province(self, city: int) -> int:
         """Return the place that stands for a city's whole province."""

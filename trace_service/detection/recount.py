@@ -219,3 +219,15 @@ def counted(material: Material) -> Mapping[str, int]:
         "settled": sum(bool(hit.marks & SETTLED) for hit in hits),
         **{name: sum(hit.kind == kind for hit in hits) for kind, name in enumerate(("gps", "ip", "store")[:KINDS])},
     }
+
+
+def pieces(material: Material) -> list[frozenset[str]]:
+    """Return the cases of each independent piece of evidence, in the order in which they were found."""
+    booked = material.rule == "city" and recount(material).weighed.booked
+    found: list[tuple[int, frozenset[str]]] = []
+    for part in material.parts:
+        for place, kept in enumerate(part.cells):
+            cell = _cell(kept, material.at, NOTHING, place)
+            held = cell.with_carried() if booked else cell.pieces
+            found += [(piece.at, frozenset(hit.case for hit in piece.hits)) for piece in held]
+    return [cases for _, cases in sorted(found, key=lambda each: (each[0], sorted(each[1])))]
