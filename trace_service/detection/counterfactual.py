@@ -72,7 +72,7 @@ def _prefix(
     material: Material, groups: Sequence[frozenset[str]], goal: Callable[[Verdict], bool]
 ) -> list[frozenset[str]]:
     """Take pieces away from the last to the first, small ones before large ones; find how many by halving."""
-    order = sorted(groups[::-1], key=len)
+    order = [group for _, _, group in sorted((len(group), -place, group) for place, group in enumerate(groups))]
     low, high = 0, len(order)
     while high - low > 1:
         middle = (low + high) // 2
