@@ -28,6 +28,11 @@ class _Receipt(Struct):
     movements: dict[str, Movement]
 
 
+def receipt_nats(cases: int) -> float:
+    """Return what a receipt of so many cases without papers says."""
+    return min(_MOST_NATS, _FIRST_CASE_NATS + _NEXT_CASE_NATS * (cases - 1)) if cases else 0.0
+
+
 class BackflowDetector:
     """Waits three days for the paper of each receipt, then speaks; a paper that comes later takes it back."""
 
@@ -74,7 +79,7 @@ class BackflowDetector:
     def _claim(self, key: str) -> Claim:
         receipt = self._receipts[key]
         cases = {each.goods.case: each for each in receipt.movements.values() if each.goods.case}
-        nats = min(_MOST_NATS, _FIRST_CASE_NATS + _NEXT_CASE_NATS * (len(cases) - 1)) if cases else 0.0
+        nats = receipt_nats(len(cases))
         skipped = [case for case in cases if receipt.dealer not in self._received.get(case, ())]
         kind = "skip" if cases and len(skipped) == len(cases) else "backflow"
         site = self.network.dealers.get(receipt.site)
