@@ -24,7 +24,7 @@ _COPY_CITY: Final = 0.5
 _PRIOR_DEVICES: Final = (3.0, 40.0)
 _PRIOR_CITIES: Final = (3.0, 10.0)
 _FIRST_NATS: Final = -2.0
-_POOL_PENALTY: Final = log(3)
+POOL_PENALTY: Final = log(3)
 
 
 class _Scan(Struct):
@@ -130,7 +130,7 @@ class CloneDetector:
     def _claim(self, unit: _Unit) -> Claim:
         """Speak of one item, or of the case where several of its items are suspicious together."""
         pool = [self._units[each] for each in self._by_case.get(unit.case, {}) if self._units[each].nats > 0]
-        pooled = sum(each.nats for each in pool) - _POOL_PENALTY
+        pooled = sum(each.nats for each in pool) - POOL_PENALTY
         whole = len(pool) > 1 and pooled > unit.nats
         chosen = pool if whole else [unit]
         return Claim(

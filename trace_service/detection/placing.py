@@ -12,7 +12,7 @@ from trace_service.detection.observations import Sighting, Source
 from trace_service.detection.settings import DAY_MS, Settings
 
 _KM_PER_DEGREE: Final = 111.2
-_BORDER_KM: Final = 6.0
+BORDER_KM: Final = 6.0
 _UNLESS_M: Final = 500.0
 
 
@@ -95,7 +95,7 @@ class Placer:
         lat, lon = sighting.position.lat, sighting.position.lon
         if lat is None or lon is None:
             return False
-        slack = _BORDER_KM + (sighting.position.accuracy_m or _UNLESS_M) / 1000
+        slack = BORDER_KM + (sighting.position.accuracy_m or _UNLESS_M) / 1000
         nearest = self.network.nearest_km(lat, lon)
         for territory in held:
             lats, lons = self._home(territory.adcodes)
