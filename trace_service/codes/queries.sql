@@ -81,11 +81,11 @@ SELECT brand, epoch, wrapped, state, profile, killed_at FROM trace.master_key WH
 
 -- name: issued
 -- One look-up by index for each: of a product's batches the last that begins at or below the counter.
-SELECT wanted.unit, batch.commissioned_at IS NOT NULL AS commissioned, batch.id
+SELECT wanted.unit, batch.commissioned_at IS NOT NULL AS commissioned, batch.id, batch.lot, batch.expires_on
 FROM unnest(%(units)s::text[], %(gtins)s::text[], %(epochs)s::int[], %(counters)s::bigint[])
     AS wanted (unit, gtin, epoch, counter)
 CROSS JOIN LATERAL (
-    SELECT id, epoch, counters, excluded, commissioned_at FROM trace.batch
+    SELECT id, epoch, counters, excluded, commissioned_at, lot, expires_on FROM trace.batch
     WHERE batch.gtin = wanted.gtin AND lower(batch.counters) <= wanted.counter
     ORDER BY lower(batch.counters) DESC LIMIT 1) AS batch
 WHERE batch.epoch = wanted.epoch AND batch.counters @> wanted.counter AND NOT batch.excluded @> wanted.counter

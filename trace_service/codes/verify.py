@@ -98,8 +98,8 @@ def _counter(item: Identifier, brand: str | None, books: Mapping[tuple[str, int]
 
 def _issued(
     connection: Connection, items: Mapping[str, Identifier], counters: Mapping[str, tuple[int, int] | None]
-) -> dict[str, bool]:
-    """Return for each issued unit whether it is commissioned."""
+) -> dict[str, Any]:
+    """Return for each issued unit the row of its batch."""
     rows: list[dict[str, Any]] = [
         {"unit": unit, "gtin": items[unit].gtin, "epoch": pair[0], "counter": pair[1]}
         for unit, pair in counters.items()
@@ -108,13 +108,13 @@ def _issued(
     if not rows:
         return {}
     columns = {f"{name}s": [row[name] for row in rows] for name in ("unit", "gtin", "epoch", "counter")}
-    return {row.unit: row.commissioned for row in connection.execute(SQL["issued"], columns)}
+    return {row.unit: row for row in connection.execute(SQL["issued"], columns)}
 
 
-def _state(unit: str, item: Identifier, brand: str | None, commissioned: bool | None) -> Code:  # noqa: FBT001  a row's value
+def _state(unit: str, item: Identifier, brand: str | None, batch: Any) -> Code:  # noqa: ANN401  a row, or None
     if brand is None:
         return Code(CodeState.FOREIGN, unit, item.gtin)
-    if commissioned is None:
+    if batch is None:
         return Code(CodeState.UNKNOWN, unit, item.gtin, brand)
-    state = CodeState.GENUINE if commissioned else CodeState.NOT_COMMISSIONED
-    return Code(state, unit, item.gtin, brand)
+    state = CodeState.GENUINE if batch.commissioned else CodeState.NOT_COMMISSIONED
+    return Code(state, unit, item.gtin, brand, lot=batch.lot, expires=batch.expires_on)

@@ -4,37 +4,24 @@ The worker appends to an inbox in its own transaction. The one consumer of a bra
 log, numbered without holes, in the transaction that writes what follows from it: the log is the order, for good.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from trace_service.detection.live_queries import SQL
 from trace_service.detection.observations import (
     Binding,
-    CodeState,
-    Goods,
     Movement,
     Observation,
-    Position,
     Reviewed,
     Shipment,
     Sighting,
-    Source,
     Withdrawn,
 )
-from trace_service.domain.verification import Verdict
 from trace_service.store.connection import Connection
 
-KINDS: Final[Mapping[str, str]] = {"consumer": "scan", "sell": "sale", "inspect": "inspect"}
-# Beyond this a position names no city.
-_WIDEST_M: Final = 50_000
-_STATES: Final = {
-    "genuine": CodeState.ACTIVE,
-    "logistic": CodeState.ACTIVE,
-    "not_commissioned": CodeState.INACTIVE,
-}
 _KIND_OF: Final[Mapping[type, str]] = {
     Sighting: "sighting",
     Movement: "movement",
@@ -52,62 +39,9 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def sightings(
-    verdicts: Iterable[Verdict], scans: Mapping[tuple[str, str, int], Any], moment: datetime
-) -> dict[str, list[Observation]]:
-    """Return each brand's observations of new and changed verdicts; `scans` are the rows as landed.
-
-    `moment` is when the news came: the clock of the stream.
-    """
-    found: dict[str, list[Observation]] = {}
-    for verdict in verdicts:
-        kind = KINDS.get(verdict.activity)
-        if kind is None or verdict.brand is None or verdict.code_state in ("malformed", "foreign"):
-            continue
-        row = scans.get((verdict.device, str(verdict.boot), verdict.seq))
-        found.setdefault(verdict.brand, []).append(_sighting(verdict, kind, row, moment))
-    return found
-
-
-def _sighting(verdict: Verdict, kind: str, row: Any, moment: datetime) -> Sighting:  # noqa: ANN401  a row
-    number = f"{verdict.device}/{verdict.boot}/{verdict.seq}"
-    entitled = verdict.custody_state not in ("quarantined", "unknown_dealer")
-    state = _STATES.get(verdict.code_state, CodeState.UNKNOWN)
-    # Somebody who types a code slips: what nobody issued is then no label, whatever its form.
-    typed = state is CodeState.UNKNOWN and row is not None and row.symbology == "Manual"
-    goods = Goods(
-        unit=verdict.unit,
-        case=verdict.case_unit or verdict.unit,
-        product=None if typed else verdict.gtin or None,
-        dealer=verdict.dealer if entitled else None,
-        shipment=verdict.shipment,
-        state=state,
-    )
-    occurred = milliseconds(verdict.occurred_at)
-    return Sighting(
-        key=number,
-        event=number,
-        kind=kind,
-        goods=goods,
-        position=_position(verdict, own=row is not None and row.lon is not None),
-        occurred_at=occurred,
-        received_at=max(occurred, milliseconds(moment)),
-        # A gateway speaks for many phones: only a reader at a site is one device.
-        device="" if kind == "scan" else verdict.device,
-        outside=verdict.place == "outside",
-    )
-
-
-def _position(verdict: Verdict, *, own: bool) -> Position:
-    if verdict.lat is None or verdict.lon is None or (verdict.accuracy_m or 0) > _WIDEST_M:
-        return Position(source=Source.NONE)
-    return Position(
-        source=Source.GPS if own else Source.STORE,
-        lat=verdict.lat,
-        lon=verdict.lon,
-        accuracy_m=verdict.accuracy_m,
-        adcode=verdict.city,
-    )
+def kind_of(observation: Observation) -> str:
+    """Return the name of an observation's class."""
+    return _KIND_OF[type(observation)]
 
 
 def put(connection: Connection, brand: str, observations: Sequence[Observation]) -> None:

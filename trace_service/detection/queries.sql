@@ -3,6 +3,58 @@ INSERT INTO trace.observation_inbox (brand, kind, body)
 SELECT %(brand)s, each.kind, each.body::json FROM unnest(%(kinds)s::text[], %(bodies)s::text[]) WITH ORDINALITY
     AS each (kind, body, place) ORDER BY each.place
 
+-- name: told
+-- Notes what is said under each key; returns those under which something else was said before, or nothing.
+INSERT INTO trace.observed (brand, key, kind, digest)
+SELECT %(brand)s, each.key, each.kind, each.digest
+FROM unnest(%(keys)s::text[], %(kinds)s::text[], %(digests)s::bigint[]) AS each (key, kind, digest)
+ORDER BY each.key, each.kind
+ON CONFLICT (brand, key, kind) DO UPDATE SET digest = excluded.digest WHERE observed.digest <> excluded.digest
+RETURNING key, kind
+
+-- name: untold
+DELETE FROM trace.observed WHERE brand = %(brand)s AND key = ANY(%(keys)s) RETURNING key
+
+-- name: contents_of
+-- What logistic units were packed with: one product and lot of each, and the logistic units right inside.
+SELECT wanted.unit,
+    (SELECT min(member) FROM trace.custody_content WHERE container = wanted.unit AND member LIKE '/01/%%'
+        AND member NOT LIKE '/01/%%/%%') AS product,
+    (SELECT min(member) FROM trace.custody_content WHERE container = wanted.unit AND member LIKE '/01/%%/10/%%') AS lot,
+    ARRAY(SELECT child FROM trace.containment WHERE parent = wanted.unit AND child LIKE '/00/%%'
+        AND valid_to IS DISTINCT FROM valid_from ORDER BY child) AS inside
+FROM unnest(%(units)s::text[]) AS wanted (unit)
+
+-- name: shipments_of
+-- Shipments as they stand: parties, departure, the cases of their units, and how many items lie in those.
+WITH RECURSIVE sent AS (
+    SELECT shipment, dealer, min(valid_from) AS departed, array_agg(DISTINCT unit ORDER BY unit) AS units
+    FROM trace.binding
+    WHERE brand = %(brand)s AND shipment = ANY(%(numbers)s) AND valid_to IS DISTINCT FROM valid_from
+    GROUP BY shipment, dealer
+), inside AS (
+    SELECT shipment, dealer, unnest(units) AS unit FROM sent
+    UNION
+    SELECT inside.shipment, inside.dealer, containment.child
+    FROM inside JOIN trace.containment ON containment.parent = inside.unit AND containment.child LIKE '/00/%%'
+        AND containment.valid_to IS DISTINCT FROM containment.valid_from
+), counted AS (
+    SELECT inside.shipment, inside.dealer, inside.unit, held.items, held.cases
+    FROM inside CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE child LIKE '/01/%%') AS items, count(*) FILTER (WHERE child LIKE '/00/%%') AS cases
+        FROM trace.containment WHERE parent = inside.unit AND valid_to IS DISTINCT FROM valid_from) AS held
+)
+SELECT sent.shipment, sent.dealer, sent.departed, sender.dealer AS sender, receiver.parent AS above,
+    (SELECT parent FROM trace.dealer WHERE dealer.id = sender.dealer) AS sender_above,
+    array_agg(counted.unit ORDER BY counted.unit) FILTER (WHERE counted.cases = 0) AS cases,
+    sum(CASE WHEN counted.unit LIKE '/01/%%' THEN 1 ELSE counted.items END)::bigint AS items
+FROM sent JOIN counted USING (shipment, dealer)
+JOIN trace.shipment AS head ON head.brand = %(brand)s AND head.id = sent.shipment
+JOIN trace.site AS sender ON sender.id = head.from_site
+JOIN trace.dealer AS receiver ON receiver.id = sent.dealer
+GROUP BY sent.shipment, sent.dealer, sent.departed, sender.dealer, receiver.parent
+ORDER BY sent.departed, sent.shipment
+
 -- name: brands_waiting
 SELECT brand FROM trace.observation_inbox GROUP BY brand ORDER BY min(id)
 

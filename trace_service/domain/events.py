@@ -126,6 +126,7 @@ class Site:
     dealer: str | None
     home: bool
     position: tuple[float, float] | None
+    kind: str = "warehouse"
 
 
 @dataclass(frozen=True, slots=True)

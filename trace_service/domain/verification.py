@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from math import isfinite
 from typing import Any, Final, TypeAlias
@@ -57,6 +57,7 @@ class Code:
     """A scanned code after verification; `unit` is empty where the text names no single unit.
 
     `reduced` where a genuine code can no longer be decrypted, because its key was killed after custody knew the unit.
+    `lot` and `expires` are those of its batch.
     """
 
     state: CodeState
@@ -64,6 +65,8 @@ class Code:
     gtin: str = ""
     brand: str | None = None
     reduced: bool = False
+    lot: str | None = None
+    expires: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

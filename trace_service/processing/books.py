@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import shapely
 import structlog
 
+from geofence.coordinates import Region
 from geofence.errors import TerritoryError, UnknownAdcodeError
 from geofence.finding import DEFAULT_POLICY
 from geofence.maps import AtomMap
@@ -26,6 +28,11 @@ class Books:
         self._atoms = atoms
         self._version: object = None
         self._books: dict[str, BrandBook] = {}
+
+    @cached_property
+    def mainland(self) -> Region:
+        """Where the shifted reference systems are in use."""
+        return self._atoms.mainland()
 
     def current(self, connection: Connection) -> Mapping[str, BrandBook]:
         """Return the books as of this transaction."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from trace_service.domain.events import LOGISTIC_PREFIX, Event, Refusal, Source, Step
 from trace_service.domain.states import product_of
 from trace_service.processing.custody import record
 from trace_service.processing.loading import load_sites
+from trace_service.processing.observing import observe_captured
 from trace_service.processing.outcome import write_reliance
 from trace_service.stock.queue import queue_moves
 from trace_service.store.connection import Connection
@@ -16,13 +18,16 @@ from trace_service.store.queries import SQL
 from trace_service.store.rows import recordset
 
 
-def capture(connection: Connection, brand: str, events: Sequence[Event]) -> Mapping[Source, Refusal | None]:
+def capture(
+    connection: Connection, brand: str, events: Sequence[Event], moment: datetime | None = None
+) -> Mapping[Source, Refusal | None]:
     """Append a brand's events, and return for each why it is refused for now, or None.
 
     The caller holds a transaction. An event that was captured before changes nothing. What is refused is kept and
     shown in quarantine; a later event may make it right. Only units of other brands, or of none, are kept out of the
     chain of custody altogether: they stand in quarantine and nowhere else. A recipient that nobody registered is
-    dropped from the event, which is then refused as `unknown_dealer`.
+    dropped from the event, which is then refused as `unknown_dealer`. The engine hears of it
+    as of `moment` (None: now).
     """
     if not events:
         return {}
@@ -35,7 +40,9 @@ def capture(connection: Connection, brand: str, events: Sequence[Event]) -> Mapp
     # 2. What follows from them?
     replayed = record(connection, [(brand, event) for event in own], (), sites)
     write_reliance(connection, replayed.custody, replayed.affected.keys())
-    # 3. Scans of the same units are judged again by the worker, who has the keys and the map.
+    # 3. The brand's engine is told.
+    observe_captured(connection, brand, replayed.fresh, replayed, moment or datetime.now(UTC))
+    # 4. Scans of the same units are judged again by the worker, who has the keys and the map.
     query = {"units": list(replayed.affected), "sinces": list(replayed.affected.values())}
     connection.execute(SQL["queue_judged"], query)
     if own:

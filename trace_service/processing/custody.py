@@ -3,7 +3,7 @@
 Shipping a pallet replays the pallet. What lies in it inherits, and is asked again only where it did something later.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -31,6 +31,8 @@ class Replayed:
 
     `affected` are the units whose verdicts are to be decided again, with the time from which they may differ; `brands`
     those of logistic units; `moved` the (site, unit) pairs that came or went there: a case counts for what lies in it.
+    `loaded` is what the replay was made from, `fresh` its new events, `shipments` by brand those that gained or lost a
+    unit.
     """
 
     custody: Custody
@@ -38,6 +40,9 @@ class Replayed:
     refused: Mapping[Source, Refusal]
     brands: Mapping[str, str]
     moved: frozenset[tuple[str, str]]
+    loaded: Loaded
+    fresh: Sequence[Event]
+    shipments: Mapping[str, Collection[str]]
 
 
 class Situation(NamedTuple):
@@ -77,12 +82,12 @@ def record(
     loaded, custody = situation.loaded, situation.custody
     # 3. Write what differs.
     strange = {event.unit for event in events if event.step in SIGHTINGS and event.source in custody.refused}
-    write(connection, Outcome(custody, loaded, affected.keys() | strange, situation.brands))
+    shipments = write(connection, Outcome(custody, loaded, affected.keys() | strange, situation.brands))
     touched = {unit for event in events for unit in (event.unit, event.parent) if unit}
     moved = frozenset(
         (event.site, unit) for unit in touched for event in loaded.events.get(unit, ()) if event.step in _MOVES
     )
-    return Replayed(custody, affected, custody.refused, situation.brands, moved)
+    return Replayed(custody, affected, custody.refused, situation.brands, moved, loaded, events, shipments)
 
 
 def _replay(

@@ -40,7 +40,7 @@ def load_sites(connection: Connection, names: Collection[str], recipients: Colle
 
 def _site(name: str, dealer: str | None, kind: str, row: Row) -> Site:
     home = dealer is None and kind in {"factory", "warehouse"}
-    return Site(name, dealer, home=home, position=None if row.lon is None else (row.lon, row.lat))
+    return Site(name, dealer, home=home, position=None if row.lon is None else (row.lon, row.lat), kind=kind)
 
 
 def brands_of(connection: Connection, units: Collection[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Writes what follows from a replay: containment, bindings, quarantine, and who relied on whom."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,8 +35,11 @@ class Outcome:
         return (event for unit in self.units for event in self.loaded.events.get(unit, ()))
 
 
-def write(connection: Connection, outcome: Outcome) -> None:
-    """Bring containment, bindings and quarantine in line with the replay."""
+def write(connection: Connection, outcome: Outcome) -> dict[str, set[str]]:
+    """Bring containment, bindings and quarantine in line with the replay.
+
+    Return, by brand, the shipments that gained or lost a unit by it.
+    """
     units = sorted(outcome.units)
     parameters = {"units": units, "rows": recordset(_packings(outcome, units))}
     connection.execute(SQL["retract_containments"], parameters)
@@ -44,9 +48,13 @@ def write(connection: Connection, outcome: Outcome) -> None:
     if bindings:
         connection.execute(SQL["insert_shipments"], {"rows": recordset(bindings)})
     parameters = {"units": units, "rows": recordset(bindings)}
-    connection.execute(SQL["retract_bindings"], parameters)
-    connection.execute(SQL["insert_bindings"], parameters)
+    changed: dict[str, set[str]] = defaultdict(set)
+    for name in ("retract_bindings", "insert_bindings"):
+        for row in connection.execute(SQL[name], parameters):
+            if row.moved:
+                changed[row.brand].add(row.shipment)
     _quarantine(connection, outcome, units)
+    return changed
 
 
 def write_reliance(connection: Connection, custody: Custody, units: Collection[str]) -> None:

@@ -5,15 +5,16 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from geofence.coordinates import Crs
 from trace_service.cases.sync import follow_verdicts
 from trace_service.codes.verify import Text, read_parent, verify
-from trace_service.detection.live_feed import put, sightings
 from trace_service.domain.events import Event, Refusal, Site, Source, Step
 from trace_service.domain.verification import STEPS, Code, ScanFacts, Verdict, World, decide_all
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.custody import Replayed, Since, record
 from trace_service.processing.loading import load_sites
+from trace_service.processing.observing import Judged, observe_scans
 from trace_service.processing.outcome import write_reliance
 from trace_service.store.connection import Connection, one
 from trace_service.store.locks import lock_units
@@ -69,15 +70,25 @@ def process_scans(connection: Connection, keys: KeyWrapper, books: Books, claime
     return _judge(connection, keys, books, batch, replayed)
 
 
-def process_again(connection: Connection, keys: KeyWrapper, books: Books, units: Since) -> News:
-    """Judge units again, each since a time, because what they rest on has changed."""
+def process_again(
+    connection: Connection, keys: KeyWrapper, books: Books, units: Since, moment: datetime | None = None
+) -> News:
+    """Judge units again, each since a time, because what they rest on changed at a moment (None: just now)."""
     lock_units(connection, units.keys())
     sites: dict[str, Site] = {}
     replayed = record(connection, (), units.keys(), sites, units)
-    return _judge(connection, keys, books, _Batch({}, {}, sites, {}, {}), replayed)
+    return _judge(connection, keys, books, _Batch({}, {}, sites, {}, {}), replayed, moment=moment)
 
 
-def _judge(connection: Connection, keys: KeyWrapper, books: Books, batch: _Batch, replayed: Replayed) -> News:
+def _judge(  # noqa: PLR0913  what judging takes
+    connection: Connection,
+    keys: KeyWrapper,
+    books: Books,
+    batch: _Batch,
+    replayed: Replayed,
+    *,
+    moment: datetime | None = None,
+) -> News:
     # 4. Earlier scans of the units concerned are decided about again.
     query = {"units": list(replayed.affected), "sinces": list(replayed.affected.values())}
     again = connection.execute(SQL["scans_of_units"], query).fetchall()
@@ -89,24 +100,15 @@ def _judge(connection: Connection, keys: KeyWrapper, books: Books, batch: _Batch
     _quarantine(connection, whole, inadmissible)
     write_reliance(connection, replayed.custody, replayed.affected.keys() | {each.unit for each in verdicts})
     # 5. Every brand's engine is told what is new.
-    _observe(connection, verdicts, changed, (batch, whole))
+    came = moment or max((row.received_at for row in batch.scans.values()), default=None) or datetime.now(UTC)
+    shifted = any(row.crs not in (None, Crs.WGS84) for row in whole.scans.values())
+    mainland = books.mainland if shifted else None
+    judged = Judged(whole.scans, whole.codes, whole.sites, batch.scans.keys(), came, mainland)
+    observe_scans(connection, judged, verdicts, replayed)
     # 6. Which decided cases lost their ground?
     follow_verdicts(connection, {(each.device, each.boot, each.seq) for each in changed})
     told = {("scan", each.brand) for each in changed if each.brand}
     return News(frozenset(told), replayed.moved)
-
-
-def _observe(
-    connection: Connection, verdicts: list[Verdict], changed: Iterable[Verdict], batches: tuple[_Batch, _Batch]
-) -> None:
-    """Queue what new and changed verdicts say for the brands' engines."""
-    fresh = {id(each) for each in changed}
-    claimed, whole = batches
-    moment = max((row.received_at for row in claimed.scans.values()), default=None) or datetime.now(UTC)
-    rows = {(source.device, str(source.boot), source.seq): row for source, row in whole.scans.items()}
-    told = [each for each in verdicts if id(each) in fresh]
-    for brand, observations in sightings(told, rows, moment).items():
-        put(connection, brand, observations)
 
 
 def _load(connection: Connection, keys: KeyWrapper, rows: Iterable[Row]) -> _Batch:

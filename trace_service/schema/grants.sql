@@ -67,4 +67,6 @@ GRANT UPDATE, DELETE ON trace.stock_due TO codefence_trace;
 GRANT UPDATE (resolved_at) ON trace.stock_finding TO codefence_trace;
 GRANT UPDATE (ended_at, report) ON trace.replenish_night TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.demand_day, trace.stock_line, trace.planned_order TO codefence_trace;
+GRANT UPDATE, DELETE ON trace.suspect_due TO codefence_trace;
 GRANT DELETE ON trace.observation_inbox TO codefence_trace;
+GRANT UPDATE (digest), DELETE ON trace.observed TO codefence_trace;

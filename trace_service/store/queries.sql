@@ -103,7 +103,7 @@ RETURNING id
 -- name: scans
 SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
     scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs, scan.received_at,
-    scan.symbology
+    scan.symbology, scan.operator
 FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[], %(moments)s::timestamptz[])
     AS wanted (device, boot, seq, ts)
 JOIN landing.scan USING (device, boot, seq, ts)
@@ -111,7 +111,7 @@ JOIN landing.scan USING (device, boot, seq, ts)
 -- name: scans_of_units
 SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.site, scan.code, scan.aim, scan.activity, scan.reference,
     scan.parent, scan.recipient, scan.lon, scan.lat, scan.accuracy_m, scan.platform, scan.crs, scan.received_at,
-    scan.symbology
+    scan.symbology, scan.operator
 FROM trace.verdict
 JOIN landing.scan ON scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
     AND scan.ts = verdict.occurred_at
@@ -261,6 +261,14 @@ FROM trace.custody_event
 WHERE unit = %(unit)s AND biz_step IN ('consumer_scanning', 'inspecting') AND recorded_at <= %(known_at)s
 ORDER BY occurred_at DESC LIMIT 200
 
+-- name: sightings_since
+SELECT event.brand, event.unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
+    verified, corrects_device, corrects_boot, corrects_seq, recorded_at
+FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
+JOIN trace.custody_event AS event ON event.unit = changed.unit
+    AND event.occurred_at >= changed.since - interval '10 minutes'
+WHERE biz_step IN ('consumer_scanning', 'inspecting') AND event.brand IS NOT NULL
+
 -- name: custody_details
 -- What a state's names stand for, as they were known; a dealer's levels with the root first.
 SELECT
@@ -397,6 +405,7 @@ FROM (
     WHERE known.unit = ANY(%(units)s)
 ) AS wanted
 WHERE old.id = wanted.id AND wanted.valid_to IS NOT NULL AND old.valid_to IS DISTINCT FROM wanted.valid_to
+RETURNING old.brand, old.shipment, old.valid_to = old.valid_from AS moved
 
 -- name: insert_bindings
 INSERT INTO trace.binding (brand, unit, dealer, shipment, valid_from, valid_to, device, boot, seq)
@@ -405,6 +414,7 @@ FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, unit text, dealer text, 
     valid_from timestamptz, valid_to timestamptz, device text, boot uuid, seq bigint)
 ON CONFLICT (device, boot, seq) DO UPDATE SET valid_to = excluded.valid_to
 WHERE binding.valid_to IS DISTINCT FROM excluded.valid_to
+RETURNING brand, shipment, true AS moved
 
 -- name: insert_quarantine
 INSERT INTO trace.quarantine (brand, device, boot, seq, ts, code, reason, detail, facts)

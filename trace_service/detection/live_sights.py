@@ -1,0 +1,154 @@
+"""What the worker and the interfaces decided, as observations: sightings and movements, each where and when it was."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from msgspec import structs
+
+from geofence.coordinates import Crs, Region, to_wgs84
+from trace_service.detection.live_feed import milliseconds
+from trace_service.detection.live_goods import Keeper
+from trace_service.detection.observations import CodeState, Movement, Position, Sighting, Source
+from trace_service.domain.events import Event, Site, Step
+from trace_service.domain.events import Source as Message
+from trace_service.domain.verification import Code
+
+SIGHTINGS: Final[Mapping[Step, str]] = {Step.CONSUME: "scan", Step.SELL: "sale", Step.INSPECT: "inspect"}
+MOVEMENTS: Final[Mapping[Step, str]] = {
+    Step.SHIP: "ship",
+    Step.RECEIVE: "receive",
+    Step.TRANSFER_APPROVE: "transfer",
+    Step.RETURN: "return",
+}
+_STEPS: Final[Mapping[str, Step]] = {
+    "consumer": Step.CONSUME,
+    "sell": Step.SELL,
+    "inspect": Step.INSPECT,
+    "ship": Step.SHIP,
+    "receive": Step.RECEIVE,
+}
+# Beyond this a position names no city.
+_WIDEST_GPS_M: Final = 50_000
+_WIDEST_ADDRESS_M: Final = 300_000
+_ADDRESS: Final = "address"
+_TYPED: Final = "Manual"
+_AHEAD: Final = timedelta(hours=1)
+_OLDEST: Final = timedelta(days=183)
+_NOWHERE: Final = Position(source=Source.NONE)
+
+
+def number(source: Message) -> str:
+    """Return a message's number as alerts cite it."""
+    return f"{source.device}/{source.boot}/{source.seq}"
+
+
+def believed(occurred: datetime, received: datetime) -> datetime:
+    """Return when something happened; a clock that is ahead or half a year behind is not believed."""
+    if occurred > received + _AHEAD or occurred < received - _OLDEST:
+        return received
+    return min(occurred, received)
+
+
+class Observer:
+    """Makes observations of one situation; positions in other systems are turned into WGS-84 by the mainland."""
+
+    def __init__(self, keeper: Keeper, mainland: Region | None) -> None:
+        self._keeper, self._mainland = keeper, mainland
+
+    def scan(self, row: Any, code: Code, received: datetime) -> Iterator[Sighting | Movement]:  # noqa: ANN401  as landed
+        """Yield what a scan says; `received` is when it came, or when what changed it came."""
+        step = _STEPS.get(row.activity)
+        if step is None or not code.unit:
+            return
+        source = Message(row.device, row.boot, row.seq)
+        site = self._keeper.situation.sites.get(row.site)
+        moment = believed(row.ts, row.received_at)
+        if step in MOVEMENTS:
+            if code.state.accepted:
+                event = Event(code.unit, step, row.site, moment, source, shipment=row.reference or None)
+                yield from self._movements(event, site, received, (row.device, row.operator))
+            return
+        goods = self._keeper.goods(code.unit, moment, code)
+        if goods.state is CodeState.UNKNOWN and row.symbology == _TYPED:
+            # Somebody who types a code slips: what nobody issued is then no label, whatever its form.
+            goods = structs.replace(goods, product=None)
+        consumer = step is Step.CONSUME
+        # A gateway speaks for many phones: it names them where it knows them.
+        device, actor = (row.operator, "") if consumer else (row.device, row.operator)
+        yield Sighting(
+            key=number(source),
+            event=number(source),
+            kind=SIGHTINGS[step],
+            goods=goods,
+            position=self._position(row, site),
+            occurred_at=milliseconds(moment),
+            received_at=milliseconds(received),
+            device=device,
+            actor=actor,
+        )
+
+    def event(self, event: Event, received: datetime) -> Iterator[Sighting | Movement]:
+        """Yield what an event of another source than a station says."""
+        site = self._keeper.situation.sites.get(event.site)
+        if event.step in MOVEMENTS:
+            yield from self._movements(event, site, received, ("", ""))
+        elif event.step in SIGHTINGS:
+            moment = believed(event.occurred_at, received)
+            yield Sighting(
+                key=number(event.source),
+                event=number(event.source),
+                kind=SIGHTINGS[event.step],
+                goods=self._keeper.goods(event.unit, moment),
+                position=_at(site),
+                occurred_at=milliseconds(moment),
+                received_at=milliseconds(received),
+                device=event.source.device if event.step is Step.SELL else "",
+            )
+
+    def _movements(
+        self, event: Event, site: Site | None, received: datetime, by: tuple[str, str]
+    ) -> Iterator[Movement]:
+        if site is None:
+            return
+        inside = self._keeper.situation.contents.get(event.unit)
+        name = number(event.source)
+        goods = self._keeper.goods(event.unit, event.occurred_at, without=event.source)
+        documented = self._keeper.papers.documents(event.unit, site.dealer, event.source)
+        for case in (inside.cases if inside else ()) or (event.unit,):
+            yield Movement(
+                key=name if case == event.unit else f"{name}{case}",
+                event=name,
+                kind=MOVEMENTS[event.step],
+                goods=goods if case == event.unit else structs.replace(goods, unit=case, case=case),
+                site_dealer=site.dealer,
+                position=_at(site),
+                occurred_at=milliseconds(event.occurred_at),
+                received_at=milliseconds(received),
+                shipment=event.shipment,
+                documented=documented,
+                device=by[0],
+                actor=by[1],
+            )
+
+    def _position(self, row: Any, site: Site | None) -> Position:  # noqa: ANN401  likewise
+        if row.lon is None or row.lat is None:
+            return _at(site)
+        address = row.platform == _ADDRESS
+        if not 0 <= (row.accuracy_m or 0) <= (_WIDEST_ADDRESS_M if address else _WIDEST_GPS_M):
+            return _NOWHERE
+        lon, lat = row.lon, row.lat
+        crs = Crs(row.crs or Crs.WGS84)
+        if crs is not Crs.WGS84 and self._mainland is not None:
+            lons, lats = to_wgs84(np.array([lon]), np.array([lat]), crs, self._mainland)
+            lon, lat = float(lons[0]), float(lats[0])
+        return Position(source=Source.IP if address else Source.GPS, lat=lat, lon=lon, accuracy_m=row.accuracy_m)
+
+
+def _at(site: Site | None) -> Position:
+    if site is None or site.position is None:
+        return _NOWHERE
+    lon, lat = site.position
+    source = Source.STORE if site.kind == "store" else Source.SITE
+    return Position(source=source, lat=lat, lon=lon, place=site.id)

@@ -1,0 +1,9 @@
+-- What each brand's engine was told last, so that it is told again only what became different.
+CREATE TABLE trace.observed (
+    brand  text NOT NULL REFERENCES trace.brand,
+    key    text NOT NULL,
+    kind   text NOT NULL CHECK (kind IN ('sighting', 'movement', 'shipment', 'binding')),
+    digest bigint NOT NULL,
+    PRIMARY KEY (brand, key, kind)
+);
+COMMENT ON COLUMN trace.observed.digest IS 'of the observation without the time at which it was made';
