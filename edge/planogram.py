@@ -22,7 +22,7 @@ class Line(Struct, frozen=True):
     `channel` is the number under which it is reported, unique in the planogram. `cell` is the controller's own channel
     with the load cell, the same number unless given: lines that share a cell are mixed facings. `controller` counts
     the lines of EDGE_SERIAL from 1. `units` is what stands there when the shelf is set up, where somebody counted.
-    `tare_g`, given, is written to the controller.
+    `tare_g`, given, is written to the controller. Refills mostly come in multiples of `pack`.
     """
 
     channel: _Channel
@@ -32,6 +32,7 @@ class Line(Struct, frozen=True):
     controller: Annotated[int, Meta(ge=1, le=MOST_CONTROLLERS)] = 1
     units: Annotated[int, Meta(ge=0, le=100_000)] | None = None
     tare_g: Annotated[int, Meta(ge=-100_000, le=100_000)] | None = None
+    pack: Annotated[int, Meta(ge=1, le=1_000)] = 1
 
     @property
     def place(self) -> tuple[int, int]:

@@ -72,7 +72,8 @@ class Cell:
         self._zero = note.zero if note else None
         self._weigher: Weigher | MixedWeigher
         if len(lines) == 1:
-            self._weigher = Weigher(lines[0].unit_weight_g, note.single if note else None, lines[0].units)
+            line = lines[0]
+            self._weigher = Weigher(line.unit_weight_g, note.single if note else None, line.units, line.pack)
         else:
             known = [line.units for line in lines]
             self._weigher = MixedWeigher([each for _, each in self._products], known, note.mixed if note else None)

@@ -132,8 +132,11 @@ class Guard:
 class Weigher:
     """Counts the units of one channel. Feed it about four samples a second; times are monotonic seconds."""
 
-    def __init__(self, unit_weight_g: float, memory: Memory | None = None, known: int | None = None) -> None:
+    def __init__(
+        self, unit_weight_g: float, memory: Memory | None = None, known: int | None = None, pack: int = 1
+    ) -> None:
         self._known = known
+        self._pack = np.array([pack])
         self._nominal = unit_weight_g
         self._belief = memory.belief() if memory else None
         self._plateaus = Plateaus(tolerance(unit_weight_g))
@@ -222,7 +225,7 @@ class Weigher:
         else:
             gap = np.array([0.0 if self._watched else _UNSEEN_SD_G])
             before = int(self._belief.units()[0])
-            step(self._belief, level, gap, np.array([self._expected]))
+            step(self._belief, level, gap, np.array([self._expected]), self._pack)
             if int(self._belief.units()[0]) - before == self._expected:
                 self._expected = 0
         self._settled = self._watched = True

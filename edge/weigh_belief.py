@@ -34,10 +34,17 @@ _BATCH_SD: Final = 0.005
 """By how much the mean weight of a refill differs from that of what stood there, relative."""
 _LEAST_UNIT_SD: Final = 0.004
 _MOST_UNIT_SD: Final = 0.15
-_PRIOR_UNITS: Final = 8.0
+_PRIOR_UNITS: Final = 3.0
+_FEW: Final = 3
+"""Steps of at most so many units teach how much units differ."""
 _MOST_UNITS_LEARNT: Final = 200.0
 _LEARNING_LIMIT: Final = 0.1
-_OUTLIER: Final = 1e-5
+_OUTLIER: Final = 1e-7
+_STRANGE: Final = 1e-3
+"""How often something else than whole units is moved; it weighs about as much as some number of them, ± `_WIDE` units."""
+_WIDE: Final = 0.25
+_WHOLE_PACKS: Final = 0.8
+"""Share of refills that come in whole packs where a product has any."""
 _WORST: Final = -40.0
 _REACH: Final = 2
 _REFILL: Final = 5
@@ -126,11 +133,11 @@ def drift(belief: Belief, level: Floats) -> None:
     belief.level[:] = level
 
 
-def step(belief: Belief, level: Floats, gap_sd: Floats, expected: Ints) -> None:
+def step(belief: Belief, level: Floats, gap_sd: Floats, expected: Ints, pack: Ints) -> None:
     """Take in levels after something was moved.
 
     `gap_sd` is how many grams the zero may have moved unseen in between (0 while watching), `expected` the units of a
-    refill that scans announce, 0 for none.
+    refill that scans announce, 0 for none, `pack` how many units refills mostly come in multiples of, 1 for none.
     """
     delta = level - belief.level
     nearest = np.rint(delta / belief.weight).astype(np.int64)
@@ -141,7 +148,7 @@ def step(belief: Belief, level: Floats, gap_sd: Floats, expected: Ints) -> None:
     for shift in range(-_REACH, _REACH + 1):
         moved = nearest + shift
         fit, new_zero, new_var = _moved(belief, count, moved, level, noise)
-        hint = np.where((expected > 0) & (moved == expected), _HINT, 0.0)
+        hint = np.where((expected > 0) & (moved == expected), _HINT, _packed(moved, pack))
         score = _shifted(before + fit + hint[:, None], shift, -np.inf)
         better = score > best
         best = np.where(better, score, best)
@@ -190,8 +197,12 @@ def _moved(belief: Belief, count: Ints, moved: Ints, level: Floats, noise: Float
     expected = deviation * share
     surprise = np.where(k < 0, -change - size * weight, change - k * weight) - expected
     total = belief.zero_var * share**2 + spread + noise
-    fit = -0.5 * (surprise**2 / total + np.log(2 * np.pi * total))
-    outlier = np.log(_OUTLIER / weight)
+    # How much units differ is learnt from few at first: Student's t, not Gauss, or an odd unit would upset the count.
+    freedom = belief.learnt[:, None]
+    fit = -0.5 * ((freedom + 1) * np.log1p(surprise**2 / (freedom * total)) + np.log(2 * np.pi * total))
+    wide = total + (_WIDE * weight) ** 2
+    outlier = np.log(_STRANGE) - 0.5 * (surprise**2 / wide + np.log(2 * np.pi * wide))
+    outlier = np.maximum(outlier, np.log(_OUTLIER / weight))
     covariance = np.where(k < 0, belief.zero_var * share * (1 - share) - spread, spread)
     left = deviation * (1 - share) + covariance / total * surprise
     left_var = belief.zero_var * (1 - share) ** 2 + spread - covariance**2 / total
@@ -200,6 +211,12 @@ def _moved(belief: Belief, count: Ints, moved: Ints, level: Floats, noise: Float
     zero = level[:, None] - (count + k) * weight - left
     possible = (count + k >= 0) & (count >= 0)
     return np.where(possible, np.maximum(fit, outlier), -np.inf), zero, np.maximum(left_var, 0.0)
+
+
+def _packed(moved: Ints, pack: Ints) -> Floats:
+    """Return by how much a refill of whole packs is more probable than another, natural logarithms."""
+    lead = np.log(_WHOLE_PACKS / (1 - _WHOLE_PACKS) * np.maximum(pack - 1, 1))
+    return np.where((pack > 1) & (moved > _REFILL) & (moved % pack == 0), lead, 0.0)
 
 
 def _notice(belief: Belief, delta: Floats, moved: Ints, noise: Floats) -> None:
@@ -215,13 +232,13 @@ def _notice(belief: Belief, delta: Floats, moved: Ints, noise: Floats) -> None:
     seen = np.abs(delta) / np.maximum(size, 1)
     seen_var = (belief.unit_var + noise / np.maximum(size, 1)) / np.maximum(size, 1)
     gain = np.where(clear, belief.weight_var / (belief.weight_var + seen_var), 0.0)
-    alone = clear & (size == 1)
-    square = np.maximum((seen - belief.weight) ** 2 - noise, 0.0)
+    few = clear & (size <= _FEW)
+    square = np.maximum(residual**2 - noise, 0.0) / np.maximum(size, 1)
     learnt = np.minimum(belief.learnt, _MOST_UNITS_LEARNT)
-    unit_var = np.where(alone, (belief.unit_var * learnt + square) / (learnt + 1), belief.unit_var)
+    unit_var = np.where(few, (belief.unit_var * learnt + square) / (learnt + 1), belief.unit_var)
     least, most = _LEAST_UNIT_SD * belief.nominal, _MOST_UNIT_SD * belief.nominal
     belief.unit_var = np.clip(unit_var, least**2, most**2)
-    belief.learnt = np.where(alone, learnt + 1, belief.learnt)
+    belief.learnt = np.where(few, learnt + 1, belief.learnt)
     weight = belief.weight + gain * (seen - belief.weight)
     span = _LEARNING_LIMIT * belief.nominal
     belief.weight = np.clip(weight, belief.nominal - span, belief.nominal + span)
