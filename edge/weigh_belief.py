@@ -41,7 +41,7 @@ _MOST_UNITS_LEARNT: Final = 200.0
 _LEARNING_LIMIT: Final = 0.1
 _OUTLIER: Final = 1e-7
 _STRANGE: Final = 1e-3
-"""How often something else than whole units is moved; it weighs about as much as some number of them, ± `_WIDE` units."""
+"""How often something else than whole units is moved; it weighs as much as some number of them, ± `_WIDE` units."""
 _WIDE: Final = 0.25
 _WHOLE_PACKS: Final = 0.8
 """Share of refills that come in whole packs where a product has any."""
