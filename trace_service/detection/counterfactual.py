@@ -124,14 +124,18 @@ def enough_surge(material: Material) -> tuple[float, bool] | None:
     return high, high <= LARGEST_SURGE
 
 
-def more_until_sure(material: Material) -> int | None:
-    """Return how many further cases, each found apart from the others, make it as probable as `SURE`; 0: it is."""
+def more_until_sure(material: Material) -> tuple[int, str | None] | None:
+    """Return how many further cases make it as probable as `SURE`, 0 where it is, and of which shipment (None: any).
+
+    Each is supposed apart from the others. None where 64 would not, or where no model is asked.
+    """
+    now = recount(material)
+    if now.probability is None:
+        return None
     for number in range(_MOST_MORE + 1):
-        probability = recount(material, Change(more=number)).probability
-        if probability is None and number == 0:
-            return None
+        probability = recount(material, Change(more=number, more_of=now.shipment)).probability
         if probability is not None and probability >= SURE:
-            return number
+            return number, now.shipment
     return None
 
 

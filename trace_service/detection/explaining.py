@@ -193,5 +193,5 @@ def _changes(material: Material) -> tuple[Change, ...]:
         else Change("surge", {"times": round(surge[0], 1), "had": round(had, 2), "allowed": surge[1]})
     )
     if (more := more_until_sure(material)) is not None:
-        found.append(Change("more", {"cases": more}))
+        found.append(Change("more", {"cases": more[0], "shipment": more[1]}))
     return tuple(found)

@@ -30,7 +30,8 @@ class Change(Struct, frozen=True, kw_only=True):
 
     out: frozenset[str] = frozenset()  # cases that were never seen there
     home: frozenset[str] = frozenset()  # cases that are seen at home as well from now on
-    more: int = 0  # further cases of further shipments, each found far from the others
+    more: int = 0  # further cases of `more_of` (None: of further shipments), each found apart from the others
+    more_of: str | None = None
     surge: float | None = None  # how much more than usual comes from others
     shares: tuple[float, ...] | None = None
     # What honest explanations took away, given back.
@@ -41,6 +42,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 NOTHING: Final = Change()
+_STEP: Final = 0.03  # degrees
 
 
 class Verdict(NamedTuple):
@@ -52,6 +54,7 @@ class Verdict(NamedTuple):
     alarming: bool
     falls: bool
     weighed: Weighed
+    shipment: str | None = None  # the one that speaks, where it is one
 
 
 class _Kept:
@@ -126,14 +129,15 @@ def _city(material: Material, change: Change) -> Verdict:
     kept = _Kept(material, part, change)
     weighed = Weigher(settings, kept, kept).weigh(cell, material.at)
     pieces = cell.with_carried() if weighed.booked else cell.pieces
-    nats, threshold, _ = spoken(weighed, pieces, settings, material.raised)
+    nats, threshold, by_bulk = spoken(weighed, pieces, settings, material.raised)
     if nats < threshold - settings.retract_margin_nats:
         return Verdict(nats, threshold, None, alarming=False, falls=True, weighed=weighed)
+    shipment = weighed.shipment if by_bulk else None
     probability = score(material.coefficients, features(weighed.evidence))
     certain = nats >= settings.certain_nats + material.raised
     alarming = nats >= threshold and (certain or probability >= settings.least_probability)
     falls = probability < settings.retract_probability and not certain
-    return Verdict(nats, threshold, probability, alarming, falls, weighed)
+    return Verdict(nats, threshold, probability, alarming, falls, weighed, shipment)
 
 
 def _province(material: Material, change: Change) -> Verdict:
@@ -190,11 +194,17 @@ def _cell(kept: KeptCell, at: int, change: Change, place: int) -> Cell:
         cell.rebuild()
     if change.single:
         cell.pieces = [_piece([hit]) for piece in cell.pieces for hit in piece.hits]
-    for number in range(change.more if place == 0 else 0):
-        # A hundred kilometres apart, so that no two are one present.
-        further = KeptHit(f"further {number}", at, int(Kind.GPS), None, 0, float(number), 0.0, 0, ())
-        cell.add(_hit(further))
+    points = further_points(kept, change.more if place == 0 else 0)
+    for number, (lat, lon) in enumerate(points):
+        cell.add(_hit(KeptHit(f"further {number}", at, int(Kind.GPS), change.more_of, 0, lat, lon, 0, ())))
     return cell
+
+
+def further_points(kept: KeptCell, number: int) -> list[tuple[float, float]]:
+    """Return where further cases are supposed: some kilometres apart, beginning beside the first with a position."""
+    known = [(hit.lat, hit.lon) for hit in kept.hits if hit.lat is not None and hit.lon is not None]
+    lat, lon = known[0] if known else (0.0, 0.0)
+    return [(lat + _STEP * (1 + each // 4), lon + _STEP * (each % 4)) for each in range(number)]
 
 
 def _piece(hits: list[Hit]) -> Piece:
