@@ -89,7 +89,7 @@ def run_world(folder: Path, out: Path, progress: Progress, settings: Settings | 
 def _score(found: Outcome, truth: Truth, played: _Played) -> None:
     tally = played.tally
     honest = honest_scans(tally.scans, truth)
-    findings = [_finding(each) for each in played.raised]
+    findings = [finding_of(each) for each in played.raised]
     found.timeline = [((each.raised_at - tally.first) // DAY_MS, bool(truth.right(each))) for each in findings]
     found.scores = {EVIDENCE: score(findings, truth, honest, tally.days)}
     score_cells(found.scores[EVIDENCE], (Cell(*each) for each in played.engine.evaluated or ()), truth)
@@ -192,7 +192,8 @@ def iso(moment: int) -> str:
     return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _finding(alert: Alert) -> Finding:
+def finding_of(alert: Alert) -> Finding:
+    """Return what scoring looks at in an alert."""
     return Finding(
         dealer=alert.dealer,
         raised_at=alert.raised_at,

@@ -1,0 +1,1 @@
+"""Where an inspector should look next, and how well that has worked."""

@@ -1,0 +1,119 @@
+"""Policies held against each other on the same worlds: attacks found per 100 visits, beyond those found without."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from trace_service.backtest.errors import WorldError
+from trace_service.backtest.truth import Truth, read_attacks
+from trace_service.backtest.world import read_world
+from trace_service.detection.engine import Engine
+from trace_service.detection.network import Network
+from trace_service.detection.settings import DAY_MS
+from trace_service.inspections.gain import Model
+from trace_service.inspections.model import Share
+from trace_service.inspections.policies import Counted, Lottery, Oracle, Planner, Policy
+from trace_service.inspections.trial import Goods, Played, Trial
+from trace_service.inspections.whereabouts import Whereabouts
+
+POLICIES: Final = ("random", "complaints", "foreign scans", "planner", "oracle")
+_DRAWS: Final = 2_000
+Progress = Callable[[str], None]
+
+
+class Result(Struct, kw_only=True):
+    """One policy on one world, against the same world without inspections."""
+
+    world: str
+    policy: str
+    attacks: int
+    visits: int
+    hours: float
+    beyond: int  # attacks found, less those found without
+    earlier: list[float]  # days by which an attack that is found without as well was found earlier
+    alerts: int
+    right: int
+    met: int  # visits that scanned diverted goods of an attack without an alert
+    lots: int
+    lots_met: int
+
+
+class Rate(Struct, frozen=True):
+    """A figure with its 95 % interval from drawing worlds again."""
+
+    value: float
+    low: float
+    high: float
+
+
+def measure(
+    folder: Path, progress: Progress, policies: Sequence[str] = POLICIES, model: Model | None = None
+) -> list[Result]:
+    """Play one world once without inspections and once under each policy. Raises WorldError."""
+    world = read_world(folder, lambda _: None)
+    attacks = read_attacks(folder)
+    if attacks is None:
+        raise WorldError(f"{folder} has no labels.json", advice="Only a generated world says what was found.")
+    network = Network(world.channel)
+    trial = Trial(world, network, Truth(attacks, network), Whereabouts(folder, network), _seed(folder))
+    found: list[Result] = []
+    alone = None
+    for name in ("none", *policies):
+        engine = Engine(network)
+        goods = Goods(world, engine)
+        played = Played(policy=name)
+        policy = None if name == "none" else _policy(name, trial, engine, (goods, model or Model(), played))
+        trial.play(engine, policy, goods, played)
+        alone = alone or played
+        found.append(_result(folder.name, len(attacks), played, alone))
+        progress(
+            f"{folder.name}: {name}, {len(played.visits)} visits, {len(played.found)} of {len(attacks)} attacks found"
+        )
+    return found
+
+
+def _policy(name: str, trial: Trial, engine: Engine, parts: tuple[Goods, Model, Played]) -> Policy:
+    goods, model, played = parts
+    if name == "planner":
+        return Planner(engine, trial.places, goods.left, (trial.seed, model))
+    if name == "random":
+        return Lottery(trial.places, trial.seed)
+    if name == "oracle":
+        return Oracle(trial.places, lambda city, now: trial.standing(city, now, played.found))
+    return Counted(name, engine, trial.places, trial.seed)
+
+
+def _result(world: str, attacks: int, played: Played, alone: Played) -> Result:
+    both = played.found.keys() & alone.found.keys()
+    lots = [each for each in played.visits if each.share is Share.LOT]
+    return Result(
+        world=world,
+        policy=played.policy,
+        attacks=attacks,
+        visits=len(played.visits),
+        hours=sum(each.hours for each in played.visits),
+        beyond=len(played.found) - len(alone.found),
+        earlier=[(alone.found[each] - played.found[each]) / DAY_MS for each in sorted(both)],
+        alerts=played.alerts,
+        right=played.right,
+        met=sum(bool(each.attacks) for each in played.visits),
+        lots=len(lots),
+        lots_met=sum(bool(each.attacks) for each in lots),
+    )
+
+
+def per_hundred(results: Sequence[Result], what: Callable[[Result], float], of: Callable[[Result], float]) -> Rate:
+    """Return 100 × the sum of one figure over that of another, with the interval from drawing worlds again."""
+    top, bottom = (np.array([figure(each) for each in results], np.float64) for figure in (what, of))
+    drawn = np.random.default_rng(1).integers(0, len(results), (_DRAWS, len(results)))
+    rates = 100 * top[drawn].sum(axis=1) / np.maximum(bottom[drawn].sum(axis=1), 1e-9)
+    low, high = np.quantile(rates, (0.025, 0.975)).tolist()
+    return Rate(float(100 * top.sum() / max(bottom.sum(), 1e-9)), low, high)
+
+
+def _seed(folder: Path) -> int:
+    digits = "".join(each for each in folder.name if each.isdigit())
+    return int(digits or 0)
