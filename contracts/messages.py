@@ -94,8 +94,20 @@ class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """SHA-256 of the photo that the code was read from."""
 
 
+class Facings(Struct, frozen=True):
+    """What a camera sees of one product's places on a shelf; `share` is that of all filled width in the picture."""
+
+    filled: Annotated[int, Meta(ge=0, le=1000)]
+    empty: Annotated[int, Meta(ge=0, le=1000)]
+    unseen: Annotated[int, Meta(ge=0, le=1000)]
+    """Something stands before them, or there is too little light."""
+    strange: Annotated[int, Meta(ge=0, le=1000)]
+    """They show another product of the shelf."""
+    share: Annotated[float, Meta(ge=0, le=1)]
+
+
 class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one shelf channel holds."""
+    """What one shelf channel holds. With `facings` a camera looked: `units` counts filled facings then, not items."""
 
     ts: Milliseconds
     channel: Annotated[int, Meta(ge=1, le=64)]
@@ -105,7 +117,9 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: Annotated[float, Meta(ge=0, le=1)]
     fault: Annotated[str, Meta(max_length=32, pattern=r"^[A-Z_]*\Z")] = ""
     """Empty, or why the figure should not be believed: SATURATED, STUCK, UNIT_WEIGHT, UNSTABLE, SILENT, AMBIGUOUS
-    (products that share a cell cannot be told apart), SUPPLY, REBOOTED, and UNSEEN (a camera that sees too little)."""
+    (products that share a cell cannot be told apart), PLANOGRAM (what is moved weighs like another product), SUPPLY,
+    REBOOTED, and UNSEEN (a camera that sees too little)."""
+    facings: Facings | None = None
 
 
 class Environment(Struct, frozen=True, kw_only=True, omit_defaults=True):

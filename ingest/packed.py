@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from contracts.messages import Environment, Event, Position, Scan, Status, Stock
+from contracts.messages import Environment, Event, Facings, Position, Scan, Status, Stock
 from contracts.topics import Kind
 from ingest.decode import Decoded, Item
 
@@ -23,6 +23,7 @@ _BEGIN: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _END: Final = b"\xff\xff"
 _NULL: Final = b"\xff\xff\xff\xff"
 _NO_CIRCUMSTANCES: Final = _NULL * 6
+_NO_FACINGS: Final = _NULL * 5
 _PIECE_ROWS: Final = 500
 _WORK_COLUMNS: Final = 6
 # A row of work is claimed as a whole, so that this is how much one worker of the trace service takes at least.
@@ -34,6 +35,7 @@ _numbers = struct.Struct(">" + "iq" * 5).pack
 _numbers_and_size = struct.Struct(">" + "iq" * 5 + "i").pack
 _place = struct.Struct(">" + "id" * 3).pack
 _stock = struct.Struct(">" + "ii" * 2 + "if").pack
+_facings = struct.Struct(">" + "ih" * 4 + "if").pack
 _sequence = struct.Struct(">iqiq").pack
 _instant = struct.Struct(">iq").pack
 _channel = struct.Struct(">ih").pack
@@ -49,7 +51,7 @@ _range = struct.Struct(">iBiqiq").pack
 _LOWER_INCLUDED: Final = 0x02
 _RANGE_BYTES: Final = 25
 
-_COLUMNS: Final = {Kind.SCAN: 22, Kind.STOCK: 14, Kind.ENV: 13, Kind.STATUS: 12}
+_COLUMNS: Final = {Kind.SCAN: 22, Kind.STOCK: 19, Kind.ENV: 13, Kind.STATUS: 12}
 _BLOCKS: Final = {
     Kind.SCAN: "copy_scan",
     Kind.STOCK: "copy_stock",
@@ -157,7 +159,8 @@ def _times(micros: Sequence[int]) -> bytes:
 def _values(event: Event) -> bytes:
     if type(event) is Stock:
         numbers = _stock(4, event.grams, 4, event.units, 4, event.confidence)
-        return _channel(2, event.channel) + _known(event.gtin) + numbers + _known(event.fault)
+        seen = _NO_FACINGS if event.facings is None else _seen(event.facings)
+        return _channel(2, event.channel) + _known(event.gtin) + numbers + _known(event.fault) + seen
     if type(event) is Environment:
         humidity = _NULL if event.humidity is None else _single(4, event.humidity)
         mean = _NULL if event.mean_kinetic_c is None else _single(4, event.mean_kinetic_c)
@@ -167,6 +170,11 @@ def _values(event: Event) -> bytes:
         depth = _instant(8, event.outbox_depth)
         return _known(event.state) + _known(event.firmware) + depth + _dropped(event.dropped)
     raise ValueError(f"no table holds a {type(event).__name__}")
+
+
+def _seen(facings: Facings) -> bytes:
+    counts = (2, facings.filled, 2, facings.empty, 2, facings.unseen, 2, facings.strange)
+    return _facings(*counts, 4, facings.share)
 
 
 def _circumstances(scan: Scan) -> bytes:

@@ -55,7 +55,7 @@ COPY landing.scan (device, boot, site, seq, ts, sent_at, received_at, content, c
 
 -- name: copy_stock
 COPY landing.stock (device, boot, site, seq, ts, sent_at, received_at, content, channel, gtin, grams, units,
-    confidence, fault) FROM STDIN (FORMAT binary)
+    confidence, fault, filled, empty, unseen, strange, share) FROM STDIN (FORMAT binary)
 
 -- name: copy_environment
 COPY landing.environment (device, boot, site, seq, ts, sent_at, received_at, content, temperature_c, humidity,

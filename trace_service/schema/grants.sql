@@ -64,9 +64,13 @@ GRANT UPDATE (email, mail_topics) ON trace.account TO codefence_trace;
 GRANT EXECUTE ON FUNCTION landing.inspect TO codefence_trace;
 GRANT UPDATE ON trace.stock_unit TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.stock_due TO codefence_trace;
+GRANT UPDATE ON trace.shelf_facing TO codefence_trace;
 GRANT UPDATE (resolved_at) ON trace.stock_finding TO codefence_trace;
 GRANT UPDATE (ended_at, report) ON trace.replenish_night TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.demand_day, trace.stock_line, trace.planned_order TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.suspect_due TO codefence_trace;
 GRANT DELETE ON trace.observation_inbox TO codefence_trace;
 GRANT UPDATE (digest), DELETE ON trace.observed TO codefence_trace;
+GRANT UPDATE (near, dealer, city, cases, strength, probability, reason, material, updated_at, ended_at, ended)
+    ON trace.lead TO codefence_trace;
+GRANT UPDATE ON trace.engine_snapshot TO codefence_trace;
