@@ -70,6 +70,15 @@ SELECT alert.id, alert.kind, alert.city, alert.state, alert.outcome, alert.proba
 FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
 WHERE case_alert.case_id = %(case)s ORDER BY alert.id
 
+-- name: keep_material
+UPDATE trace.alert SET material = %(material)s WHERE id = %(id)s
+
+-- name: alerts_with_material
+SELECT alert.id, alert.kind, alert.city, alert.state, alert.outcome, alert.probability, alert.reason, alert.material,
+    alert.number
+FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
+WHERE case_alert.case_id = %(case)s ORDER BY alert.id
+
 -- name: lock_alerts
 -- Before the case itself, as the worker does.
 SELECT alert.id FROM trace.alert JOIN trace.case_alert ON case_alert.alert = alert.id

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import structlog
 
+from trace_service.cases.keeping import keep_material
 from trace_service.detection.changes import Alert, Change, Retracted
 from trace_service.detection.live_queries import SQL
 from trace_service.store.connection import Connection
@@ -44,6 +45,7 @@ def write(connection: Connection, brand: str, change: Change) -> bool:
     rows = recordset({name: getattr(each, name) for name in _KEYS} for each in evidence)
     connection.execute(STORE["withdraw_evidence"], {"alert": number, "rows": rows})
     connection.execute(STORE["insert_evidence"], {"alert": number, "rows": rows})
+    keep_material(connection, number, alert)
     return True
 
 
