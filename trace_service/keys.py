@@ -3,6 +3,8 @@
 import base64
 import secrets
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import (
     InvalidUnwrap,
     aes_key_unwrap,
@@ -36,6 +38,10 @@ class KeyWrapper:
                 "a code master cannot be unwrapped",
                 advice="Set TRACE_KEY_ENCRYPTION_KEY to the key under which this database's masters were made.",
             ) from error
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for one purpose (HKDF-SHA-256): the same for the same, unlike any other's."""
+        return HKDF(hashes.SHA256(), MASTER_BYTES, salt=None, info=purpose.encode()).derive(self._key)
 
     def wrap_text(self, secret: str) -> bytes:
         """Return a partner's secret, of whatever length but none, wrapped (RFC 5649)."""

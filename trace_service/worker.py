@@ -20,6 +20,7 @@ from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap
 from trace_service.detection.live import Live
 from trace_service.detection.live_network import load_network
+from trace_service.detection.snapshots import Snapshots
 from trace_service.domain.events import Source
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
@@ -54,7 +55,8 @@ class Worker:
         self._health = health or WorkerHealth()
         self._keys = keys
         self._books = Books(atoms)
-        self._live = Live(partial(load_network, atoms=atoms), _tell)
+        snapshots = Snapshots(dsn, keys.derived("codefence engine snapshot"))
+        self._live = Live(partial(load_network, atoms=atoms), _tell, snapshots)
         self._trips = TripBench()
         self._stop = stop
 
@@ -110,6 +112,7 @@ class Worker:
             self._health.lag_seconds.set(oldest.seconds if oldest else 0)
             for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                 pass
+        self._live.keep(connection)
 
     def _one_batch(self, connection: Connection) -> int:
         ids: list[int] = []

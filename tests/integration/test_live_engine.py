@@ -23,9 +23,11 @@ from trace_service.detection.live import Live
 from trace_service.detection.live_feed import put
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation
+from trace_service.detection.snapshots import Snapshots
 from trace_service.store.connection import Connection, connect
 
 REQUEST = {"seed": 4, "days": 90, "dealers": 30, "items": 12_000, "scan_rate": 0.3}
+KEY = bytes(range(32))
 Row = tuple[Any, ...]
 
 
@@ -74,8 +76,9 @@ def stored(connection: Connection) -> set[Row]:
     return {tuple(row) for row in rows}
 
 
-def live(network: Network) -> Live:
-    return Live(lambda _connection, _brand: network, lambda _connection, _told: None)
+def live(network: Network, database: TestDatabase, every: int = 50_000) -> Live:
+    snapshots = Snapshots(database.trace_dsn, KEY, every)
+    return Live(lambda _connection, _brand: network, lambda _connection, _told: None, snapshots)
 
 
 def test_live_and_backtest_raise_the_same_alerts_however_it_is_split_and_whoever_goes_on(
@@ -87,7 +90,7 @@ def test_live_and_backtest_raise_the_same_alerts_however_it_is_split_and_whoever
     register(connection, network)
     chance, place = random.Random(5), 0
     session = connect(database.trace_dsn, "consumer")
-    engine = live(network)
+    engine = live(network, database)
     while place < len(observations):
         size = chance.choice((1, 40, 700, 2_500))
         put(connection, "w", observations[place : place + size])
@@ -96,11 +99,12 @@ def test_live_and_backtest_raise_the_same_alerts_however_it_is_split_and_whoever
             pass
         if chance.random() < 0.2:  # the worker dies; another one feeds the log again and goes on
             session.close()
-            session, engine = connect(database.trace_dsn, "consumer"), live(network)
+            session, engine = connect(database.trace_dsn, "consumer"), live(network, database)
     session.close()
     assert stored(connection) == expected
     row = connection.execute("SELECT count(*), max(seq) FROM trace.observation").fetchone()
-    assert row == (len(observations), len(observations))
+    # The channel is an entry of the log as well.
+    assert row == (1 + len(observations), 1 + len(observations))
     row = connection.execute(
         "SELECT count(*) AS alerts, count(case_id) AS placed"
         " FROM trace.alert LEFT JOIN trace.case_alert ON alert.id = alert"
@@ -116,7 +120,7 @@ def test_one_worker_at_a_time_runs_a_brands_engine(
     network, observations = world
     register(connection, network)
     with connect(database.trace_dsn, "first") as first, connect(database.trace_dsn, "second") as second:
-        one, other = live(network), live(network)
+        one, other = live(network, database), live(network, database)
         put(connection, "w", observations[:100])
         assert one.follow(first) == 100
         put(connection, "w", observations[100:150])
@@ -126,7 +130,7 @@ def test_one_worker_at_a_time_runs_a_brands_engine(
         first.close()
         assert other.follow(second) == 10
     row = connection.execute("SELECT count(*), max(seq) FROM trace.observation").fetchone()
-    assert row == (160, 160)
+    assert row == (161, 161)
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from trace_service.detection.flow import FlowDetector
 from trace_service.detection.forged import ForgedDetector
 from trace_service.detection.habits import Habits
 from trace_service.detection.ledger import Judged, Ledger
-from trace_service.detection.network import Network
+from trace_service.detection.network import Channel, Network
 from trace_service.detection.observations import Observation, Reviewed
 from trace_service.detection.rebind import RebindDetector
 from trace_service.detection.settings import DAY_MS, Settings
@@ -109,6 +109,19 @@ class Engine:
         for detector in self._wanting.get(type(observation), ()):
             changes += self._settle(detector.observe(observation, now), now)
         return changes
+
+    def rechannel(self, channel: Channel) -> None:
+        """Go by another state of the channel from now on; its places are those that the engine was made with.
+
+        What was observed before stands as it was judged: whoever corrects a territory observes it again.
+        """
+        self.network.replace(channel)
+        if self.clock is not None:
+            self.habits.learn(self.sightings, self.clock)
+
+    def recalibrate(self, calibration: Calibration) -> None:
+        """Judge claims by another calibration from now on."""
+        self.calibration = self.flow.calibration = calibration
 
     def advance(self, now: int) -> list[Change]:
         """Move the clock to `now` (milliseconds) and close the days before it."""

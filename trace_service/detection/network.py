@@ -98,20 +98,25 @@ class Network:
     """The channel, made ready for questions: who may sell where, and where a position lies."""
 
     def __init__(self, channel: Channel) -> None:
-        self.dealers = {each.id: each for each in channel.dealers}
-        self.products = {each.gtin: each for each in channel.products}
-        self.version = channel.version
         self.places = channel.places
         self.cities = tuple(each for each in self.places if each.city in ("", each.adcode))
         self.city_index = {each.adcode: index for index, each in enumerate(self.cities)}
         self._city_of = {each.adcode: each.city or each.adcode for each in self.places}
+        self._located: dict[tuple[int, int], tuple[list[int], FloatArray, FloatArray]] = {}
+        self.replace(channel)
+
+    def replace(self, channel: Channel) -> None:
+        """Go by another state of the channel from now on, whose places are the same."""
+        self.channel = channel
+        self.dealers = {each.id: each for each in channel.dealers}
+        self.products = {each.gtin: each for each in channel.products}
+        self.version = channel.version
         self._territories: dict[str, list[Territory]] = defaultdict(list)
         for territory in sorted(channel.territories, key=lambda each: each.valid_from):
             self._territories[territory.dealer].append(territory)
         self._stores: dict[str, list[Store]] = defaultdict(list)
         for store in sorted(channel.stores, key=lambda each: each.valid_from):
             self._stores[store.id].append(store)
-        self._located: dict[tuple[int, int], tuple[list[int], FloatArray, FloatArray]] = {}
 
     @cached_property
     def _points(self) -> tuple[FloatArray, FloatArray]:

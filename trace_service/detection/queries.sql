@@ -74,11 +74,20 @@ WITH taken AS (
 )
 SELECT seq, kind, body::text AS body FROM logged ORDER BY seq
 
--- name: log_clock
-INSERT INTO trace.observation (brand, seq, kind, body) VALUES (%(brand)s, %(last)s + 1, 'clock', %(body)s)
+-- name: log_entry
+INSERT INTO trace.observation (brand, seq, kind, body) VALUES (%(brand)s, %(last)s + 1, %(kind)s, %(body)s)
 
--- name: last_seq
-SELECT coalesce(max(seq), 0) AS seq FROM trace.observation WHERE brand = %(brand)s
+-- name: snapshot
+SELECT seq, fingerprint, state, seal FROM trace.engine_snapshot
+WHERE brand = %(brand)s AND fingerprint = %(fingerprint)s
+    AND seq <= (SELECT max(seq) FROM trace.observation WHERE brand = %(brand)s)
+
+-- name: keep_snapshot
+INSERT INTO trace.engine_snapshot AS old (brand, seq, fingerprint, state, seal)
+VALUES (%(brand)s, %(seq)s, %(fingerprint)s, %(state)s, %(seal)s)
+ON CONFLICT (brand) DO UPDATE SET seq = excluded.seq, fingerprint = excluded.fingerprint,
+    made_at = excluded.made_at, state = excluded.state, seal = excluded.seal
+WHERE old.seq < excluded.seq OR old.fingerprint <> excluded.fingerprint
 
 -- name: log
 SELECT seq, kind, body::text AS body FROM trace.observation

@@ -1,0 +1,142 @@
+"""Snapshots of a brand's engine, so that a new worker need not feed it its whole log again.
+
+A snapshot is what `pickle` makes of the engine, compressed. It is read only where three things hold: its code (every
+module of this package, Python and numpy) and its places are the present ones, its seal (HMAC-SHA-256 by a key derived
+from the service's) is right for this brand and place in the log, and nothing in it but this package's classes and plain
+containers is named. Whatever fails, the log has everything: it is fed again from the beginning.
+"""
+
+import gc
+import hashlib
+import hmac
+import io
+import os
+import pickle
+import signal
+import sys
+import zlib
+from functools import cache
+from importlib import resources
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import structlog
+
+from trace_service.detection.engine import Engine
+from trace_service.detection.live_queries import SQL
+from trace_service.detection.network import Place
+from trace_service.store.connection import Connection, connect
+
+EVERY: Final = 50_000
+"""Observations from one snapshot to the next."""
+_LONGEST_S: Final = 300
+_PROTOCOL: Final = 5
+_FASTEST: Final = 1
+_PACKAGE: Final = "trace_service.detection."
+_CONTAINERS: Final = frozenset(
+    {
+        ("builtins", "dict"), ("builtins", "list"), ("builtins", "set"), ("builtins", "frozenset"),
+        ("collections", "Counter"), ("collections", "OrderedDict"), ("collections", "defaultdict"),
+        ("collections", "deque"), ("msgspec._utils", "rebuild"), ("numpy", "dtype"), ("numpy", "ndarray"),
+        ("numpy._core.numeric", "_frombuffer"), ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+    }
+)  # fmt: skip
+
+log = structlog.get_logger(__name__)
+
+
+class Snapshot(NamedTuple):
+    """An engine, and the number of the observation in its brand's log that it saw last."""
+
+    engine: Engine
+    last: int
+
+
+class Snapshots:
+    """Keeps the newest snapshot of each brand in the database. Not for several threads."""
+
+    def __init__(self, dsn: str, key: bytes, every: int = EVERY) -> None:
+        self.every = every
+        self._dsn, self._key = dsn, key
+        self._child: int | None = None
+
+    def load(self, connection: Connection, brand: str, places: tuple[Place, ...]) -> Snapshot | None:
+        """Return the brand's engine as it was kept; None where nothing usable was."""
+        row = connection.execute(SQL["snapshot"], {"brand": brand, "fingerprint": _fingerprint(places)}).fetchone()
+        if row is None:
+            return None
+        if not hmac.compare_digest(self._seal(brand, row.seq, row.fingerprint, row.state), row.seal):
+            log.error("a snapshot was not made by this service", action="live.seal_broken", brand=brand)
+            return None
+        try:
+            engine = _Reader(io.BytesIO(zlib.decompress(row.state))).load()
+        except (pickle.UnpicklingError, zlib.error, AttributeError, ImportError, TypeError) as error:
+            log.warning("a snapshot cannot be read", action="live.unreadable", brand=brand, error=str(error))
+            return None
+        return Snapshot(engine, row.seq)
+
+    def save(self, connection: Connection, brand: str, found: Snapshot) -> None:
+        """Keep an engine as it is now, unless a later one was kept."""
+        fingerprint = _fingerprint(found.engine.network.places)
+        state = zlib.compress(pickle.dumps(found.engine, _PROTOCOL), _FASTEST)
+        row = {"brand": brand, "seq": found.last, "fingerprint": fingerprint, "state": state}
+        connection.execute(SQL["keep_snapshot"], {**row, "seal": self._seal(brand, found.last, fingerprint, state)})
+
+    def begin(self, brand: str, found: Snapshot) -> bool:
+        """Keep an engine as it is now without waiting for it; return False where the one before is not done yet.
+
+        A copy of the process does it, which sees the engine as it was at this moment while this one goes on.
+        """
+        if self.is_busy():
+            return False
+        gc.freeze()  # neither process walks through the whole engine for garbage
+        self._child = os.fork()
+        if self._child == 0:
+            self._work(brand, found)
+        return True
+
+    def is_busy(self) -> bool:
+        """Whether a snapshot is still being written."""
+        if self._child is not None and os.waitpid(self._child, os.WNOHANG)[0]:
+            self._child = None
+        return self._child is not None
+
+    def _work(self, brand: str, found: Snapshot) -> None:
+        """Save in a process of its own, which ends here; whatever it inherited stays as it is."""
+        code = 1
+        try:
+            signal.alarm(_LONGEST_S)
+            gc.disable()
+            with connect(self._dsn, "trace snapshot") as connection:
+                self.save(connection, brand, found)
+            code = 0
+        finally:
+            os._exit(code)
+
+    def _seal(self, brand: str, seq: int, fingerprint: str, state: bytes) -> bytes:
+        about = msgspec.json.encode([brand, seq, fingerprint])
+        return hmac.digest(self._key, about + b"\n" + state, "sha256")
+
+
+class _Reader(pickle.Unpickler):
+    """Knows the classes of this package and plain containers, and no other name."""
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  as the base class has it
+        if (module, name) in _CONTAINERS or module.startswith(_PACKAGE):
+            return super().find_class(module, name)
+        message = f"{module}.{name} is no part of an engine"
+        raise pickle.UnpicklingError(message)
+
+
+@cache
+def _fingerprint(places: tuple[Place, ...]) -> str:
+    """Return what a snapshot is bound to: the code that made it, and the places that its engine counts by."""
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {np.__version__}".encode())
+    for module in sorted(resources.files(__package__).iterdir(), key=lambda each: each.name):
+        if module.name.endswith(".py"):
+            digest.update(module.name.encode())
+            digest.update(module.read_bytes())
+    digest.update(msgspec.json.encode(places))
+    return digest.hexdigest()
