@@ -62,6 +62,9 @@ class TraceSettings(BaseSettings):
     replenish_fill: Annotated[float, Field(ge=0.5, le=0.999)] = Field(
         0.95, description="Fill rate that the nightly replenishment run aims at."
     )
+    inspect_at: str = Field(
+        "0 4 * * *", description="When each night's plan of inspections is made: five cron fields, the stores' time."
+    )
     company_prefix_digits: Annotated[int, Field(ge=6, le=12)] = Field(
         7, description="Digits of the GS1 company prefix, for partners that ask for EPC URNs."
     )

@@ -84,8 +84,11 @@ class Report(BaseModel):
         return self
 
 
-def order_check(connection: Connection, actor: Actor, case: int, task: Task) -> int:
-    """Order a check for a case and return its number. Raises as `act`, and `InvalidParameterError` for a stranger."""
+def order_check(connection: Connection, actor: Actor, case: int | None, task: Task) -> int:
+    """Order a check, for a case or for none, and return its number.
+
+    Raises as `act`, and `InvalidParameterError` for a stranger.
+    """
     with connection.transaction():
         if task.assignee is not None:
             roles = [Role.INSPECTOR.value, Role.ANALYST.value, Role.MANAGER.value]
@@ -93,7 +96,7 @@ def order_check(connection: Connection, actor: Actor, case: int, task: Task) -> 
             if connection.execute(SQL["account_exists"], query).fetchone() is None:
                 raise InvalidParameterError("assignee: no inspector of that login", advice="Choose one.")
         said = {"kind": task.kind.value, "place": task.place, "assignee": task.assignee}
-        act(connection, actor, case, Order(Action.ORDER_CHECK, said))
+        _act(connection, actor, case, Order(Action.ORDER_CHECK, said))
         row = {**task.model_dump(mode="json"), "due_at": task.due_at}
         made = one(connection, SQL["insert_check"], {**row, "brand": actor.brand, "case": case, "login": actor.login})
         return int(made.id)
@@ -103,7 +106,7 @@ def cancel_check(connection: Connection, actor: Actor, number: int) -> None:
     """Call a check off. Raises `NotFoundError`, `CaseStateError` or `RoleMissingError`."""
     with connection.transaction():
         check = find_check(connection, actor.brand, number)
-        act(connection, actor, check.case_id, Order(Action.CANCEL_CHECK, {"check": number}))
+        _act(connection, actor, check.case_id, Order(Action.CANCEL_CHECK, {"check": number}))
         _end(connection, number, "cancelled")
 
 
@@ -122,12 +125,24 @@ def report_check(connection: Connection, actor: Actor, number: int, report: Repo
         scan = _scan(connection, actor, report)
         said = {"check": number, "result": report.result.value, "code": report.code, **(scan or {})}
         hashes = [photo.sha256.hex() for photo in photos]
-        act(connection, actor, check.case_id, Order(Action.REPORT_CHECK, {**said, "photos": hashes}))
+        _act(connection, actor, check.case_id, Order(Action.REPORT_CHECK, {**said, "photos": hashes}))
         _end(connection, number, "done")
         for photo in photos:
+            if check.case_id is None:
+                raise InvalidParameterError("files: photos are kept with a case, and this check has none")
             attach(connection, actor, check.case_id, photo, number)
         row = {**report.model_dump(), "result": report.result.value, "check": number, "login": actor.login}
         connection.execute(SQL["insert_result"], {**row, **(scan or dict.fromkeys(("device", "boot", "seq")))})
+
+
+def _act(connection: Connection, actor: Actor, case: int | None, order: Order) -> None:
+    """Let the case hear of it; without one, only who may do it is asked."""
+    if case is not None:
+        act(connection, actor, case, order)
+        return
+    needed = Role.INSPECTOR if order.action is Action.REPORT_CHECK else Role.ANALYST
+    if not actor.role.covers(needed):
+        raise RoleMissingError(f"this needs the role {needed.value}", advice="Ask a manager for it.")
 
 
 def _scan(connection: Connection, actor: Actor, report: Report) -> dict[str, object] | None:
@@ -172,4 +187,12 @@ def checks(connection: Connection, brand: str, case: int | None = None, state: s
 def results(connection: Connection, brand: str, case: int) -> list[Result]:
     """Return what came of a case's checks, oldest first."""
     find(connection, brand, case)
-    return [Result.model_validate(row) for row in connection.execute(SQL["results"], {"case": case})]
+    query = {"case": case, "check": None}
+    return [Result.model_validate(row) for row in connection.execute(SQL["results"], query)]
+
+
+def results_of(connection: Connection, brand: str, number: int) -> list[Result]:
+    """Return what came of one check. Raises `NotFoundError`."""
+    find_check(connection, brand, number)
+    query = {"case": None, "check": number}
+    return [Result.model_validate(row) for row in connection.execute(SQL["results"], query)]

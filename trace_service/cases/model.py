@@ -136,10 +136,10 @@ class Result(Model):
 
 
 class Check(Model):
-    """A task on the spot or a purchase in an online shop."""
+    """A task on the spot or a purchase in an online shop; without a case where a plan of inspections ordered it."""
 
     id: int
-    case_id: int
+    case_id: int | None
     kind: str
     instructions: str
     place: str
@@ -150,6 +150,6 @@ class Check(Model):
     state: str
     created_at: datetime
     created_by: str
-    dealer_name_zh: str
-    dealer_name_en: str
+    dealer_name_zh: str | None
+    dealer_name_en: str | None
     destinations: list[str]

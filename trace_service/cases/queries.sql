@@ -251,10 +251,10 @@ RETURNING id
 SELECT field_check.id, field_check.case_id, field_check.kind, field_check.instructions, field_check.place,
     field_check.listing, field_check.assignee, account.name AS assignee_name, field_check.due_at, field_check.state,
     field_check.created_at, field_check.created_by, dealer.name_zh AS dealer_name_zh,
-    dealer.name_en AS dealer_name_en, case_file.destinations
+    dealer.name_en AS dealer_name_en, coalesce(case_file.destinations, '{}') AS destinations
 FROM trace.field_check
-JOIN trace.case_file ON case_file.id = field_check.case_id
-JOIN trace.dealer ON dealer.id = case_file.dealer
+LEFT JOIN trace.case_file ON case_file.id = field_check.case_id
+LEFT JOIN trace.dealer ON dealer.id = case_file.dealer
 LEFT JOIN trace.account ON account.login = field_check.assignee
 WHERE field_check.brand = %(brand)s
     AND (%(case)s::bigint IS NULL OR field_check.case_id = %(case)s)
@@ -279,7 +279,7 @@ VALUES (%(check)s, %(result)s, %(code)s, %(note)s, %(price)s, %(lon)s, %(lat)s, 
 SELECT result.field_check, result.result, result.code, result.note, result.price, result.lon, result.lat,
     result.accuracy_m, result.at, result.by, result.device, result.boot, result.seq
 FROM trace.field_check_result AS result JOIN trace.field_check ON field_check.id = result.field_check
-WHERE field_check.case_id = %(case)s ORDER BY result.id
+WHERE field_check.case_id = %(case)s OR field_check.id = %(check)s ORDER BY result.id
 
 -- name: inspect
 SELECT device, boot, seq FROM landing.inspect(%(brand)s, %(code)s, clock_timestamp(), %(lon)s, %(lat)s, %(accuracy_m)s,

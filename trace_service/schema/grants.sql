@@ -74,3 +74,5 @@ GRANT UPDATE (digest), DELETE ON trace.observed TO codefence_trace;
 GRANT UPDATE (near, dealer, city, cases, strength, probability, reason, material, updated_at, ended_at, ended)
     ON trace.lead TO codefence_trace;
 GRANT UPDATE ON trace.engine_snapshot TO codefence_trace;
+GRANT UPDATE ON trace.inspection_state TO codefence_trace;
+GRANT UPDATE (field_check) ON trace.inspection_visit TO codefence_trace;

@@ -12,6 +12,7 @@ import structlog
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.epcis.deliverer import SubscriptionDeliverer
+from trace_service.inspections.nights import InspectionNights
 from trace_service.keys import KeyWrapper
 from trace_service.notify.courier import Courier
 from trace_service.replenishment.nights import Nights
@@ -65,6 +66,7 @@ async def _deliver(settings: TraceSettings) -> None:
         tasks.create_task(SubscriptionDeliverer(dsn, keys, settings.webhook_networks).run(stop), name="epcis")
         tasks.create_task(Courier(dsn, settings).run(stop), name="mail")
         tasks.create_task(Nights(dsn, settings.replenish_at, settings.replenish_fill).run(stop), name="nights")
+        tasks.create_task(InspectionNights(dsn, settings.inspect_at).run(stop), name="inspections")
         await _deliver_messages(dsn, keys, settings, stop)
 
 

@@ -49,9 +49,7 @@ def one(request: Request, console: ConsoleOf, session: SessionOf, number: Number
     """Show a task and the form for what came of it."""
     with database(console) as connection:
         check = checks.find_check(connection, session.brand, number)
-        found = [
-            each for each in checks.results(connection, session.brand, check.case_id) if each.field_check == number
-        ]
+        found = checks.results_of(connection, session.brand, number)
     may = Role(session.role).covers(Role.INSPECTOR)
     values = {
         "check": check,
