@@ -60,6 +60,13 @@ class Attackers:
                 self.attacks.append(attack)
         return self.attacks
 
+    def promote(self, fates: Fates, promoted: list[tuple[int, float]]) -> None:
+        """Dump the goods of some promotions, each of a dealer from a day on."""
+        for _ in range(len(promoted)):
+            attack = self._diversion("promo", fates, promoted)
+            if attack is not None:
+                self.attacks.append(attack)
+
     def _diversion(self, name: str, fates: Fates, promoted: list[tuple[int, float]]) -> Attack | None:
         """Send a dealer's own cases elsewhere: all types but those that have makers of their own."""
         size = self._size(name)
@@ -127,11 +134,17 @@ class Attackers:
 
     def _clone(self, name: str, fates: Fates) -> Attack | None:
         """Copy the labels of a few genuine items; the copies are sold in up to four cities."""
+        del name
+        return self.copied(fates, None)
+
+    def copied(self, fates: Fates, numbers: tuple[int, int] | None) -> Attack | None:
+        """Copy labels: so many copies of each of so many, drawn where they are not given."""
+        name = "clone"
         dealer = self._some_dealer(fates, 1)
         cases = self._take(fates, dealer, 12, self._window(fates, dealer, 60.0))
         if cases.size == 0:
             return None
-        copies, labels = _COPIES[int(self.random.integers(len(_COPIES)))]
+        copies, labels = numbers or _COPIES[int(self.random.integers(len(_COPIES)))]
         first = self.goods.case_first
         items = np.concatenate([np.arange(first[case], first[case + 1]) for case in cases])[:labels]
         _, cities = self._destinations(name, dealer)

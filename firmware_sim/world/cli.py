@@ -10,7 +10,7 @@ import msgspec
 
 from firmware_sim.world.cli_play import channel, play
 from firmware_sim.world.model import make_world
-from firmware_sim.world.parameters import Request
+from firmware_sim.world.parameters import Extra, Request
 from firmware_sim.world.writing import write_world
 
 _GENERATE_HELP: Final = """\b
@@ -18,6 +18,8 @@ Examples:
   codefence world generate worlds/one --seed 1
   codefence world generate worlds/hard --seed 2 --hard --gzip
   codefence world generate worlds/quiet --seed 3 --attack-free --dealers 50 --items 60000
+  codefence world generate worlds/copies --seed 4 --attack-free --attacks clone:copies=100,labels=1,count=20
+  codefence world generate worlds/recalls --seed 5 --attacks recalled:count=10 --attacks expired:count=10
 
 \b
 Exit codes:
@@ -25,6 +27,33 @@ Exit codes:
   1  it cannot be written
   2  wrong usage
 """
+
+
+_EXTRAS: Final = ("clone", "promo", "recalled", "expired", "offroute", "dwell")
+
+
+class _Wanted(click.ParamType["Extra"]):
+    """Attacks on request: a type, and after a colon what is different, such as `clone:copies=100,count=10`."""
+
+    name = "type[:name=number,...]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Extra:
+        """Return the attacks that a text names."""
+        if isinstance(value, Extra):
+            return value
+        kind, _, rest = str(value).partition(":")
+        if kind not in _EXTRAS:
+            self.fail(f"{kind!r} is none of {', '.join(_EXTRAS)}", param, ctx)
+        numbers: dict[str, int] = {}
+        for part in filter(None, rest.split(",")):
+            name, _, number = part.partition("=")
+            if name not in ("count", "copies", "labels") or not number.isdecimal() or not 1 <= int(number) <= _MOST:
+                self.fail(f"{part!r} is not count, copies or labels and a number from 1 to {_MOST}", param, ctx)
+            numbers[name] = int(number)
+        return Extra(type=kind, **numbers)
+
+
+_MOST: Final = 1000
 
 
 class _Size(TypedDict):
@@ -38,6 +67,7 @@ class _Size(TypedDict):
     scans_times: float
     hard: bool
     attack_free: bool
+    extra: tuple[Extra, ...]
 
 
 @click.group()
@@ -60,6 +90,9 @@ world.add_command(channel)
 @click.option("--hard", is_flag=True, help="Attackers who hide, collude and stay near the border.")
 @click.option("--attack-free", is_flag=True, help="A network in which nobody diverts anything.")
 @click.option("--whereabouts", is_flag=True, help="Also write where goods really stand, for measuring inspections.")
+@click.option(
+    "--attacks", "extra", multiple=True, type=_Wanted(), help="More attacks of a type: clone, promo, recalled, …"
+)
 @click.option("--gzip", "compressed", is_flag=True, help="Compress the tables and the events.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on standard output.")
 def generate(folder: Path, *, whereabouts: bool, compressed: bool, as_json: bool, **size: Unpack[_Size]) -> None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from firmware_sim.world.arrays import Random
 from firmware_sim.world.attacks import Attackers
 from firmware_sim.world.consumers import Crowd, Scans
+from firmware_sim.world.extras import Requested, Withheld
 from firmware_sim.world.fates import Attack, Fates, blank, feasts, put_on_shelves
 from firmware_sim.world.geography import Land, load_land
 from firmware_sim.world.goods import Goods, make_goods
@@ -38,6 +39,7 @@ class World(Struct, frozen=True):
     difficulty: Difficulty
     feasts: int
     travel: float
+    withheld: Withheld
 
 
 def make_world(request: Request) -> World:
@@ -50,12 +52,21 @@ def make_world(request: Request) -> World:
     add_stores(network, builder, random)
     change_midway(network, builder, request.days, random)
     promoted = [] if request.attack_free else _promotions(network, nature, request, random)
+    dice = np.random.default_rng([request.seed, 3])
+    promoted += _promotions_wanted(network, request, dice)
     goods = make_goods(network, nature, request, promoted, random)
     routes = Router(network, goods, nature, random).route()
     mobility = Mobility(land, nature, request.days, random)
     parts = (network, goods, routes, mobility)
     fates = blank(goods, routes, request.days)
+    wanted = _take_wanted(promoted, request)
     attacks = [] if request.attack_free else Attackers(parts, nature, request, random).plan(fates, promoted)
+    withheld = Withheld()
+    if request.extra:
+        attackers = Attackers(parts, nature, request, dice)
+        attackers.attacks = attacks
+        attackers.promote(fates, wanted)
+        Requested(attackers, withheld, request, dice).plan(fates)
     _leave_shops(fates, routes, random)
     put_on_shelves(fates, routes, random)
     parties = feasts(fates, goods, mobility, nature, random)
@@ -65,7 +76,19 @@ def make_world(request: Request) -> World:
     judged = (dealer, crowd.foreign(scans.case, scans.day, scans.seen))
     difficulty = measure(land, scans, judged, attacks)
     return World(
-        request, nature, land, network, goods, routes, fates, attacks, scans, difficulty, parties, round(travel, 4)
+        request,
+        nature,
+        land,
+        network,
+        goods,
+        routes,
+        fates,
+        attacks,
+        scans,
+        difficulty,
+        parties,
+        round(travel, 4),
+        withheld,
     )
 
 
@@ -74,6 +97,19 @@ def _promotions(network: Network, nature: Nature, request: Request, random: Rand
     dealers = [n for n, dealer in enumerate(network.dealers) if dealer.kind in {"city", "county"}]
     count = max(1, round(nature.attacks_per_300k * request.items / 3e5 * _PROMOTIONS))
     return [(int(random.choice(dealers)), float(random.uniform(0.1, 0.7) * request.days)) for _ in range(count)]
+
+
+def _promotions_wanted(network: Network, request: Request, random: Random) -> list[tuple[int, float]]:
+    """Choose the promotions that somebody asked for."""
+    dealers = [n for n, dealer in enumerate(network.dealers) if dealer.kind in {"city", "county"}]
+    count = sum(extra.count for extra in request.extra if extra.type == "promo")
+    return [(int(random.choice(dealers)), float(random.uniform(0.3, 0.7) * request.days)) for _ in range(count)]
+
+
+def _take_wanted(promoted: list[tuple[int, float]], request: Request) -> list[tuple[int, float]]:
+    """Take out the promotions that somebody asked for: they come last."""
+    count = sum(extra.count for extra in request.extra if extra.type == "promo")
+    return [promoted.pop() for _ in range(count)]
 
 
 def _leave_shops(fates: Fates, routes: Routes, random: Random) -> None:

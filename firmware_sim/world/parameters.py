@@ -15,6 +15,15 @@ _NEW_YEARS: Final = tuple(
 _FIRST_START: Final = datetime(2023, 7, 1, tzinfo=UTC)
 
 
+class Extra(Struct, frozen=True):
+    """Attacks of one type that somebody asked for; `copies` of each of `labels` labels is for clones."""
+
+    type: str
+    count: int = 8
+    copies: int = 100
+    labels: int = 1
+
+
 class Request(Struct, frozen=True):
     """The size and kind of a world. `scans_times` multiplies its scans: more items, each scanned more often."""
 
@@ -26,6 +35,7 @@ class Request(Struct, frozen=True):
     scans_times: float = 1.0
     hard: bool = False
     attack_free: bool = False
+    extra: tuple[Extra, ...] = ()
 
     @property
     def item_count(self) -> int:

@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 
 from firmware_sim.world.arrays import Ints, Random
+from firmware_sim.world.checkpoints import checkpoints
+from firmware_sim.world.extras import PALLETS_A_BATCH
 from firmware_sim.world.fates import Attack, Deed
 from firmware_sim.world.ledger import Gaps, Ledger
 from firmware_sim.world.model import World
@@ -30,6 +32,7 @@ class Readers:
         self._world, self._ledger, self._random = world, ledger, random
         self._cases = world.goods.sscc(np.arange(world.goods.case_lot.size))
         self._pallets = world.goods.pallet_sscc(np.arange(int(world.goods.case_pallet.max()) + 1))
+        self._batches = world.goods.case_pallet // PALLETS_A_BATCH
         self._places = len(world.network.dealers)
         self._gaps = Gaps.drawn(self._places + len(world.network.stores), world.request.days, random)
         self.events_of: defaultdict[int, list[str]] = defaultdict(list)
@@ -40,11 +43,13 @@ class Readers:
         self._moved()
         self._in_shops(codes)
         self._bound()
+        self._checked()
         shops = self._shops_of_cities()
         for number, attack in enumerate(self._world.attacks):
             self._found(number, attack, shops, codes)
             for deed in attack.deeds:
-                self._deed(number, deed, codes)
+                if deed.kind != "detour":
+                    self._deed(number, deed, codes)
 
     def _dealer(self, dealer: int, day: float, event: dict[str, object]) -> str | None:
         who = self._world.network.dealers[dealer]
@@ -97,25 +102,31 @@ class Readers:
             sender, receiver, kind = (columns[name][number] for name in ("sender", "receiver", "kind"))
             cases = np.concatenate([np.arange(bounds[lot], bounds[lot + 1]) for lot in lots])
             to = self._world.network.dealers[receiver].id
-            for part in self._parts(cases, whole_pallets=sender == 0):
+            for part, attack in self._allowed(cases, left[number], sender):
                 event: dict[str, object] = {"codes": part, "shipment": shipment_id(number)}
                 if kind == RETURN:
                     shop = self._world.network.stores[self._world.network.stores_of[sender][0]].id
-                    self._dealer(sender, left[number], {"type": "return", **event, "store": shop})
+                    told = self._dealer(sender, left[number], {"type": "return", **event, "store": shop})
                 else:
                     name = "transfer" if kind == TRANSFER else "ship"
-                    self._dealer(sender, left[number], {"type": name, **event, "to": to})
+                    told = self._dealer(sender, left[number], {"type": name, **event, "to": to})
+                self._note(attack, told)
         for number, lots in sorted(got.items()):
             cases = np.concatenate([np.arange(bounds[lot], bounds[lot + 1]) for lot in lots])
-            for part in self._parts(cases, whole_pallets=columns["sender"][number] == 0):
+            for part, attack in self._allowed(cases, left[number], columns["sender"][number]):
                 event = {"type": "receive", "codes": part, "shipment": shipment_id(number)}
-                self._dealer(columns["receiver"][number], came[number], event)
+                self._note(attack, self._dealer(columns["receiver"][number], came[number], event))
         self._delivered(columns["sender"], left, came)
 
     def _delivered(self, sender: list[int], left: list[float], came: list[float]) -> None:
         world = self._world
         loud = world.fates.silent_from[world.goods.case_lot] > world.routes.ways.shape[1]
         told = np.flatnonzero((world.routes.case_delivery >= 0) & loud)
+        if world.withheld.since:
+            moments = np.array(left)[world.routes.case_delivery[told]].tolist()
+            keepers = world.routes.seller[world.goods.case_lot[told]].tolist()
+            rows = zip(self._batches[told, None], moments, keepers, strict=True)
+            told = told[[bool(world.withheld.moves(batch, day, keeper)[0]) for batch, day, keeper in rows]]
         told = told[np.argsort(world.routes.case_delivery[told], kind="stable")]
         numbers = world.routes.case_delivery[told]
         receivers = world.routes.table.ints("receiver")
@@ -130,6 +141,24 @@ class Readers:
             there = [self._cases[case] for case in cases if world.routes.case_store[case] >= 0]
             if there and store % 2:  # every other shop has a reader at its back door
                 self._store(store, came[number], {"type": "receive", **event, "codes": there})
+
+    def _allowed(self, cases: Ints, day: float, sender: int) -> Iterable[tuple[list[str], int | None]]:
+        """Yield the codes of a shipment, apart from those that must not move, and the attack that moves them yet."""
+        withheld = self._world.withheld
+        if not withheld.since:
+            yield from ((part, None) for part in self._parts(cases, whole_pallets=sender == 0))
+            return
+        batches = self._batches[cases]
+        moved = withheld.moves(batches, day, sender)
+        attacks = [withheld.attack(batch, day, sender) for batch in batches.tolist()]
+        for attack in sorted(set(attacks), key=lambda each: -1 if each is None else each):
+            chosen = moved & np.array([each == attack for each in attacks])
+            if chosen.any():
+                yield from ((part, attack) for part in self._parts(cases[chosen], whole_pallets=sender == 0))
+
+    def _note(self, attack: int | None, told: str | None) -> None:
+        if attack is not None and told is not None:
+            self.events_of[attack].append(told)
 
     def _parts(self, cases: Ints, *, whole_pallets: bool) -> Iterable[list[str]]:
         """Yield codes, a hundred at a time: pallets where a pallet is complete, else cases."""
@@ -158,13 +187,18 @@ class Readers:
         stores = world.routes.case_store[there]
         tills = random.random(len(world.network.stores)) < _TILLS
         for row in np.flatnonzero(inspected | (sold & tills[stores])):
-            item = int(world.goods.case_first[there[row]])
+            item, case = int(world.goods.case_first[there[row]]), there[row : row + 1]
+            keeper = world.network.stores[int(stores[row])].dealer
+            if world.withheld.since and not world.withheld.moves(self._batches[case], float(opened[row]), keeper)[0]:
+                continue
             if inspected[row]:
                 self._inspect(int(stores[row]), float(shown[row]), codes[item : item + 2])
             else:
-                self._store(int(stores[row]), float(opened[row]) - 0.01, {
+                told = self._store(int(stores[row]), float(opened[row]) - 0.01, {
                     "type": "sale", "codes": codes[item : item + _TILL_ITEMS]
                 })  # fmt: skip
+                batch = int(self._batches[case[0]])
+                self._note(world.withheld.attack(batch, float(opened[row]), keeper), told)
 
     def _inspect(self, store: int, day: float, codes: list[str]) -> str | None:
         who = f"I-{store % 24:02}"
@@ -185,6 +219,16 @@ class Readers:
         return self._ledger.tell(
             day, None, {**event, "from_dealer": source, "to_dealer": target, "approvers": approvers}
         )
+
+    def _checked(self) -> None:
+        """Tell what inspectors read of trucks on the road, in worlds in which some make detours."""
+        for check in checkpoints(self._world):
+            told = self._ledger.tell(check.day, None, {
+                "type": "inspect", "device_id": check.inspector, "actor": check.inspector,
+                "codes": [self._cases[case] for case in check.cases], "source": "gps",
+                "lat": check.lat, "lon": check.lon, "accuracy_m": 30.0, "platform": "android",
+            })  # fmt: skip
+            self._note(check.attack, told)
 
     def _shops_of_cities(self) -> dict[int, list[int]]:
         found: defaultdict[int, list[int]] = defaultdict(list)
@@ -227,7 +271,7 @@ def shipment_id(number: int) -> str:
 
 def batch_of(pallet: int) -> str:
     """Return the batch in which a pallet was made."""
-    return f"B{pallet // 4:05}"
+    return f"B{pallet // PALLETS_A_BATCH:05}"
 
 
 def _contents(ways: Ints, silent_from: Ints) -> tuple[dict[int, list[int]], dict[int, list[int]]]:

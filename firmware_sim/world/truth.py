@@ -49,7 +49,7 @@ def summary(world: World, events: int) -> dict[str, Any]:
     rule = {"precision": round(difficulty.precision, 4), "recall": round(difficulty.recall, 4)}
     return {
         "format": _FORMAT,
-        "request": msgspec.to_builtins(world.request),
+        "request": _request(world),
         "nature": msgspec.to_builtins(world.nature),
         "counts": {
             "dealers": len(world.network.dealers),
@@ -65,6 +65,14 @@ def summary(world: World, events: int) -> dict[str, Any]:
         },
         "difficulty": {**msgspec.to_builtins(difficulty), "three_cases_a_province_and_week": rule},
     }
+
+
+def _request(world: World) -> dict[str, Any]:
+    """Return what was asked for; attacks only where some were."""
+    found: dict[str, Any] = msgspec.to_builtins(world.request)
+    if not world.request.extra:
+        del found["extra"]
+    return found
 
 
 def _items(world: World, attack: Attack) -> tuple[list[int], list[float]]:

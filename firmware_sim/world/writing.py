@@ -13,6 +13,7 @@ import numpy as np
 
 from firmware_sim.world import whereabouts
 from firmware_sim.world.arrays import Floats, Ints
+from firmware_sim.world.extras import PALLETS_A_BATCH
 from firmware_sim.world.ledger import Ledger, iso
 from firmware_sim.world.model import World
 from firmware_sim.world.network import Change
@@ -36,6 +37,8 @@ def write_world(
     random = np.random.default_rng([world.request.seed, 2])
     ledger = Ledger(world.request, world.nature, random)
     _network_files(world, files, ledger)
+    if world.withheld.since:
+        files.table("batches.csv", "batch recalled expires", _batches(world, ledger))
     codes = world.goods.codes(np.arange(world.goods.item_count))
     _items(world, files, codes)
     progress(f"{len(codes)} items written")
@@ -164,6 +167,15 @@ def _items(world: World, files: Folder, codes: list[str]) -> None:
             product = goods.products[goods.lot_product[goods.case_lot[case]]].gtin
             rest = f",{cases[case]},{pallets[case]},{product},{batch_of(int(goods.case_pallet[case]))},{way}\n"
             stream.write("".join([code + rest for code in codes[first[case] : first[case + 1]]]).encode())
+
+
+def _batches(world: World, ledger: Ledger) -> Iterator[tuple[object, ...]]:
+    """Yield the batches that were recalled or expired before the world's end."""
+    withheld = world.withheld
+    for batch, day in sorted(withheld.since.items()):
+        moment = iso(ledger.ms(np.array([day])))[0]
+        expired = batch in withheld.expired
+        yield (batch_of(batch * PALLETS_A_BATCH), "" if expired else moment, moment if expired else "")
 
 
 def _ways(world: World) -> Iterator[str]:
