@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -26,6 +27,7 @@ from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.scans import process_again, process_scans
+from trace_service.replenishment.suspects import process_suspects
 from trace_service.stock.live import process_moves, process_queued_moves, process_readings
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL
@@ -45,13 +47,25 @@ _SYSTEMIC = (psycopg.OperationalError, psycopg.ProgrammingError, ConfigurationEr
 log = structlog.get_logger(__name__)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Worker:
     """One process's worth of work; `run` blocks until `stop` is set."""
 
     def __init__(
-        self, dsn: str, keys: KeyWrapper, atoms: AtomMap, stop: threading.Event, health: WorkerHealth | None = None
+        self,
+        dsn: str,
+        keys: KeyWrapper,
+        atoms: AtomMap,
+        stop: threading.Event,
+        health: WorkerHealth | None = None,
+        *,
+        clock: Callable[[], datetime] = _now,
     ) -> None:
         self._dsn = dsn
+        self._clock = clock
         self._health = health or WorkerHealth()
         self._keys = keys
         self._books = Books(atoms)
@@ -84,6 +98,7 @@ class Worker:
         total = 0
         while not self._stop.is_set():
             done = self._one_batch(connection) or self._count_again(connection) or self._judge_again(connection)
+            done = done or self._suspect_again(connection)
             done += self._trips.work(connection)
             total += done
             done += self._watch(connection)
@@ -140,6 +155,13 @@ class Worker:
                 return done
         return 0
 
+    def _suspect_again(self, connection: Connection) -> int:
+        """Take recalled, held and diverted goods out of the stock, once nothing is waiting that may move them."""
+        with connection.transaction():
+            done, told = process_suspects(connection)
+            _tell(connection, told)
+        return done
+
     def _judge_again(self, connection: Connection) -> int:
         """Judge units again that a late event or a correction concerns; new work goes before them."""
         for size in (AGAIN_SIZE, 1):
@@ -157,7 +179,9 @@ class Worker:
 
     def _again(self, connection: Connection, claimed: Sequence[Any]) -> None:
         if claimed:
-            news = process_again(connection, self._keys, self._books, {row.unit: row.since for row in claimed})
+            news = process_again(
+                connection, self._keys, self._books, {row.unit: row.since for row in claimed}, self._clock()
+            )
             _tell(connection, news.told)
             log.info("judged again", action="worker.again", units=len(claimed))
 

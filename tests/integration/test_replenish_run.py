@@ -142,8 +142,8 @@ def test_goods_under_suspicion_are_neither_stock_nor_given_away(market: Market, 
     for number in range(40):
         owner.execute(
             "INSERT INTO trace.stock_unit (site, unit, gtin, lot, present, coming, strange)"
-            " VALUES (%s, %s, %s, 'L1', true, false, false)",
-            (GIVER, f"/01/{gtin}/21/T{number}", gtin),
+            " VALUES (%s, %s, %s, %s, true, false, false)",
+            (GIVER, f"/01/{gtin}/21/T{number}", gtin, f"/01/{gtin}/10/L1"),
         )
     owner.execute(
         "INSERT INTO trace.custody_event (brand, unit, biz_step, site, occurred_at, device, boot, seq) VALUES"

@@ -23,7 +23,7 @@ class Position:
     """Stock of one product at one site, in items; `on_hand` is None where nobody knows.
 
     `ratio` is that of variance to mean of the lead time's demand, None where only a configured figure is known;
-    `evidence` is the share of the demand's figure that is the place's own history.
+    `evidence` is the share of the demand's figure that is the place's own history; `suspect` goods are not on hand.
     """
 
     on_hand: int | None
@@ -36,6 +36,7 @@ class Position:
     ratio: float | None = None
     lead_days: float = LEAD_TIME_DAYS
     evidence: float = 0.0
+    suspect: int = 0
 
     @property
     def available(self) -> int | None:
@@ -86,7 +87,7 @@ def propose(position: Position, now: datetime, *, standing: bool) -> Order | Non
         "cases": cases,
         "items_per_case": position.items_per_case,
         "own_history": round(position.evidence, 2),
-    }
+    } | ({"suspect": position.suspect} if position.suspect else {})
     need_by = now.astimezone(STORE_ZONE).date() + timedelta(days=max(1, days_left))
     return Order(quantity, need_by, {"code": "below_reorder", "parameters": parameters}, risk, risk_after)
 

@@ -132,7 +132,7 @@ ORDER BY stock.site, stock.gtin
 -- name: lots
 SELECT unit.site, unit.gtin, batch.expires_on, count(*)::integer AS units
 FROM trace.stock_unit AS unit
-JOIN trace.batch ON batch.gtin = unit.gtin AND batch.lot = unit.lot AND batch.brand = %(brand)s
+JOIN trace.batch ON batch.gtin = unit.gtin AND batch.lot = split_part(unit.lot, '/10/', 2) AND batch.brand = %(brand)s
 WHERE unit.present AND batch.expires_on IS NOT NULL
 GROUP BY 1, 2, 3
 
@@ -146,12 +146,22 @@ SELECT site, gtin, state, quantity, proposed, decision_code FROM trace.proposal
 WHERE brand = %(brand)s AND kind IN ('order', 'vmi') AND decided_at > now() - interval '180 days'
     AND state IN ('approved', 'rejected')
 
--- name: count_suspects
+-- name: claim_suspects
+-- All that asked for one brand's count; what is asked while this one counts is counted next.
+DELETE FROM trace.suspect_due WHERE id IN (
+    SELECT id FROM trace.suspect_due WHERE brand = (SELECT brand FROM trace.suspect_due ORDER BY id LIMIT 1)
+    FOR UPDATE SKIP LOCKED)
+RETURNING brand
+
+-- name: changed_suspects
 -- Recalled and held units with all that lies in them, whole products and lots, units in quarantine, and evidence of a
 -- diversion that nobody has explained.
 WITH RECURSIVE last_word AS (
-    SELECT DISTINCT ON (unit) unit, biz_step FROM trace.custody_event
-    WHERE biz_step IN ('holding', 'unblocking', 'recalling') AND brand = %(brand)s
+    SELECT DISTINCT ON (unit) unit, biz_step FROM trace.custody_event AS event
+    WHERE biz_step IN ('holding', 'unblocking', 'recalling') AND brand = %(brand)s AND NOT EXISTS (
+        SELECT FROM trace.custody_event AS taken_back WHERE taken_back.unit = event.unit
+            AND taken_back.corrects_device = event.device AND taken_back.corrects_boot = event.boot
+            AND taken_back.corrects_seq = event.seq)
     ORDER BY unit, occurred_at DESC
 ), held AS (
     SELECT unit FROM last_word WHERE biz_step <> 'unblocking'
@@ -166,13 +176,32 @@ WITH RECURSIVE last_word AS (
 ), counts AS (
     SELECT unit.site, unit.gtin, count(*)::integer AS units FROM trace.stock_unit AS unit
     WHERE unit.present AND (unit.unit IN (SELECT unit FROM suspected) OR '/01/' || unit.gtin IN (SELECT unit FROM held)
-        OR '/01/' || unit.gtin || '/10/' || unit.lot IN (SELECT unit FROM held))
+        OR unit.lot IN (SELECT unit FROM held))
     GROUP BY 1, 2
 )
-UPDATE trace.stock SET suspect = coalesce(counts.units, 0)
-FROM trace.stock AS old LEFT JOIN counts ON counts.site = old.site AND counts.gtin = old.gtin
-WHERE stock.site = old.site AND stock.gtin = old.gtin AND old.brand = %(brand)s
-    AND old.suspect <> coalesce(counts.units, 0)
+SELECT stock.site, stock.gtin, coalesce(counts.units, 0) AS units
+FROM trace.stock LEFT JOIN counts ON counts.site = stock.site AND counts.gtin = stock.gtin
+WHERE stock.brand = %(brand)s AND stock.suspect <> coalesce(counts.units, 0)
+
+-- name: write_suspects
+UPDATE trace.stock SET suspect = fresh.units, updated_at = clock_timestamp()
+FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text, units integer)
+WHERE stock.site = fresh.site AND stock.gtin = fresh.gtin
+
+-- name: withdraw_suspects
+-- What was to be given away or marked down, where less than that is free of suspicion now.
+UPDATE trace.proposal SET state = 'withdrawn', updated_at = clock_timestamp()
+FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS place (site, gtin) JOIN trace.stock USING (site, gtin)
+WHERE proposal.site = place.site AND proposal.gtin = place.gtin AND proposal.state = 'open'
+    AND proposal.kind IN ('transfer', 'markdown') AND proposal.quantity > coalesce(stock.quantity, 0) - stock.suspect
+
+-- name: flag_suspects
+-- The others say how many of the giver's goods must stay where they are.
+UPDATE trace.proposal SET updated_at = clock_timestamp(),
+    reason = jsonb_set(proposal.reason, '{parameters,suspect}', to_jsonb(stock.suspect))
+FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS place (site, gtin) JOIN trace.stock USING (site, gtin)
+WHERE proposal.site = place.site AND proposal.gtin = place.gtin AND proposal.state = 'open'
+    AND proposal.kind IN ('transfer', 'markdown') AND proposal.reason ? 'parameters'
 
 -- name: write_lines
 INSERT INTO trace.stock_line (site, gtin, brand, mean, ratio, bias, lead_days, lead_variance, service, safety, warning,

@@ -11,6 +11,7 @@ from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.proposals import Place, review
 from trace_service.replenishment.queries import SQL
 from trace_service.replenishment.records import Records, read_records
+from trace_service.replenishment.suspects import write_suspects
 from trace_service.store.connection import Connection, one
 from trace_service.store.locks import lock
 from trace_service.store.queries import SQL as STORE_SQL
@@ -49,8 +50,9 @@ def run(connection: Connection, brand: str, now: datetime, fill: float) -> Repor
         if not one(connection, SQL["one_run"], {"brand": brand}).had:
             return None
         key = {"brand": brand, "today": today, "since": today - timedelta(days=RECOUNTED_DAYS), "zone": str(STORE_ZONE)}
-        for query in ("count_sales", "note_sold_out", "count_suspects"):
+        for query in ("count_sales", "note_sold_out"):
             connection.execute(SQL[query], key)
+        write_suspects(connection, brand)
         records = read_records(connection, brand, today)
         if records is None:
             return Report(brand, ready=False, places=0, own_lines=0, planned_orders=0, service=None, open={})

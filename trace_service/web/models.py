@@ -140,7 +140,8 @@ class Stock(Model):
 
     `quantity` is the figure to go by and `certainty` how sure it is; `sensed` is what the shelf shows, `backroom` what
     was received and not put up. `ledger` means something only where goods were `counted` in. `coming` was shipped to
-    the site's dealer, `unexplained` sold there and never supplied, `phantom` is booked and not there.
+    the site's dealer, `unexplained` sold there and never supplied, `phantom` is booked and not there, `suspect` there
+    and not to be sold: recalled, held, quarantined or evidence of a diversion.
     """
 
     site: str
@@ -159,6 +160,7 @@ class Stock(Model):
     backroom: int
     coming: int
     unexplained: int
+    suspect: int = 0
     sold_lately: int
     in_transit: int
     daily_demand: float
@@ -181,7 +183,7 @@ class Stock(Model):
     @property
     def low(self) -> bool:
         """Whether it is time to order, what is on its way included."""
-        return self.on_hand + self.in_transit <= self.reorder
+        return self.on_hand - self.suspect + self.in_transit <= self.reorder
 
 
 class Named(Model):

@@ -125,7 +125,7 @@ SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, s
     product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
     stock.sensed, greatest(stock.sensed_at, shelf.seen_at) AS sensed_at, stock.confidence, stock.ledger,
     stock.ledger <> 0 OR stock.received AS counted, stock.backroom, stock.coming, stock.unexplained,
-    stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder,
+    stock.suspect, stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder,
     stock.maximum, stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults, phantom.quantity AS phantom
 FROM trace.stock
 JOIN trace.site ON site.id = stock.site

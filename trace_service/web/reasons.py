@@ -1,16 +1,13 @@
 """Coded reasons in words. What a reason does not hold is left out; a code without words is shown as it is."""
 
 from collections.abc import Mapping
-from math import exp, log10
 from typing import Any, Final
 
+from trace_service.web.explained import small
 from trace_service.web.models import Alert, Proposal
 from trace_service.web.places import Places
 from trace_service.web.words import Words
 
-# Likelihood ratios beyond this say nothing more to a person.
-_MOST_TIMES: Final = 1_000_000
-_MOST_NATS: Final = 13.8
 _KNOWN: Final = frozenset({"drip", "bulk", "province", "outflow", "below_reorder"})
 _RUNS: Final = {
     "surplus_elsewhere": "transfer.surplus",
@@ -36,14 +33,8 @@ def alert_reasons(words: Words, places: Places, alert: Alert) -> list[str]:
     if _has(given, "seen", "window_days"):
         shown = {"seen": given["seen"], "days": given["window_days"], "cases": alert.cases, "city": names["city"]}
         found.append(words("reason.seen", **shown))
-    if _has(given, "llr"):
-        found.append(_likelihood(words, given["llr"]))
     if given.get("shipments"):
         found.append(words("reason.shipments", shipments=words.pick("、", ", ").join(given["shipments"])))
-    band = given.get("band")
-    if alert.probability is not None and isinstance(band, list) and len(band) == 2:  # noqa: PLR2004  low and high
-        low, high = (words.percent(each) for each in band)
-        found.append(words("reason.band", belief=words.percent(alert.probability), low=low, high=high))
     return found + _unknown(words, alert.reason)
 
 
@@ -71,6 +62,8 @@ def proposal_reasons(words: Words, proposal: Proposal) -> list[str]:
     if _has(given, "stock", "reorder"):
         key = "reorder.ledger" if given.get("source") == "ledger" else "reorder.shelf"
         found.append(words(key, stock=given["stock"], reorder=given["reorder"]))
+    if given.get("suspect"):
+        found.append(words("reorder.suspect", suspect=given["suspect"]))
     if given.get("in_transit"):
         found.append(words("reorder.transit", in_transit=given["in_transit"]))
     if given.get("daily_demand") and _has(given, "stock"):
@@ -96,23 +89,11 @@ def _run_reasons(words: Words, key: str, given: Mapping[str, Any]) -> list[str]:
     shown |= {name: words.number(given.get(name, 0), 2) for name in ("freight", "value")}
     shown["risk"] = words.percent(given.get("p_wrong", given.get("p_sold", 0)))
     found = [words(key, **shown)]
+    if given.get("suspect"):
+        found.append(words("transfer.suspect", suspect=given["suspect"]))
     if given.get("action") in {"transfer", "return", "markdown"}:
         found.append(words(f"markdown.action.{given['action']}"))
     return found
-
-
-def small(words: Words, value: float) -> str:
-    """Return an expected number with about two significant digits."""
-    return words.number(value, 0 if value >= 10 else 1 if value >= 1 else 2)  # noqa: PLR2004  one, ten
-
-
-def _likelihood(words: Words, nats: float) -> str:
-    if nats >= _MOST_NATS:
-        return words("reason.likelihood.more", times=_MOST_TIMES)
-    times = exp(max(nats, 0.0))
-    # One significant digit: the model is not better than that.
-    step = 10 ** int(log10(times))
-    return words("reason.likelihood", times=round(times / step) * step)
 
 
 def _has(given: Mapping[str, Any], *names: str) -> bool:
