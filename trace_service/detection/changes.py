@@ -38,6 +38,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     figures: dict[str, Any] = {}  # observed, expected, windows, innocent explanations: everything in the reason
     # What it was computed from, as `material.py` describes it: enough to compute it again with parts taken out.
     material: dict[str, Any] = {}
+    # Too weak for an alert, and worth a look by whoever is there anyway.
+    lead: bool = False
 
     @property
     def alarming(self) -> bool:
@@ -45,6 +47,13 @@ class Claim(Struct, frozen=True, kw_only=True):
         if self.probability is None or self.nats >= self.certain_nats:
             return self.nats >= self.threshold
         return self.probability >= self.least_probability and self.nats >= self.threshold
+
+
+class Lead(Struct, frozen=True, kw_only=True):
+    """A claim that is no alert and may be worth a field check, and since when (milliseconds) it is known."""
+
+    claim: Claim
+    noted_at: int
 
 
 class Alert(Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, get_args
 
 from trace_service.detection.backflow import BackflowDetector
 from trace_service.detection.calibration import Calibration, features
-from trace_service.detection.changes import Change, Claim
+from trace_service.detection.changes import Change, Claim, Lead
 from trace_service.detection.clone import CloneDetector
 from trace_service.detection.collusion import CollusionDetector
 from trace_service.detection.detector import Detector
@@ -70,12 +70,17 @@ class Engine:
     """Every detector over one brand's stream. `notices` counts what was handled by rule, by name.
 
     `evaluated` is None, or a list to which the end of each week adds every cell touched in the nine weeks before it.
+
+    `leads` holds, by claim key, what is too weak for an alert and worth a look by whoever is there anyway: claims that
+    a detector marks so, such as shipments of which suspiciously few cases were seen. A lead ends when its claim becomes
+    an alert or is taken back, when a person answers it (`Reviewed` with its key), and ninety days after it was noted.
     """
 
     def __init__(
         self, network: Network, settings: Settings | None = None, calibration: Calibration | None = None
     ) -> None:
         self.evaluated: list[CellProbability] | None = None
+        self.leads: dict[str, Lead] = {}
         self.network = network
         self.settings = settings or Settings()
         self.ledger = Ledger(self.settings)
@@ -106,6 +111,7 @@ class Engine:
         now = self.clock or observation.received_at
         if isinstance(observation, Reviewed):
             self.ledger.close(observation.key)
+            self.leads.pop(observation.key, None)
         for detector in self._wanting.get(type(observation), ()):
             changes += self._settle(detector.observe(observation, now), now)
         return changes
@@ -146,6 +152,8 @@ class Engine:
     def _close(self, midnight: int) -> list[Change]:
         for alert in self.ledger.close_quiet(midnight):
             self.flow.answered(alert.key, benign=False, probability=alert.probability)
+        oldest = midnight - self.settings.quiet_days * DAY_MS
+        self.leads = {key: lead for key, lead in self.leads.items() if lead.noted_at >= oldest}
         if (midnight // DAY_MS - _MONDAY) % 7 == 0:
             self.habits.learn(self.sightings, midnight)
             self._evaluate(midnight)
@@ -156,6 +164,9 @@ class Engine:
     def _settle(self, claims: Iterable[Claim], now: int) -> list[Change]:
         changes = []
         for claim in claims:
+            self.leads.pop(claim.key, None)
+            if claim.lead and not claim.alarming:
+                self.leads[claim.key] = Lead(claim=claim, noted_at=now)
             probability, band = self._judge(claim)
             change = self.ledger.settle(claim, Judged(probability, band, self._versions()), now)
             if change is not None:

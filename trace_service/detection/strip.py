@@ -60,7 +60,7 @@ class StripDetector:
         self._tested += 1
         nats = _zero_inflated(len(seen), len(cases), usual)
         threshold = self.settings.strip_nats + log(self._tested)
-        if nats < threshold:
+        if nats < self.settings.strip_lead_nats:
             return None
         silent = [case for case in cases if case not in set(seen)]
         return Claim(
@@ -75,6 +75,7 @@ class StripDetector:
             ),
             shipments=(shipment.key,),
             figures={"cases": len(cases), "seen": len(seen), "usual": round(usual * len(cases), 2)},
+            lead=True,
         )
 
     def _usual(self, dealer: str) -> float:
