@@ -29,6 +29,7 @@ from trace_service.detection.network import Channel, Network
 from trace_service.detection.recalibration import current
 from trace_service.detection.settings import DAY_MS
 from trace_service.detection.snapshots import Snapshot, Snapshots
+from trace_service.inspections.store import observe_engine
 from trace_service.store.connection import Connection, one
 
 BATCH: Final = 500
@@ -52,6 +53,7 @@ class _Running:
     kept: int
     version: Any = None  # of the channel, as the database tells it
     recalibrate_at: float = 0.0
+    day: int | None = None  # of which a plan of inspections was told
 
     @property
     def snapshot(self) -> Snapshot:
@@ -110,7 +112,9 @@ class Live:
         """Do a piece of work in one transaction; an engine that went further than the database is dropped."""
         try:
             with connection.transaction():
-                return work(self._running[brand])
+                done = work(self._running[brand])
+                self._close_day(connection, brand, self._running[brand])
+                return done
         except BaseException:
             del self._running[brand]
             raise
@@ -167,6 +171,13 @@ class Live:
     def _pass_days(self, connection: Connection, brand: str, moment: int, running: _Running) -> int:
         self._write(connection, brand, self._log(connection, brand, running, CLOCK, {"now": moment}))
         return 1
+
+    def _close_day(self, connection: Connection, brand: str, running: _Running) -> None:
+        """Keep, once a day, what a plan of inspections needs to know of the engine."""
+        clock = running.engine.clock
+        if clock is not None and clock // DAY_MS != running.day:
+            running.day = clock // DAY_MS
+            observe_engine(connection, brand, running.engine)
 
     def _write(self, connection: Connection, brand: str, changes: list[Change]) -> None:
         # Of several changes of one alert the last says it all; the order between alerts is theirs.
