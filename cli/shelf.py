@@ -134,11 +134,11 @@ def look(picture: Path, slots: Path, full: Path, empty: Path, *, as_json: bool) 
         _fail(error)
     found = shares(seen)
     if as_json:
-        judged = [{**msgspec.structs.asdict(slot), "facing": facing} for slot, facing, _, _ in seen]
+        judged = [{**msgspec.structs.asdict(each.slot), "facing": each.facing, "other": each.other} for each in seen]
         click.echo(msgspec.json.encode({"slots": judged, "shares": [each._asdict() for each in found]}))
         return
     for share in found:
-        counts = f"{share.filled} filled, {share.empty} empty, {share.unknown} unknown"
+        counts = f"{share.filled} filled, {share.empty} empty, {share.unknown} unknown, {share.strange} strange"
         click.echo(f"{share.gtin}  {counts}, {100 * share.share:.0f} % of the shelf")
 
 

@@ -17,7 +17,7 @@ from contracts.errors import CodefenceError, ConfigurationError, OutboxError
 from edge.agent import Body, configure_log, run_agent
 from edge.outbox import Outbox
 from edge.outbox.inspection import Inspection, inspect
-from edge.settings import AgentSettings, HubSettings, OutboxSettings, ShelfSettings, StationSettings
+from edge.settings import AgentSettings, CameraSettings, HubSettings, OutboxSettings, ShelfSettings, StationSettings
 from edge.station import Station
 from edge.station.display import Display
 from edge.station.equip import equipped
@@ -44,6 +44,14 @@ _SHELF_EXAMPLES: Final = f"""\b
 Examples:
   EDGE_DEVICE=shelf-01 EDGE_SITE=store-7 EDGE_BROKER_PASSWORD=… EDGE_DATA=/var/lib/codefence/shelf-01 \\
     EDGE_SERIAL=/dev/ttyUSB0 EDGE_PLANOGRAM=/etc/codefence/shelf-01.json codefence edge shelf
+
+{_EXIT_CODES}"""
+_CAMERA_EXAMPLES: Final = f"""\b
+Examples:
+  EDGE_DEVICE=camera-01 EDGE_SITE=store-7 EDGE_BROKER_PASSWORD=… EDGE_DATA=/var/lib/codefence/camera-01 \\
+    EDGE_PICTURES=camera:rtsp://10.0.0.9/stream EDGE_SLOTS=slots.json EDGE_FULL=full.jpg EDGE_EMPTY=empty.jpg \\
+    codefence edge camera
+  EDGE_PICTURES=folder:/srv/snapshots … codefence edge camera
 
 {_EXIT_CODES}"""
 _HUB_EXAMPLES: Final = """\b
@@ -102,6 +110,27 @@ def shelf() -> None:
 
     def work(outbox: Outbox, _uplink: Uplink, stop: threading.Event) -> None:
         run_agents(equip(settings, outbox, stop), stop)
+
+    _run(settings, work)
+
+
+@click.command(epilog=_CAMERA_EXAMPLES)
+def camera() -> None:
+    """Run the agent of a shelf camera.
+
+    Looks at the newest picture of a camera, stream, folder or file at an interval, and publishes which facings of each
+    product are filled, empty, hidden or taken by another product: changes, and a heartbeat every 30 seconds.
+    """
+    from edge.shelf_camera import FacingAgent  # noqa: PLC0415  a scanner or scale goes without OpenCV
+    from edge.shelf_facings import ShelfCamera, load_picture, load_slots  # noqa: PLC0415  likewise
+    from edge.shelf_pictures import open_pictures  # noqa: PLC0415  likewise
+
+    configure_log()
+    settings = _settings(CameraSettings)
+
+    def work(outbox: Outbox, _uplink: Uplink, stop: threading.Event) -> None:
+        shelf = ShelfCamera(load_slots(settings.slots), load_picture(settings.full), load_picture(settings.empty))
+        FacingAgent(outbox, open_pictures(settings.pictures), shelf, settings.look_seconds).run(stop)
 
     _run(settings, work)
 

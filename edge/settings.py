@@ -110,3 +110,16 @@ class ShelfSettings(AgentSettings):
         "", pattern=r"^(https?://\S+)?$", description="Address of the trace service, which announces refills."
     )
     trace_token: SecretStr | None = Field(None, description="This device's token for the trace service.")
+
+
+class CameraSettings(AgentSettings):
+    """Settings of the agent of a shelf camera."""
+
+    pictures: str = Field(
+        pattern="^(folder|file|camera):.+$",
+        description="Where pictures come from: folder:PATH, file:PATH, camera:INDEX or camera:ADDRESS (rtsp://…).",
+    )
+    slots: Path = Field(description="JSON file of the facings and their places in the picture.")
+    full: Path = Field(description="Picture of the shelf quite full.")
+    empty: Path = Field(description="Picture of the shelf quite empty.")
+    look_seconds: Annotated[float, Field(ge=0.2, le=3600)] = Field(5.0, description="Seconds from look to look.")

@@ -25,6 +25,9 @@ SEARCH_PIXELS: Final = 8
 _LEAST_MATCH: Final = 0.30
 """Neither reference explains a slot below this correlation: somebody stands before it, or it is too dark."""
 _LEAST_LEAD: Final = 0.06
+_SURE_MATCH: Final = 0.6
+_STRANGE_LEAD: Final = 0.2
+"""By how much another product must explain a slot better than its own."""
 _BLUR: Final = 1.2
 _LEAST_SIDE: Final = 16
 _MOST_PIXELS: Final = 50_000_000
@@ -36,6 +39,8 @@ class Facing(StrEnum):
     FULL = "full"
     EMPTY = "empty"
     UNKNOWN = "unknown"
+    STRANGE = "strange"
+    """Another product of the shelf stands there."""
 
 
 class Slot(Struct, frozen=True):
@@ -49,22 +54,27 @@ class Slot(Struct, frozen=True):
 
 
 class Seen(NamedTuple):
-    """A slot with what it shows, and both correlations, -1 to 1."""
+    """A slot with what it shows, and both correlations, -1 to 1; `other` is the product that stands there instead."""
 
     slot: Slot
     facing: Facing
     full: float
     empty: float
+    other: str = ""
 
 
 class Share(NamedTuple):
-    """A product's facings: those that show it, are empty, or cannot be seen; `share` of all filled width."""
+    """A product's facings: those that show it, are empty, cannot be seen, or show another product.
+
+    `share` is that of the width of all facings that show their product.
+    """
 
     gtin: str
     filled: int
     empty: int
     unknown: int
     share: float
+    strange: int
 
 
 class ShelfCamera:
@@ -82,6 +92,8 @@ class ShelfCamera:
         full_gradient, empty_gradient = _gradient(full), _gradient(empty)
         self._full = [_cut(full_gradient, slot) for slot in slots]
         self._empty = [_cut(empty_gradient, slot) for slot in slots]
+        faces = {slot.gtin: face for slot, face in zip(slots, self._full, strict=True)}
+        self._others = [{gtin: face for gtin, face in faces.items() if gtin != slot.gtin} for slot in slots]
 
     def look(self, picture: Image) -> list[Seen]:
         """Return what each slot shows; raises `ConfigurationError` for a picture of another size."""
@@ -89,8 +101,8 @@ class ShelfCamera:
             raise ConfigurationError("the picture has another size", advice="Keep the camera's resolution.")
         gradient = _gradient(picture)
         return [
-            _judge(slot, gradient, full, empty)
-            for slot, full, empty in zip(self._slots, self._full, self._empty, strict=True)
+            _judge(slot, gradient, full, empty, others)
+            for slot, full, empty, others in zip(self._slots, self._full, self._empty, self._others, strict=True)
         ]
 
 
@@ -103,8 +115,8 @@ def shares(seen: Sequence[Seen]) -> list[Share]:
     found = []
     for gtin, slots in by_product.items():
         own = sum(each.slot.width for each in slots if each.facing is Facing.FULL)
-        filled, empty, unknown = (sum(each.facing is kind for each in slots) for kind in Facing)
-        found.append(Share(gtin, filled, empty, unknown, own / width if width else 0.0))
+        filled, empty, unknown, strange = (sum(each.facing is kind for each in slots) for kind in Facing)
+        found.append(Share(gtin, filled, empty, unknown, own / width if width else 0.0, strange))
     return found
 
 
@@ -144,16 +156,27 @@ def _cut(gradient: Gradient, slot: Slot) -> Gradient:
     return gradient[slot.y : slot.y + slot.height, slot.x : slot.x + slot.width]
 
 
-def _judge(slot: Slot, gradient: Gradient, full: Gradient, empty: Gradient) -> Seen:
+def _judge(slot: Slot, gradient: Gradient, full: Gradient, empty: Gradient, others: Mapping[str, Gradient]) -> Seen:
     top, left = max(slot.y - SEARCH_PIXELS, 0), max(slot.x - SEARCH_PIXELS, 0)
     around = gradient[top : slot.y + slot.height + SEARCH_PIXELS, left : slot.x + slot.width + SEARCH_PIXELS]
     as_full, as_empty = _match(around, full), _match(around, empty)
+    correlations = round(as_full, 3), round(as_empty, 3)
     best, lead = max(as_full, as_empty), as_full - as_empty
+    if best >= _SURE_MATCH and abs(lead) >= _LEAST_LEAD:
+        return Seen(slot, Facing.FULL if lead > 0 else Facing.EMPTY, *correlations)
+    # Only what is not its own product without doubt is held against the others': each look costs as much as one at it.
+    named = max(((_match(around, _fitted(face, slot)), gtin) for gtin, face in others.items()), default=(0.0, ""))
+    if named[0] >= _SURE_MATCH and named[0] - best >= _STRANGE_LEAD:
+        return Seen(slot, Facing.STRANGE, *correlations, named[1])
     if best < _LEAST_MATCH or abs(lead) < _LEAST_LEAD:
-        facing = Facing.UNKNOWN
-    else:
-        facing = Facing.FULL if lead > 0 else Facing.EMPTY
-    return Seen(slot, facing, round(as_full, 3), round(as_empty, 3))
+        return Seen(slot, Facing.UNKNOWN, *correlations)
+    return Seen(slot, Facing.FULL if lead > 0 else Facing.EMPTY, *correlations)
+
+
+def _fitted(face: Gradient, slot: Slot) -> Gradient:
+    """Return another product's face, the middle of it where it is larger than the slot."""
+    top, left = max(face.shape[0] - slot.height, 0) // 2, max(face.shape[1] - slot.width, 0) // 2
+    return face[top : top + slot.height, left : left + slot.width]
 
 
 def _match(around: Gradient, reference: Gradient) -> float:
