@@ -97,6 +97,7 @@ def _parameters(alert: Alert, evidence: list[Any]) -> dict[str, Any]:
     return {
         **given,
         "llr": given["nats"],
+        **({"seen": sum(given["located"].values())} if "located" in given else {}),
         "items": len({row.unit for row in evidence}),
         "shipments": sorted({*alert.shipments, *(row.shipment for row in evidence if row.shipment)}),
         "nearest_legal": nearest[-1] if nearest else None,

@@ -30,9 +30,8 @@ def alert_reasons(words: Words, places: Places, alert: Alert) -> list[str]:
         found.append(words("reason.nearest", city=names["city"], dealer=legal))
     if alert.expected is not None:
         found.append(words("reason.expected", expected=small(words, alert.expected), city=names["city"]))
-    if _has(given, "seen", "window_days"):
-        shown = {"seen": given["seen"], "days": given["window_days"], "cases": alert.cases, "city": names["city"]}
-        found.append(words("reason.seen", **shown))
+    if _has(given, "seen"):
+        found.append(words("reason.seen", seen=given["seen"], cases=alert.cases, city=names["city"]))
     if given.get("shipments"):
         found.append(words("reason.shipments", shipments=words.pick("、", ", ").join(given["shipments"])))
     return found + _unknown(words, alert.reason)
