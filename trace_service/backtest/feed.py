@@ -50,8 +50,8 @@ class Feed:
                     self._pallets[item.pallet][item.case] = item
         self._sighted: dict[str, list[tuple[Sighting, Item]]] = defaultdict(list)
         self._undocumented: dict[str, list[tuple[Movement, Item]]] = defaultdict(list)
-        self._void: set[str] = set()
-        self._forms = Forms(tuple(world.items.values()))
+        self._void: dict[str, int] = {}
+        self._forms = Forms(tuple(world.items.values()), world.items, (each.gtin for each in world.channel.products))
 
     def __iter__(self) -> Iterator[Observation]:
         for event in self.reader:
@@ -65,7 +65,8 @@ class Feed:
             elif event.type == "rebind":
                 yield self._binding(event)
             elif event.type == "void":
-                self._void.update(event.codes)
+                for code in event.codes:
+                    self._void.setdefault(code, event.occurred)
 
     def _anew(self, paper: Shipment) -> Iterator[Observation]:
         """Observe again what a paper that just came puts in another light."""
@@ -86,9 +87,10 @@ class Feed:
 
     def _goods(self, unit: str, item: Item | None, moment: int, known_at: int) -> Goods:
         if item is None:
-            return Goods(unit=unit, state=CodeState.UNKNOWN, product=self._forms.product(unit))
+            form, slip = self._forms.product(unit), self._forms.misread(unit)
+            return Goods(unit=unit, state=CodeState.UNKNOWN, product=form, misread=slip)
         known = self._papers.entitled(item, moment, known_at)
-        void = unit in self._void or item.case in self._void or item.pallet in self._void
+        state, since = self._state(unit, item, min(moment, known_at))
         return Goods(
             unit=unit,
             case=item.case,
@@ -98,8 +100,21 @@ class Feed:
             shipment=known.shipment,
             shipped_at=known.shipped_at,
             chain=known.chain,
-            state=CodeState.VOID if void else CodeState.ACTIVE,
+            state=state,
+            state_since=since,
         )
+
+    def _state(self, unit: str, item: Item, moment: int) -> tuple[CodeState, int | None]:
+        """Return what the registry says of a unit at a moment, and since when."""
+        for code in (unit, item.case, item.pallet):
+            if code in self._void:
+                return CodeState.VOID, self._void[code]
+        batch = self._world.batches.get(item.batch)
+        if batch is not None and batch.recalled is not None and batch.recalled <= moment:
+            return CodeState.RECALLED, batch.recalled
+        if batch is not None and batch.expires is not None and batch.expires <= moment:
+            return CodeState.EXPIRED, batch.expires
+        return CodeState.ACTIVE, None
 
     def _sightings(self, event: Event) -> Iterator[Sighting]:
         position = self._position(event)

@@ -53,6 +53,7 @@ class Papers:
                 received_at=known,
                 items=sum(cases.values()),
                 cases=tuple(cases),
+                arrived_at=paper.arrived if paper.arrived is not None and paper.arrived <= known else None,
             )
 
     def receiver(self, paper: Paper) -> str | None:

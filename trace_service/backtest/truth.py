@@ -16,7 +16,7 @@ from trace_service.detection.network import Network, distances_km, province
 NEAR_KM: Final = 120.0
 CORE: Final = frozenset(("drip", "bulk", "promo"))
 _CODES_ONLY: Final = frozenset(("clone", "forged"))
-_BY_SHIPMENT: Final = frozenset(("bulk", "promo", "skip", "rebind", "strip"))
+_BY_SHIPMENT: Final = frozenset(("bulk", "promo", "skip", "rebind", "strip", "offroute"))
 _PARTIES_COUNT: Final = frozenset(("skip", "backflow", "rebind", "collusion"))
 
 

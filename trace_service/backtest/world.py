@@ -52,6 +52,14 @@ class Paper(Struct, frozen=True):
     kind: str
 
 
+class Batch(Struct, frozen=True):
+    """A row of batches.csv: when a batch was recalled, and when it expires."""
+
+    batch: str
+    recalled: int | None
+    expires: int | None
+
+
 class Item(Struct, frozen=True):
     """A row of items.csv."""
 
@@ -72,6 +80,7 @@ class World(Struct, frozen=True, kw_only=True):
     sites: tuple[Site, ...]
     papers: dict[str, Paper]
     items: dict[str, Item]
+    batches: dict[str, Batch] = {}
 
 
 def read_world(folder: Path, notice: Notice) -> World:
@@ -86,6 +95,7 @@ def read_world(folder: Path, notice: Notice) -> World:
         sites=tuple(table("dealer_sites.csv", _site)),
         papers={each.id: each for each in table("shipments.csv", _paper)},
         items=_items(folder, notice),
+        batches=_batches(folder, notice),
     )
 
 
@@ -195,6 +205,14 @@ def _paper(row: Row) -> Paper:
         document_time=_NEVER if known is None else known,
         kind=row.text("kind"),
     )
+
+
+def _batches(folder: Path, notice: Notice) -> dict[str, Batch]:
+    if find(folder, "batches.csv") is None:
+        return {}
+    table = rows(folder, "batches.csv", ("batch", "recalled", "expires"), notice)
+    found = (Batch(row.text("batch"), row.perhaps("recalled"), row.perhaps("expires")) for row in table)
+    return {each.batch: each for each in found}
 
 
 def _items(folder: Path, notice: Notice) -> dict[str, Item]:

@@ -38,6 +38,7 @@ from trace_service.detection.rebind import RebindDetector
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 from trace_service.detection.strip import StripDetector
+from trace_service.detection.withheld import WithheldDetector
 
 # A stream whose clock leaps further than this has a wrong clock, unless many observations in a row agree on it.
 LARGEST_LEAP_MS: Final = 400 * DAY_MS
@@ -51,6 +52,7 @@ _ON_RECORD: Final = {
     "rebind": (0.97, (0.90, 0.99)),
     "backflow": (0.96, (0.88, 0.99)),
     "level_skip": (0.96, (0.88, 0.99)),
+    "withheld": (0.96, (0.88, 0.99)),
     "province": (0.8, (0.5, 0.95)),
     "collusion": (0.7, (0.4, 0.9)),
     "label_removal": (0.3, (0.1, 0.6)),
@@ -97,6 +99,7 @@ class Engine:
             CloneDetector(network, self.settings, placer),
             RebindDetector(network, self.settings),
             BackflowDetector(network, self.settings),
+            WithheldDetector(network, self.settings),
         )
         self._wanting = {
             kind: tuple(each for each in self.detectors if kind in each.wants) for kind in get_args(Observation)

@@ -1,6 +1,10 @@
-"""Codes that nobody issued, or that were made void: claims about codes, never about a dealer."""
+"""Codes that nobody issued, or that were made void: claims about codes, never about a dealer.
+
+Kept: what of the last sixty days is bad, scans by city for thirteen months, and phones with strange labels by city.
+"""
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from math import log
 
@@ -8,7 +12,7 @@ from msgspec import Struct
 
 from trace_service.detection.changes import Claim, Contribution
 from trace_service.detection.network import Network
-from trace_service.detection.observations import CodeState, Observation, Sighting, Withdrawn
+from trace_service.detection.observations import CodeState, Observation, Reviewed, Sighting, Withdrawn
 from trace_service.detection.placing import Placer
 from trace_service.detection.settings import DAY_MS, Settings
 
@@ -20,93 +24,142 @@ _WELL_FORMED_NATS = 7.0
 _LEAST_MISREADS = 0.25
 _MISREAD_PRIOR = (0.05, 100.0)
 _MONTH_MS = 30 * DAY_MS
+_YEAR_MONTHS = 13
 # What could be a label at all: four digits among eight characters, and nothing that a person typed between words.
 _LABEL = re.compile(r"(?=(?:\D*\d){4})\S{8,}")
 _NATS_A_CODE = {CodeState.UNKNOWN: 3.0, CodeState.INACTIVE: 1.5, CodeState.VOID: 2.5}
 _NATS_A_DEVICE = 0.5
-# Where lone unknown codes are this common among scans, something else than forgers makes them.
-_COMMON = 5e-4
-_FEW = 8
+# Where lone unknown codes are this common among scans, something else than forgers makes them. Several forgers at once
+# leave one in a thousand.
+_COMMON = 2e-3
+_FEW = 12
+# A reviewed alert that was benign makes the next one say less.
+_REVIEWS = 10.0
 _THRESHOLD = 6.9
 _POOL_DAYS = 60
+# A label that names a product of the brand in a form that was never printed.
+_FOREIGN_FORM = "~"
+
+Pool = tuple[str, str]
 
 
 class _Seen(Struct):
-    """One bad code: who scanned it, and since when."""
+    """One bad code: who scanned it, and since when it is known."""
 
     unit: str
     state: CodeState
     at: int
+    known: int
     keys: dict[str, tuple[str, str]]  # sighting → event, device
 
 
 class ForgedDetector:
-    """Pools bad codes by product and city for sixty days; late uploads have a day to explain them."""
+    """Pools bad codes by product and city for sixty days; late uploads have a day to explain each."""
 
-    wants: tuple[type, ...] = (Sighting, Withdrawn)
+    wants: tuple[type, ...] = (Sighting, Withdrawn, Reviewed)
 
     def __init__(self, network: Network, settings: Settings, placer: Placer) -> None:
         self.network, self.settings, self.placer = network, settings, placer
-        self._pools: dict[tuple[str, str], dict[str, _Seen]] = {}
-        self._pool_of: dict[str, tuple[tuple[str, str], str]] = {}
-        self._waiting: dict[tuple[str, str], int] = {}
-        self._scans = 0
-        # Scans by city and month, and devices with codes of another form by city.
+        self._pools: dict[Pool, dict[str, _Seen]] = {}
+        self._pool_of: dict[str, tuple[Pool, str]] = {}
+        self._due: deque[tuple[int, Pool]] = deque()
+        # Pools that began with a well-formed code, by month, and whether a second one has joined it.
+        self._lone: dict[int, int] = {}
         self._traffic: dict[str, dict[int, int]] = {}
-        self._strange: dict[str, set[str]] = {}
+        self._scans: dict[int, int] = {}
+        self._strange: dict[str, dict[str, int]] = {}
+        self._reviews = [_REVIEWS, _REVIEWS]  # confirmed, all
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Count a bad code; a code that turns out to be issued takes itself back."""
+        yield from self._speak(now)
+        if isinstance(observation, Reviewed) and observation.key.startswith("forged/"):
+            self._reviews[0] += observation.confirmed
+            self._reviews[1] += 1
         if not isinstance(observation, Sighting | Withdrawn):
             return
         old = self._pool_of.pop(observation.key, None)
         if old is not None:
-            pool, unit = old
-            seen = self._pools[pool][unit]
-            seen.keys.pop(observation.key, None)
-            if not seen.keys:
-                del self._pools[pool][unit]
-            yield self._claim(pool, now)
-        if not isinstance(observation, Sighting) or observation.kind != "scan":
-            return
-        self._scans += 1
-        pool = self._pool(observation)
-        months = self._traffic.setdefault(pool[1], {})
-        month = now // _MONTH_MS
-        months[month] = months.get(month, 0) + 1
-        if observation.goods.state in _BAD:
-            if not pool[0] and _LABEL.fullmatch(observation.goods.unit):
-                self._strange.setdefault(pool[1], set()).add(observation.device or observation.actor)
-            unit = observation.goods.unit
-            seen = self._pools.setdefault(pool, {}).setdefault(
-                unit, _Seen(unit, observation.goods.state, observation.occurred_at, {})
-            )
-            seen.keys[observation.key] = (observation.event, observation.device or observation.actor)
-            self._pool_of[observation.key] = (pool, unit)
-            self._waiting[pool] = now
+            self._forget(*old, observation.key)
+            yield self._claim(old[0], now)
+        if isinstance(observation, Sighting) and observation.kind == "scan":
+            self._count(observation, now)
 
     def close_day(self, now: int) -> Iterable[Claim]:
-        """Speak of codes that a day of late uploads has not explained."""
-        due = [pool for pool, since in self._waiting.items() if since + self._grace_ms <= now]
-        for pool in due:
-            del self._waiting[pool]
-            yield self._claim(pool, now)
+        """Speak of codes that a day of late uploads has not explained, and forget what is old."""
+        yield from self._speak(now)
+        if now // DAY_MS % 30 == 0:
+            self._tidy(now)
+
+    def _speak(self, now: int) -> Iterable[Claim]:
+        while self._due and self._due[0][0] <= now:
+            _, pool = self._due.popleft()
+            if pool in self._pools:
+                yield self._claim(pool, now)
+
+    def _count(self, sighting: Sighting, now: int) -> None:
+        goods, month = sighting.goods, now // _MONTH_MS
+        placed = self.placer.place(sighting)
+        city = self.network.cities[placed.city].adcode if placed else ""
+        months = self._traffic.setdefault(city, {})
+        months[month] = months.get(month, 0) + 1
+        self._scans[month] = self._scans.get(month, 0) + 1
+        if goods.state not in _BAD or goods.misread:
+            return
+        pool = (goods.product or self._named(goods.unit), city)
+        who = sighting.device or sighting.actor
+        if not goods.product and _LABEL.fullmatch(goods.unit):
+            self._strange.setdefault(city, {})[who] = month
+        codes = self._pools.setdefault(pool, {})
+        seen = codes.get(goods.unit)
+        if seen is None:
+            seen = codes[goods.unit] = _Seen(goods.unit, goods.state, sighting.occurred_at, now, {})
+            self._due.append((now + self._grace_ms, pool))
+            if goods.product and len(codes) == 1:
+                self._lone[month] = self._lone.get(month, 0) + 1
+            elif goods.product and len(codes) == 2:  # noqa: PLR2004  no longer alone
+                first = min(each.known for each in codes.values()) // _MONTH_MS
+                self._lone[first] = max(0, self._lone.get(first, 0) - 1)
+        seen.keys[sighting.key] = (sighting.event, who)
+        self._pool_of[sighting.key] = (pool, goods.unit)
+
+    def _named(self, unit: str) -> str:
+        """Return the product that a code in another form names, with the mark of such forms; else nothing."""
+        return next((_FOREIGN_FORM + gtin for gtin in self.network.products if gtin in unit), "")
+
+    def _forget(self, pool: Pool, unit: str, key: str) -> None:
+        seen = self._pools[pool][unit]
+        seen.keys.pop(key, None)
+        if not seen.keys:
+            del self._pools[pool][unit]
 
     @property
     def _grace_ms(self) -> int:
         return self.settings.late_upload_hours * DAY_MS // 24
 
-    def _pool(self, sighting: Sighting) -> tuple[str, str]:
-        placed = self.placer.place(sighting)
-        city = self.network.cities[placed.city].adcode if placed else ""
-        return sighting.goods.product or "", city
+    def _tidy(self, now: int) -> None:
+        """Forget codes that no claim can name any more, and months that no rate needs."""
+        oldest, month = now - 2 * _POOL_DAYS * DAY_MS, now // _MONTH_MS - _YEAR_MONTHS
+        for pool, codes in list(self._pools.items()):
+            for unit, seen in list(codes.items()):
+                if seen.known < oldest:
+                    for key in seen.keys:
+                        self._pool_of.pop(key, None)
+                    del codes[unit]
+            if not codes:
+                del self._pools[pool]
+        for counts in (self._lone, self._scans, *self._traffic.values()):
+            for old in [each for each in counts if each < month]:
+                del counts[old]
+        for devices in self._strange.values():
+            for device in [each for each, last in devices.items() if last < month]:
+                del devices[device]
 
     def _nats(self, seen: _Seen) -> float:
         if seen.state is not CodeState.UNKNOWN:
             return _NATS_A_CODE[seen.state]
-        lone = sum(len(codes) == 1 for codes in self._pools.values())
-        common = lone > max(_FEW, _COMMON * self._scans)
-        return _NATS_A_CODE[seen.state] if common else _WELL_FORMED_NATS
+        common = sum(self._lone.values()) > max(_FEW, _COMMON * sum(self._scans.values()))
+        return _NATS_A_CODE[seen.state] if common else _WELL_FORMED_NATS + log(self._reviews[0] / self._reviews[1])
 
     def _series_nats(self, city: str, found: int, now: int) -> float:
         """Return how much likelier so many phones with codes of another form are than at the rate of all other cities.
@@ -117,22 +170,26 @@ class ForgedDetector:
         traffic = self._traffic.get(city, {})
         scans = sum(traffic.get(month - back, 0) for back in range(3))
         elsewhere = sum(len(devices) for place, devices in self._strange.items() if place != city)
-        others = self._scans - sum(traffic.values())
+        others = sum(self._scans.values()) - sum(traffic.values())
         share = (elsewhere + _MISREAD_PRIOR[0]) / (others + _MISREAD_PRIOR[1])
         expected = max(_LEAST_MISREADS, scans * share)
         return found * log(found / expected) - (found - expected) if found > expected else 0.0
 
-    def _claim(self, pool: tuple[str, str], now: int) -> Claim:
+    def _claim(self, pool: Pool, now: int) -> Claim:
         product, city = pool
-        seen = [each for each in self._pools[pool].values() if each.at >= now - _POOL_DAYS * DAY_MS]
+        since, until = now - _POOL_DAYS * DAY_MS, now - self._grace_ms
+        seen = [each for each in self._pools.get(pool, {}).values() if since <= each.known <= until]
+        if not product or product.startswith(_FOREIGN_FORM):
+            seen = [each for each in seen if _LABEL.fullmatch(each.unit)]
         devices = {device for each in seen for _, device in each.keys.values()}
-        if product:
+        if product and not product.startswith(_FOREIGN_FORM):
             shares = [self._nats(each) for each in seen]
             nats = sum(shares) + _NATS_A_DEVICE * (len(devices) - 1)
         else:
-            seen = [each for each in seen if _LABEL.fullmatch(each.unit)]
-            devices = {device for each in seen for _, device in each.keys.values()}
-            nats = self._series_nats(city, min(len(seen), len(devices)), now)
+            found = min(len(seen), len(devices))
+            nats = self._series_nats(city, found, now)
+            if product:
+                nats = max(nats, _NATS_A_CODE[CodeState.UNKNOWN] * found)
             shares = [nats / max(1, len(seen))] * len(seen)
         return Claim(
             key=f"forged/{product}/{city}",
@@ -153,5 +210,10 @@ class ForgedDetector:
                 for each, share in zip(seen, shares, strict=True)
             ),
             units=tuple(each.unit for each in seen),
-            figures={"codes": len(seen), "devices": len(devices), "product": product, "days": _POOL_DAYS},
+            figures={
+                "codes": len(seen),
+                "devices": len(devices),
+                "product": product.lstrip(_FOREIGN_FORM),
+                "days": _POOL_DAYS,
+            },
         )

@@ -52,6 +52,7 @@ class Goods(Struct, frozen=True, kw_only=True):
     unit: str  # what was scanned: an item, a case or a pallet
     case: str | None = None  # None only where the code is unknown
     product: str | None = None  # of an unknown code: set only where the code has the form of issued ones
+    misread: bool = False  # an unknown code one letter away from an issued one: a slip of hand or camera, no label
     batch: str | None = None
     dealer: str | None = None  # entitled: the last dealer in the chain whose document had come; None: the brand still
     shipment: str | None = None  # the one that brought the unit to `dealer`
