@@ -101,8 +101,8 @@ class Baseline:
 
     def _by_region(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
         """Corridors between provinces, seen in the dealers of the same province but the one in question."""
-        totals = [self._others(counts @ self.geometry.into) @ self.geometry.into.T for counts in (seen, expected)]
-        return _factor(totals[0], totals[1], 6.0)
+        totals = [self._others(self.geometry.into(counts)) for counts in (seen, expected)]
+        return _factor(totals[0], totals[1], 6.0)[:, self.geometry.city_province]
 
     def _by_corridor(self, seen: FloatArray, expected: FloatArray) -> FloatArray:
         """Flows from one province into one city: migration, gateways of carriers."""
@@ -119,8 +119,7 @@ class Baseline:
 
     def _others(self, counts: FloatArray) -> FloatArray:
         """Return for each dealer the sum over the other dealers of the same province."""
-        outof = self.geometry.outof
-        found: FloatArray = outof @ (outof.T @ counts) - counts
+        found: FloatArray = self.geometry.outof(counts)[self.geometry.dealer_province] - counts
         return found
 
 

@@ -104,6 +104,21 @@ class Geometry:
         self.dealer_province: NDArray[np.int64] = np.array([row.province for row in rows], dtype=np.int64)
         self.city_province = source.city_province
         self.provinces = source.provinces
-        # Sums over the cities of a province, and over the dealers of one, are products with these.
-        self.into = (source.city_province[:, None] == np.arange(len(source.provinces))).astype(np.float64)
-        self.outof = (self.dealer_province[:, None] == np.arange(len(source.provinces))).astype(np.float64)
+
+    def into(self, counts: FloatArray) -> FloatArray:
+        """Sum over the cities of each province: (…, cities) into (…, provinces)."""
+        return _sums(counts, self.city_province, len(self.provinces))
+
+    def outof(self, counts: FloatArray) -> FloatArray:
+        """Sum over the dealers of each province: (dealers, …) into (provinces, …)."""
+        return _sums(counts.T, self.dealer_province, len(self.provinces)).T
+
+
+def _sums(counts: FloatArray, group: NDArray[np.int64], groups: int) -> FloatArray:
+    """Sum the last axis by group."""
+    found = np.zeros((*counts.shape[:-1], groups))
+    order = np.argsort(group, kind="stable")
+    present, starts = np.unique(group[order], return_index=True)
+    if len(present):
+        found[..., present] = np.add.reduceat(counts[..., order], starts, axis=-1)
+    return found

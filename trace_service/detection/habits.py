@@ -44,7 +44,7 @@ class Habits:
         self.province_of: list[int] = []
         self._rushes: list[_Rush] = []
         self._geometries = Geometries(network)
-        self._into: FloatArray = np.zeros((0, 0))
+        self._geometry = self._geometries.at([], 0)
 
     def learn(self, sightings: Sightings, now: int) -> None:
         """Fit the baseline to the last year of sightings."""
@@ -58,9 +58,9 @@ class Habits:
         self.snapshot = baseline.snapshot
         self.provinces = geometry.provinces
         self.province_of = geometry.city_province.tolist()
-        self._into = geometry.into
+        self._geometry = geometry
         foreign = baseline.share * ~geometry.home
-        self.share = np.concatenate([baseline.share, foreign @ self._into], axis=2)
+        self.share = np.concatenate([baseline.share, self._geometry.into(foreign)], axis=2)
         self.watch(sightings, now)
 
     def watch(self, sightings: Sightings, now: int) -> None:
@@ -75,7 +75,7 @@ class Habits:
             usual = np.einsum("kd,kdp->dp", located, self.share)
             seen = np.minimum(self._seen(sightings, since, cities).sum(axis=0), _MOST_OF_ONE)
             nation = (seen.sum() + _NATION_PRIOR) / (usual[:, :cities].sum() + _NATION_PRIOR)
-            seen = np.concatenate([seen, seen @ self._into], axis=1)
+            seen = np.concatenate([seen, self._geometry.into(seen)], axis=1)
             self._rushes.append(_Rush(seen, usual, float(nation)))
 
     def _seen(self, sightings: Sightings, since: int, cities: int) -> FloatArray:
