@@ -220,7 +220,7 @@ def test_a_decision_leaves_by_webhook_with_all_that_was_decided(market: Market, 
     told = market.rows("SELECT topic, payload FROM trace.webhook_delivery ORDER BY id")
     assert [topic for topic, _ in told] == ["proposal.made", "proposal.approved"]
     sent = told[1][1]["proposal"]
-    assert (sent["site"], sent["gtin"], sent["decided_by"], sent["model"]) == (GIVER, gtin, "ann", "codefence-1")
+    assert (sent["site"], sent["gtin"], sent["decided_by"], sent["model"]) == (GIVER, gtin, "ann", "codefence-2")
 
 
 def test_scanned_sales_become_demand_and_a_sale_taken_back_leaves_it(market: Market, owner: psycopg.Connection) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trace_service.replenishment.forecasts import adida, imapa, mixed
-from trace_service.replenishment.kernel import first_sales, quantiles, sale_sizes, smoothed, spread, tilted, tsb
+from trace_service.replenishment.kernel import first_sales, idle_days, quantiles, sale_sizes, smoothed, spread, tsb
 from trace_service.replenishment.nightly import outlook
 from trace_service.replenishment.shortfall import chances, distribution, stockout, unsold
 
@@ -83,9 +83,22 @@ def test_spread_follows_the_data_and_few_sales_follow_the_others() -> None:
     assert spread(np.zeros((3, 60)), np.full(3, 60)).tolist() == [2.0, 2.0, 2.0]
 
 
-def test_quick_sellers_get_the_higher_level() -> None:
-    found = tilted(np.array([0.9]), np.array([0.1, 1.0, 10.0]))[0]
-    assert found[0] < found[1] < found[2] < 0.95
+def test_days_without_a_sale_are_counted_from_the_last_one_and_those_that_say_nothing_are_left_out() -> None:
+    units = np.array([[0.0, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]])
+    known = np.array([[True] * 4, [True] * 4, [True] * 4])
+    known[0, 2] = False
+    assert idle_days(units).tolist() == [2, 4, 0]
+    assert idle_days(units, known).tolist() == [1, 4, 0]
+
+
+def test_a_series_that_falls_silent_gives_its_demand_to_those_that_sell() -> None:
+    units = np.tile([2.0, 0, 0], (10, 40))
+    units[0, -30:] = 0
+    found = mixed(units)
+    plain = mixed(units[1:])
+    assert found[0] < 0.25 * found[1]
+    assert found.sum() < 10 * plain[0]
+    assert found[1] == pytest.approx(plain[0], rel=0.05)
 
 
 def test_all_methods_find_a_steady_demand_and_the_mix_follows_a_common_rise() -> None:

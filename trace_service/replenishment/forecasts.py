@@ -4,27 +4,47 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Counts, Floats, Mask, first_sales, smoothed, tsb
+from trace_service.replenishment.kernel import (
+    Counts,
+    Floats,
+    Mask,
+    first_sales,
+    idle_days,
+    sale_chances,
+    smoothed,
+    tsb,
+    tsb_sizes,
+)
 
 MOVING_DAYS: Final = 48
 _TREND_DAYS: Final = 24
 _TREND_POWER: Final = 0.5
-_MIXED_ALPHAS: Final = (0.02, 0.05)
+_MIXED_ALPHAS: Final = (0.02, 0.05, 0.1)
+# What each sale that was to be expected since the last one, and did not come, takes off; and the most that count.
+_SILENCE: Final = 0.05
+_MOST_MISSED: Final = 6.0
 _ALPHAS: Final = (0.1, 0.15, 0.2, 0.25, 0.3)
 _LONGEST_INTERVAL: Final = 60
 
 
 def mixed(units: Floats, known: Mask | None = None, exposure: Floats | None = None) -> Floats:
-    """Return the mean of a slow and a quick moving average and of TSB, with half of the trend that all share.
+    """Return the mean of three moving averages and of TSB, with half of the trend that all share, less for the silent.
 
-    One method errs alone; three err less. What all series have gained or lost over the last weeks, none of them shows
-    well by itself.
+    One method errs alone; four err less. What all series have gained or lost over the last weeks, none of them shows
+    well by itself. A series that has been silent for longer than its usual gap may have ended: it loses some of its
+    demand to those that sell.
     """
     first = first_sales(units)
+    chance = sale_chances(units, first, known, exposure)
     parts = [smoothed(units, first, alpha, known, exposure) for alpha in _MIXED_ALPHAS]
-    level = (sum(parts) + tsb(units, first, known, exposure)) / (len(parts) + 1)
+    level = (sum(parts) + chance * tsb_sizes(units, known)) / (len(parts) + 1)
     recent, total = _recent(units, known, exposure), float(level.sum())
-    found: Floats = level * (recent / total) ** _TREND_POWER if total > 0 and recent > 0 else level
+    if total <= 0:
+        return level
+    missed = np.minimum(idle_days(units, known) * chance, _MOST_MISSED)
+    lively = level * np.exp(-_SILENCE * missed)
+    trend = (recent / total) ** _TREND_POWER if recent > 0 else 1.0
+    found: Floats = lively * (trend * total / float(lively.sum()))
     return found
 
 

@@ -19,10 +19,6 @@ _LONGEST: Final = 4_000
 _LEAST_RATIO: Final = 1.01
 _CROWD: Final = 0.8
 _TSB: Final = 0.05
-_TILT: Final = 0.1
-_LEAST_TILTED: Final = 0.05
-_LEAST_CHANCE: Final = 0.0001
-_GREATEST_CHANCE: Final = 0.8
 
 
 def first_sales(units: Floats) -> Counts:
@@ -69,12 +65,33 @@ def sale_sizes(units: Floats, alpha: float) -> Floats:
 
 def tsb(units: Floats, first: Counts, known: Mask | None = None, exposure: Floats | None = None) -> Floats:
     """Return demand a day: the smoothed chance of a sale times the smoothed size of one, both with .05."""
-    chance = smoothed((units > 0).astype(units.dtype), first, _TSB, known, exposure)
-    found: Floats = chance * sale_sizes(units if known is None else np.where(known, units, 0), _TSB)
+    found: Floats = sale_chances(units, first, known, exposure) * tsb_sizes(units, known)
     return found
 
 
-def spread(window: Floats, first: Counts, prior: float = 10.0) -> Floats:
+def sale_chances(units: Floats, first: Counts, known: Mask | None = None, exposure: Floats | None = None) -> Floats:
+    """Return the smoothed chance that a day has a sale."""
+    return smoothed((units > 0).astype(units.dtype), first, _TSB, known, exposure)
+
+
+def tsb_sizes(units: Floats, known: Mask | None = None) -> Floats:
+    """Return the smoothed size of a sale."""
+    return sale_sizes(units if known is None else np.where(known, units, 0), _TSB)
+
+
+def idle_days(units: Floats, known: Mask | None = None) -> Floats:
+    """Return for how many days nothing has been sold, those that say nothing left out."""
+    silent = units[:, ::-1] <= 0
+    last = np.where(silent.all(axis=1), units.shape[1], silent.argmin(axis=1))
+    if known is None:
+        whole: Floats = last.astype(units.dtype)
+        return whole
+    counted = known[:, ::-1] & (np.arange(units.shape[1]) < last[:, None])
+    found: Floats = counted.sum(axis=1).astype(units.dtype)
+    return found
+
+
+def spread(window: Floats, first: Counts, prior: float = 20.0) -> Floats:
     """Return the ratio of variance to mean of each series, at least 1.01, over a window of recent days.
 
     A series' own ratio is drawn towards a log-log regression on the mean over all series, the more the fewer its days
@@ -156,16 +173,3 @@ def _continuous(mean: Floats, ratio: Floats, levels: Floats) -> Counts:
     found = mean * np.maximum(1.0 - ninth + normal * np.sqrt(ninth), 0) ** 3
     counts: Counts = np.ceil(found).astype(np.int64)
     return counts
-
-
-def tilted(levels: Floats, mean: Floats) -> Floats:
-    """Return each series' own levels, shape (levels, series): higher for quick sellers, lower for slow ones.
-
-    A unit on the shelf of a quick seller saves more lost sales than one that waits for weeks; the chance of running out
-    is divided by the .1th power of demand over its weighted geometric mean.
-    """
-    relative = np.maximum(mean, _LEAST_TILTED)
-    if mean.sum() > 0:
-        relative = relative / np.exp((np.log(relative) * mean).sum() / mean.sum())
-    found: Floats = 1.0 - np.clip((1.0 - levels[:, None]) * relative**-_TILT, _LEAST_CHANCE, _GREATEST_CHANCE)
-    return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from trace_service.replenishment import forecasts
 from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Floats, first_sales, quantiles, spread, tilted
+from trace_service.replenishment.kernel import Floats, first_sales, quantiles, spread
 from trace_service.replenishment.moments import Moment
 
 LEVELS: Final = (
@@ -16,7 +16,7 @@ LEVELS: Final = (
     0.998, 0.999, 0.9995,
 )  # fmt: skip
 """The service levels of a sweep: chances that a lead time's demand is met."""
-SPREAD_DAYS: Final = 60
+SPREAD_DAYS: Final = 90
 MONTH_DAYS: Final = 24
 # Days of supply, as multiples of the lead time.
 _SUPPLIES: Final = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.3, 2.6, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 10.0, 14.0)
@@ -27,7 +27,7 @@ _LEAST_MEAN: Final = 0.001
 class Method:
     """A policy: `daily` forecasts demand an average day; without `fixed` the level is a negative-binomial quantile.
 
-    `seasonal` follows the calendar; `tilted` gives quick sellers a higher level than slow ones; `fixed` keeps so many
+    `seasonal` follows the calendar; `fixed` keeps so many
     days of supply instead; `every` overrides after how many trading days it looks again; `scored` says whether its
     forecast is held against others.
     """
@@ -35,7 +35,6 @@ class Method:
     summary: str
     daily: Callable[[History, Moment], Floats]
     seasonal: bool = False
-    tilted: bool = False
     fixed: bool = False
     every: int | None = None
     scored: bool = True
@@ -52,8 +51,7 @@ def order_levels(method: Method, history: History, now: Moment, swept: Floats, r
         found: Floats = np.ceil(swept[:, None] * mean)
         return found
     horizon = now.protected(history.lead, refresh) if method.seasonal else history.lead.astype(float)
-    levels = tilted(swept, mean) if method.tilted else swept
-    return quantiles(mean * horizon, ratios(now), levels).astype(float)
+    return quantiles(mean * horizon, ratios(now), swept).astype(float)
 
 
 def ratios(now: Moment) -> Floats:
@@ -72,9 +70,10 @@ def _future_mean(history: History, now: Moment) -> Floats:
 METHODS: Final[Mapping[str, Method]] = {
     "known-mean": Method("the true mean of the coming days, known beforehand: a bound", _future_mean, scored=False),
     "codefence": Method(
-        "two moving averages and TSB mixed, pooled trend and weekdays, shrunk negative binomial",
-        lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True, tilted=True,
+        "three moving averages and TSB mixed, pooled trend and weekdays, shrunk negative binomial",
+        lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True,
     ),
+    "tsb": Method("TSB, shrunk negative binomial", lambda _, now: forecasts.tsb_mean(now.units, now.known)),
     "tsb-weekday": Method(
         "TSB with a pooled weekday profile, shrunk negative binomial",
         lambda _, now: forecasts.tsb_mean(now.units, now.known, now.exposure), seasonal=True,
@@ -86,6 +85,6 @@ METHODS: Final[Mapping[str, Method]] = {
     "ma48-fixed": Method("moving average of 48 days times fixed days of supply",
                          lambda _, now: forecasts.moving_average(now.units), fixed=True),
     "monthly": Method("as codefence, but looked at once a month of 24 trading days",
-                      lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True, tilted=True,
+                      lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True,
                       every=MONTH_DAYS, scored=False),
 }  # fmt: skip

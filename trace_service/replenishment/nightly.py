@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from trace_service.replenishment.forecasts import mixed
-from trace_service.replenishment.kernel import Counts, Floats, first_sales, quantiles, spread, tilted
+from trace_service.replenishment.kernel import Counts, Floats, first_sales, quantiles, spread
 from trace_service.replenishment.methods import SPREAD_DAYS
 
 _LEAST_MEAN: Final = 0.001
@@ -27,5 +27,4 @@ def outlook(units: Floats, lead: float, service: float) -> Outlook:
     mean = np.maximum(mixed(units), _LEAST_MEAN)
     window = units[:, -SPREAD_DAYS:]
     ratio = spread(window, first - (units.shape[1] - window.shape[1]))
-    levels = tilted(np.array([service]), mean)
-    return Outlook(mean, ratio, quantiles(mean * lead, ratio, levels)[0])
+    return Outlook(mean, ratio, quantiles(mean * lead, ratio, np.array([service]))[0])

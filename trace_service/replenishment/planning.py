@@ -10,7 +10,7 @@ import numpy as np
 from trace_service.replenishment.actions import Lot, Surplus, expiring, slow
 from trace_service.replenishment.forecasts import mixed
 from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Counts, Floats, first_sales, tilted
+from trace_service.replenishment.kernel import Counts, Floats, first_sales
 from trace_service.replenishment.methods import LEVELS, METHODS, order_levels, ratios
 from trace_service.replenishment.moments import moment
 from trace_service.replenishment.priors import PRIOR_DAYS, borrowed
@@ -29,7 +29,7 @@ from trace_service.replenishment.waterlines import (
 
 PLAN_DAYS: Final = 30
 UNCALIBRATED: Final = 0.95
-_MODEL: Final = "codefence-1"
+_MODEL: Final = "codefence-2"
 _LEAST_MEAN: Final = 0.001
 
 
@@ -107,7 +107,7 @@ def make_plan(history: History, stock: Stock, lead: LeadTime, wishes: Wishes) ->
     if wishes.bias is not None:
         mean = mean * wishes.bias
     level, found = calibrate(history, wishes.fill, wishes.holidays)
-    demand = Demand(mean, ratios(now), tilted(np.array([level]), mean)[0])
+    demand = Demand(mean, ratios(now), np.full(len(mean), level))
     shop = Shop(history.pack, stock.capacity, history.expiry_days)
     lines = water_lines(demand, lead, wishes.review, wishes.cycle, shop)
     position = stock.on_hand + stock.on_order
