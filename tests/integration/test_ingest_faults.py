@@ -75,14 +75,14 @@ def delivering(edge: Edge) -> Iterator[Callable[[float], None]]:
 
     def deliver() -> None:
         try:
-            edge.deliver(numbered_messages(), seconds=25)
+            edge.deliver(numbered_messages(), seconds=120)
         except BaseException as error:
             failures.append(error)
             raise
 
     thread = threading.Thread(target=deliver)
     thread.start()
-    yield lambda share: wait_for(lambda: len(edge.committed()) >= share * EVENTS or failures, 15)
+    yield lambda share: wait_for(lambda: len(edge.committed()) >= share * EVENTS or failures, 120)
     thread.join()
     assert not failures
 
