@@ -57,11 +57,15 @@ class Activity(StrEnum):
 
 
 class Platform(StrEnum):
-    """Where a position comes from; each states its accuracy radius at another confidence."""
+    """Where a position comes from; each states its accuracy radius at another confidence.
+
+    `address` is a network address: the middle of the city that it belongs to. It accuses nobody by itself.
+    """
 
     ANDROID = "android"
     IOS = "ios"
     WEB = "web"
+    ADDRESS = "address"
 
 
 class Position(Struct, frozen=True, kw_only=True):
@@ -117,8 +121,9 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: Annotated[float, Meta(ge=0, le=1)]
     fault: Annotated[str, Meta(max_length=32, pattern=r"^[A-Z_]*\Z")] = ""
     """Empty, or why the figure should not be believed: SATURATED, STUCK, UNIT_WEIGHT, UNSTABLE, SILENT, AMBIGUOUS
-    (products that share a cell cannot be told apart), PLANOGRAM (what is moved weighs like another product), SUPPLY,
-    REBOOTED, and UNSEEN (a camera that sees too little)."""
+    (products that share a cell cannot be told apart), PLANOGRAM (what is moved weighs like another product), NEGATIVE
+    (less than nothing: the tray is gone, or the tare wrong), SUPPLY, REBOOTED, and UNSEEN (a camera that sees too
+    little)."""
     facings: Facings | None = None
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from contracts.shelf_registers import RAW_LIMIT
 from edge.weigh_belief import RESIDUAL, Belief, begin, drift, reanchor, step
+from edge.weigh_product import Steps
 
 MOST_UNITS: Final = 1_000_000
 QUIET_SAMPLES: Final = 8
@@ -25,6 +26,8 @@ _SURE: Final = 0.98
 _DOUBTFUL: Final = 0.5
 _LEAST_TOLERANCE_G: Final = 2.0
 _MOST_TOLERANCE_G: Final = 20.0
+NEGATIVE_G: Final = -120.0
+"""Three times what a zero wanders: below it the tray is gone or the tare wrong, and nothing can be counted."""
 _UNSEEN_SD_G: Final = 10.0
 """How far a zero may go while nobody looks: overnight, or while a controller is away."""
 
@@ -141,9 +144,11 @@ class Weigher:
         self._belief = memory.belief() if memory else None
         self._plateaus = Plateaus(tolerance(unit_weight_g))
         self._guard = Guard()
+        self._steps = Steps(unit_weight_g)
         self._expected = 0
         self._settled = False
         self._watched = False
+        self._below = False
 
     @property
     def memory(self) -> Memory | None:
@@ -196,13 +201,16 @@ class Weigher:
             level = self._plateaus.feed(sample.grams, now)
             if level is not None:
                 self._guard.quiet(now)
-                self._settle(level)
-            fault = "UNSTABLE" if self._guard.unstable(now) else ""
+                self._below = level < NEGATIVE_G
+                if not self._below:
+                    self._settle(level)
+            fault = "NEGATIVE" if self._below else "UNSTABLE" if self._guard.unstable(now) else ""
         return self._estimate(sample, fault)
 
     def _estimate(self, sample: Sample, fault: str) -> Estimate | None:
         if self._belief is None or not (self._settled or fault):
-            return None
+            grams = None if self._plateaus.last is None else round(self._plateaus.last)
+            return None if grams is None or not self._below else Estimate(self._known or 0, grams, 0.0, fault)
         units = int(self._belief.units()[0])
         grams = sample.grams if self._plateaus.last is None else round(self._plateaus.last)
         if fault:
@@ -210,6 +218,8 @@ class Weigher:
         confidence = min(float(self._belief.confidence()[0]), _SURE)
         if units > MOST_UNITS:
             confidence = 0.0
+        if self._steps.are_of_another:
+            return Estimate(self._bounded(units), grams, 0.0, "PLANOGRAM")
         doubt = "UNIT_WEIGHT" if confidence < _DOUBTFUL else ""
         return Estimate(self._bounded(units), grams, round(confidence, 2), doubt)
 
@@ -225,6 +235,7 @@ class Weigher:
         else:
             gap = np.array([0.0 if self._watched else _UNSEEN_SD_G])
             before = int(self._belief.units()[0])
+            self._steps.add(grams - float(self._belief.level[0]))
             step(self._belief, level, gap, np.array([self._expected]), self._pack)
             if int(self._belief.units()[0]) - before == self._expected:
                 self._expected = 0

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from edge.weigh import Estimate, Guard, Plateaus, Sample, tolerance
+from edge.weigh import NEGATIVE_G, Estimate, Guard, Plateaus, Sample, tolerance
 from edge.weigh_belief import Ints
 
 _UNIT_SD: Final = 0.02
@@ -95,6 +95,7 @@ class MixedWeigher:
         self._memory = memory
         self._expected = [0] * len(self._weights)
         self._settled = False
+        self._below = False
 
     @property
     def memory(self) -> MixedMemory | None:
@@ -132,8 +133,10 @@ class MixedWeigher:
             level = self._plateaus.feed(sample.grams, now)
             if level is not None:
                 self._guard.quiet(now)
-                self._settle(level)
-            fault = "UNSTABLE" if self._guard.unstable(now) else ""
+                self._below = level < NEGATIVE_G
+                if not self._below:
+                    self._settle(level)
+            fault = "NEGATIVE" if self._below else "UNSTABLE" if self._guard.unstable(now) else ""
         if self._memory is None or not (self._settled or fault):
             return None
         grams = sample.grams if self._plateaus.last is None else round(self._plateaus.last)

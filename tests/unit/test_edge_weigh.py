@@ -123,13 +123,14 @@ def test_a_restart_keeps_the_count_and_sees_what_was_taken_meanwhile() -> None:
     assert estimate.units == 7
 
 
-def test_more_taken_than_there_was_is_zero_and_doubtful() -> None:
+def test_more_taken_than_there_was_is_not_believed() -> None:
     cell = Cell(2, Weigher(100.0), unit=100.0)
     cell.seconds(6)
     cell.load = -700.0
     estimate = cell.seconds(6)
     assert estimate is not None
-    assert (estimate.units, estimate.fault) == (0, "UNIT_WEIGHT")
+    assert (estimate.units, estimate.fault) == (2, "NEGATIVE"), "the last count, and nothing to be believed"
+    assert estimate.confidence == 0
 
 
 def test_a_refill_of_uneven_units_is_settled_by_the_scan_that_announced_it() -> None:
@@ -167,3 +168,56 @@ def test_the_unit_weight_is_learnt_within_a_tenth() -> None:
         cell.seconds(6)
     assert cell.weigher.units == 8
     assert 101.5 < cell.weigher.unit_weight_g < 103.1
+
+
+def test_another_product_on_the_channel_is_told_by_its_weight_and_the_right_one_takes_it_back() -> None:
+    cell = Cell(20, Weigher(540.0, known=20), unit=540.0)
+    cell.seconds(6)
+    for _ in range(3):
+        cell.load += 6 * 430.0  # somebody fills up with another sort
+        cell.seconds(6)
+    for _ in range(5):
+        cell.load -= 430.0
+        estimate = cell.seconds(6)
+    assert estimate is not None
+    assert (estimate.fault, estimate.confidence) == ("PLANOGRAM", 0.0)
+    for _ in range(6):
+        cell.load -= 540.0
+        estimate = cell.seconds(6)
+    assert estimate is not None
+    assert estimate.fault != "PLANOGRAM"
+
+
+@pytest.mark.parametrize("spread", [0.015, 0.05])
+def test_uneven_units_of_the_right_product_are_not_taken_for_another(spread: float) -> None:
+    random_weights = random.Random(3)
+    cell = Cell(0, Weigher(70.0, known=0), unit=70.0)
+    cell.seconds(6)
+    faults = set()
+    for number in range(60):
+        cell.load += random_weights.gauss(70.0, spread * 70.0) * (1 if number % 3 else 2)
+        estimate = cell.seconds(6)
+        faults.add(estimate.fault if estimate else "")
+    assert "PLANOGRAM" not in faults
+
+
+def test_a_tray_that_is_lifted_off_is_no_sale_and_no_silent_zero() -> None:
+    cell = Cell(10, Weigher(540.0))
+    cell.seconds(6)
+    cell.load -= 10 * 540.0 + 850.0
+    lifted = cell.seconds(8)
+    assert lifted is not None
+    assert (lifted.units, lifted.confidence, lifted.fault) == (10, 0.0, "NEGATIVE")
+    cell.load += 10 * 540.0 + 850.0
+    back = cell.seconds(8)
+    assert back is not None
+    assert (back.units, back.fault) == (10, "")
+    assert back.confidence > 0.9
+
+
+def test_a_channel_that_begins_below_nothing_says_so() -> None:
+    cell = Cell(0, Weigher(540.0))
+    cell.load = -5000.0
+    estimate = cell.seconds(8)
+    assert estimate is not None
+    assert (estimate.units, estimate.confidence, estimate.fault) == (0, 0.0, "NEGATIVE")

@@ -51,6 +51,7 @@ def _add(figures: Figures, row: Row, count: Row | None, cause: Source) -> None:
         "unrecorded_refill": figure.found or unscanned,
         "unexplained_stock": strangers,
         "phantom_stock": figure.phantom if row.phantom is None else 0,
+        "wrong_planogram": max(row.units or 0, 1) if row.misplanned and row.wrong is None else 0,
     }
     for kind, quantity in found.items():
         if quantity > 0:
@@ -61,6 +62,10 @@ def _add(figures: Figures, row: Row, count: Row | None, cause: Source) -> None:
         figures.strange.add(key)
     if row.phantom is not None and not figure.phantom and figure.certainty >= LEAST_CONFIDENCE:
         figures.resolved.append(row.phantom)
+    if row.unplanned is not None:
+        figures.resolved.append(row.unplanned)
+    if row.wrong is not None and believed:
+        figures.resolved.append(row.wrong)
 
 
 def _written(row: Row, figure: Figure, *, believed: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from trace_service.domain.events import Source
 from trace_service.replenishment.proposals import Place, Rise, review
+from trace_service.stock.facings import note_unplanned, take_facings
 from trace_service.stock.figures import Figures, figures_of
 from trace_service.stock.queries import SQL
 from trace_service.store.connection import Connection
@@ -31,12 +32,21 @@ def process_readings(connection: Connection, claimed: Collection[Row]) -> set[tu
     newest: dict[tuple[str, int], Row] = {}
     for row in sorted(known, key=lambda each: (each.ts, each.boot, each.seq)):
         newest[row.device, row.channel] = row
+    seen = [row for row in newest.values() if row.filled is not None]
+    weighed = {key: row for key, row in newest.items() if row.filled is None}
+    told = take_facings(connection, seen) if seen else set()
+    return told | _take_weights(connection, weighed) if weighed else told
+
+
+def _take_weights(connection: Connection, newest: dict[tuple[str, int], Row]) -> set[tuple[str, str]]:
+    """Take in the newest reading of each scale."""
     columns = ("device", "channel", "site", "gtin", "units", "confidence", "fault", "ts", "boot", "seq")
     written = recordset({key: getattr(row, key) for key in columns} for row in newest.values())
     # A channel that now holds another product takes its figure away from the earlier one.
+    devices = sorted({device for device, _ in newest})
     before = {
         (row.device, row.channel): row
-        for row in connection.execute(SQL["channels"], {"devices": sorted({row.device for row in known})})
+        for row in connection.execute(SQL["channels"], {"devices": devices})
         if (row.device, row.channel) in newest
     }
     connection.execute(SQL["write_channels"], {"rows": written})
@@ -47,7 +57,8 @@ def process_readings(connection: Connection, claimed: Collection[Row]) -> set[tu
         for row in (fresh, before.get(key))
         if row is not None and not (fresh.settled and _same(before.get(key), fresh))
     }
-    return _update(connection, places, Source(cause.device, cause.boot, cause.seq), []) if places else set()
+    told = note_unplanned(connection, newest, before)
+    return told | (_update(connection, places, Source(cause.device, cause.boot, cause.seq), []) if places else set())
 
 
 def process_moves(connection: Connection, moved: Collection[tuple[str, str]], cause: Source) -> set[tuple[str, str]]:

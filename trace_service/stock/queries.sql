@@ -1,6 +1,7 @@
 -- name: readings
 SELECT stock.device, stock.boot, stock.seq, stock.ts, stock.site, stock.channel, stock.gtin, stock.units,
     stock.confidence, stock.fault, site.id IS NOT NULL AS known_site, product.gtin IS NOT NULL AS known_product,
+    product.brand, place.site IS NOT NULL AS planned, stock.filled, stock.empty, stock.unseen, stock.strange, stock.share,
     place.sold_lately = 0 OR cardinality(place.differences) = 3 AND place.differences[1] = place.differences[2]
         AND place.differences[2] = place.differences[3] AS settled
 FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[], %(moments)s::timestamptz[])
@@ -31,14 +32,41 @@ SELECT wanted.site, wanted.gtin, stock.brand, sum(channel.units)::integer AS uni
     (array_agg(channel.seq ORDER BY channel.ts DESC, channel.seq DESC))[1] AS seq,
     stock.sensed, stock.sensed_at, stock.ledger, stock.received, stock.sold_lately, stock.coming, stock.unexplained,
     stock.backroom, stock.differences, stock.settled, stock.quantity, stock.certainty, stock.sure_at,
-    product.items_per_case, phantom.id AS phantom
+    product.items_per_case, bool_or(channel.fault = 'PLANOGRAM') IS TRUE AS misplanned, open.phantom, open.unplanned,
+    open.wrong
 FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
 JOIN trace.stock USING (site, gtin)
 JOIN trace.product USING (gtin)
 LEFT JOIN trace.shelf_channel AS channel USING (site, gtin)
-LEFT JOIN trace.stock_finding AS phantom ON phantom.site = stock.site AND phantom.gtin = stock.gtin
-    AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL
-GROUP BY wanted.site, wanted.gtin, stock.site, stock.gtin, product.gtin, phantom.id
+LEFT JOIN LATERAL (
+    SELECT max(id) FILTER (WHERE kind = 'phantom_stock') AS phantom,
+        max(id) FILTER (WHERE kind = 'unplanned_product') AS unplanned,
+        max(id) FILTER (WHERE kind = 'wrong_planogram') AS wrong
+    FROM trace.stock_finding AS finding WHERE finding.site = stock.site AND finding.gtin = stock.gtin
+        AND kind IN ('phantom_stock', 'misplaced_product', 'unplanned_product', 'wrong_planogram')
+        AND resolved_at IS NULL
+) AS open ON true
+GROUP BY wanted.site, wanted.gtin, stock.site, stock.gtin, product.gtin, open.phantom, open.unplanned, open.wrong
+
+-- name: facings
+SELECT device, channel, site, gtin, strange FROM trace.shelf_facing WHERE device = ANY(%(devices)s)
+
+-- name: write_facings
+INSERT INTO trace.shelf_facing (device, channel, site, gtin, filled, empty, unseen, strange, share, fault, ts, boot, seq)
+SELECT device, channel, site, gtin, filled, empty, unseen, strange, share, fault, ts, boot, seq
+FROM jsonb_to_recordset(%(rows)s) AS fresh (device text, channel smallint, site text, gtin text, filled smallint,
+    empty smallint, unseen smallint, strange smallint, share real, fault text, ts timestamptz, boot uuid, seq bigint)
+ON CONFLICT (device, channel) DO UPDATE SET site = excluded.site, gtin = excluded.gtin, filled = excluded.filled,
+    empty = excluded.empty, unseen = excluded.unseen, strange = excluded.strange, share = excluded.share,
+    fault = excluded.fault, ts = excluded.ts, boot = excluded.boot, seq = excluded.seq
+WHERE (excluded.ts, excluded.boot, excluded.seq) > (shelf_facing.ts, shelf_facing.boot, shelf_facing.seq)
+
+-- name: end_findings
+-- Contradictions of a kind that no place of these sites shows any more.
+UPDATE trace.stock_finding SET resolved_at = clock_timestamp()
+FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS over (site, gtin)
+WHERE stock_finding.site = over.site AND stock_finding.gtin = over.gtin AND kind = %(kind)s
+    AND kind IN ('phantom_stock', 'misplaced_product', 'unplanned_product', 'wrong_planogram') AND resolved_at IS NULL
 
 -- name: items_of_moves
 -- Items behind moved units at sites with stock: an item is itself, a case or pallet what ever lay in it, at any level.

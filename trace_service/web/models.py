@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 AlertState: TypeAlias = Literal["open", "acknowledged", "closed"]
 Outcome: TypeAlias = Literal[
@@ -84,6 +84,8 @@ class Alert(Reasoned):
     last_seen: datetime | None
     case_id: int | None = None
     probability: float | None = None
+    # What it was computed from: holds positions, so that no answer carries it.
+    material: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
 
     @property
     def expected(self) -> float | None:
@@ -111,6 +113,12 @@ class Evidence(Message):
     shipment: str | None
     territory: int | None
     map_version: str | None
+
+
+class CaseEvidence(Evidence):
+    """One of the scans that a case's alerts rest on, with the alert."""
+
+    alert: int
 
 
 class CustodyEvent(Message):
@@ -198,10 +206,16 @@ class Named(Model):
 
 
 class StockFinding(Named):
-    """A contradiction: `quantity` items gone unseen, booked and not there, come unseen, or sold and never supplied."""
+    """A contradiction: `quantity` items gone unseen, booked and not there, come unseen, or sold and never supplied.
+
+    Of a misplaced product it counts facings that show another one; of what a site or planogram does not know, items.
+    """
 
     id: int
-    kind: Literal["shrinkage", "phantom_stock", "unrecorded_refill", "unexplained_stock"]
+    kind: Literal[
+        "shrinkage", "phantom_stock", "unrecorded_refill", "unexplained_stock", "misplaced_product",
+        "unplanned_product", "wrong_planogram",
+    ]  # fmt: skip
     quantity: int
     detail: dict[str, Any]
     found_at: datetime
