@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Entry] = {
     "orders": Entry("trace_service.orders.cli:orders", "server", "Take outbound orders and follow their loading."),
     "territory": Entry("cli.territory:territory", "server", "Propose, check and publish territories; try them."),
     "case": Entry("trace_service.cases.cli:case", "server", "Follow cases; pack and verify their evidence."),
+    "inspect": Entry("trace_service.inspections.cli:inspect", "server", "Plan where inspectors look next."),
     "geofence": Entry("cli.geofence:geofence", "server", "Judge positions against territories."),
     "backtest": Entry("cli.backtest:backtest", "server", "Run the detection engine over a world and score its alerts."),
     "fence": Entry("cli.fence:fence", "edge", "Make, show and ask the signed fence of a site or truck."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
@@ -112,6 +112,36 @@ def per_hundred(results: Sequence[Result], what: Callable[[Result], float], of: 
     rates = 100 * top[drawn].sum(axis=1) / np.maximum(bottom[drawn].sum(axis=1), 1e-9)
     low, high = np.quantile(rates, (0.025, 0.975)).tolist()
     return Rate(float(100 * top.sum() / max(bottom.sum(), 1e-9)), low, high)
+
+
+def table(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return a row a policy, pooled over worlds, each rate with its 95 % interval."""
+    rows = []
+    for name in POLICIES:
+        mine = [each for each in results if each.policy == name]
+        if not mine:
+            continue
+        earlier = [days for each in mine for days in each.earlier]
+        beyond = per_hundred(mine, lambda each: each.beyond, lambda each: each.visits)
+        met = per_hundred(mine, lambda each: each.met, lambda each: each.visits)
+        rows.append(
+            {
+                "policy": name,
+                "worlds": len(mine),
+                "visits": sum(each.visits for each in mine),
+                "beyond": sum(each.beyond for each in mine),
+                "beyond_per_100": _shown(beyond),
+                "met_per_100": _shown(met),
+                "days_earlier": round(sum(earlier) / max(1, len(earlier)), 2),
+                "precision": round(sum(each.right for each in mine) / max(1, sum(each.alerts for each in mine)), 3),
+                "lots_met": f"{sum(each.lots_met for each in mine)}/{sum(each.lots for each in mine)}",
+            }
+        )
+    return rows
+
+
+def _shown(rate: Rate) -> list[float]:
+    return [round(each, 2) for each in (rate.value, rate.low, rate.high)]
 
 
 def _seed(folder: Path) -> int:

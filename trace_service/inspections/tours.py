@@ -22,7 +22,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
     visit_hours: float = VISIT_HOURS
     lot_share: float = LOT_SHARE
-    crews: int = 2
+    crews: int = 1
 
 
 class Field:

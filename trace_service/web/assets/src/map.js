@@ -1,4 +1,4 @@
-// The alert's map: territory, city of discovery and scans, drawn on one canvas.
+// The map of alerts and visits: territory, cities of discovery and points, drawn on one canvas.
 import L from "leaflet";
 
 const element = document.getElementById("map");
@@ -14,6 +14,7 @@ function styles() {
     country: { color: colour("map-border"), weight: 1, fillColor: colour("map-land"), fillOpacity: 1 },
     territory: { color: colour("accent"), weight: 1.5, fillColor: colour("accent"), fillOpacity: 0.28 },
     destination: { color: colour("act"), weight: 2, fillColor: colour("act"), fillOpacity: 0.14 },
+    other: { color: colour("accent"), weight: 1, fillColor: colour("accent"), fillOpacity: 0.22 },
     scan: { color: colour("surface"), weight: 1, fillColor: colour("act"), fillOpacity: 0.9 },
     accuracy: { color: colour("act"), weight: 1, opacity: 0.7, fillColor: colour("act"), fillOpacity: 0.12 },
     path: { color: colour("ink"), weight: 1.5, opacity: 0.7, dashArray: "6 6" },
@@ -56,6 +57,7 @@ function draw(map, country, found) {
       if (allowed.features.length <= MOST_LABELS) label(layer, feature, "map-label map-label-calm");
     },
   }).addTo(map);
+  L.geoJSON(withRole(found, "other"), { style: style.other, interactive: false }).addTo(map);
   const destination = L.geoJSON(withRole(found, "destination"), {
     style: style.destination,
     interactive: false,
