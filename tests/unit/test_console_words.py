@@ -88,10 +88,17 @@ def test_age_is_told_in_its_largest_unit(language: Language, seconds: int, expec
 
 
 def test_times_follow_the_readers_zone_and_keep_utc_beside_it() -> None:
-    moment = datetime(2026, 3, 1, 20, 5, 9, 120_000, tzinfo=UTC)
+    year = datetime.now(UTC).year
+    moment = datetime(year, 3, 1, 20, 5, 9, 120_000, tzinfo=UTC)
     assert Words("zh", zone("Asia/Shanghai")).time(moment) == "3月2日 04:05"
     assert Words("en", zone("America/New_York")).time(moment, exact=True) == "1 Mar, 15:05:09"
-    assert Words("en", zone("Asia/Shanghai")).utc(moment) == "2026-03-01 20:05:09.120 UTC"
+    assert Words("en", zone("Asia/Shanghai")).utc(moment) == f"{year}-03-01 20:05:09.120 UTC"
+
+
+def test_times_of_another_year_say_which() -> None:
+    moment = datetime(2019, 12, 31, 20, 5, 9, tzinfo=UTC)
+    assert Words("zh", zone("Asia/Shanghai")).time(moment) == "2020年1月1日 04:05"
+    assert Words("en", zone("UTC")).time(moment, exact=True) == "31 Dec 2019, 20:05:09"
 
 
 @pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "a" * 5000, "\0"])
@@ -128,12 +135,15 @@ def alert(reason: dict[str, object]) -> Alert:
 
 
 def test_a_reason_becomes_sentences_in_both_languages() -> None:
-    reason = {"code": "drip", "parameters": {"expected": 0.3123, "llr": 11.2, "seen": 40, "window_days": 28}}
+    reason: dict[str, object] = {
+        "code": "drip",
+        "parameters": {"expected": 0.3123, "llr": 11.2, "seen": 40, "window_days": 28},
+    }
     chinese = alert_reasons(Words("zh", zone("UTC")), Places(), alert(reason))
     english = alert_reasons(Words("en", zone("UTC")), Places(), alert(reason))
     assert chinese[0] == "发往成都蜀清商贸的 12 箱货在杭州市被扫到 15 次，该城市不在其授权区域内。"
     assert "about 0.31 cases" in english[1]
-    assert "about 70,000 times" in english[3]
+    assert len(english) == 3
 
 
 def test_a_reason_without_parameters_still_says_what_was_seen() -> None:

@@ -1,10 +1,9 @@
-"""What else could be behind a case, held against its evidence; and what would change the verdict. Pure."""
+"""What else could be behind a case, held against its scans and custody. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from math import ceil
 from statistics import median
 from typing import Any, Final
 
@@ -39,17 +38,15 @@ class Explanation:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def innocent(alerts: Sequence[Alert], scans: Sequence[Evidence], journeys: Sequence[Journey]) -> list[Explanation]:
-    """Return every explanation that was considered, those that the evidence supports first."""
-    found = [
-        _travellers(alerts),
-        _one_buyer(scans),
-        _border(scans),
-        _location(scans),
-        _papers(journeys),
-        _outage(journeys),
-        Explanation("e_commerce", Bearing.OPEN),
-    ]
+def held(alerts: Sequence[Alert], scans: Sequence[Evidence], journeys: Sequence[Journey]) -> list[Explanation]:
+    """Return what scans and custody say of innocent explanations, those that they support first.
+
+    What the engine considered itself is told by `detection.explaining`; without its material, travel and one buyer
+    are held against the figures of the alert.
+    """
+    found = [_border(scans), _location(scans), _papers(journeys), _outage(journeys)]
+    if not any(alert.material for alert in alerts):
+        found = [_travellers(alerts), _one_buyer(scans), *found, Explanation("e_commerce", Bearing.OPEN)]
     return sorted(found, key=lambda each: list(Bearing).index(each.bearing) != 0)
 
 
@@ -98,25 +95,22 @@ def _outage(journeys: Sequence[Journey]) -> Explanation:
     return Explanation("outage", bearing, {"gaps": gaps, "cases": len(journeys)})
 
 
-def cases_to_fall(alert: Alert) -> int | None:
-    """Return how many of an alert's cases would have to be innocent for it to be none, where the reason tells.
-
-    Every case counts alike: the evidence grows almost in step with the cases.
-    """
-    llr, threshold = alert.parameters.get("llr"), alert.parameters.get("threshold")
-    if not isinstance(llr, int | float) or not isinstance(threshold, int | float) or llr <= 0 or alert.cases == 0:
-        return None
-    return min(alert.cases, max(1, ceil((llr - threshold) / (llr / alert.cases))))
-
-
 def per_case(alert: Alert, scans: Iterable[Evidence]) -> list[dict[str, Any]]:
     """Return what each case contributes: its scans, and its nats where the detector says so."""
-    nats = {each["case"]: each["nats"] for each in alert.parameters.get("contributions", ()) if isinstance(each, dict)}
+    given = [each for each in alert.parameters.get("contributions", ()) if isinstance(each, dict)]
+    nats = {each["case"]: each["nats"] for each in given}
+    notes = {each["case"]: each.get("note", "") for each in given}
     found: dict[str, dict[str, Any]] = {}
     for scan in scans:
         row = found.setdefault(
             scan.case_unit,
-            {"case": scan.case_unit, "scans": 0, "first_at": scan.occurred_at, "nats": nats.get(scan.case_unit)},
+            {
+                "case": scan.case_unit,
+                "scans": 0,
+                "first_at": scan.occurred_at,
+                "nats": nats.get(scan.case_unit),
+                "note": notes.get(scan.case_unit, ""),
+            },
         )
         row["scans"] += 1
         row["last_at"] = scan.occurred_at

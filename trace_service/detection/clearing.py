@@ -13,6 +13,7 @@ from trace_service.detection.clone import POOL_PENALTY
 from trace_service.detection.settings import Settings
 
 _MARGIN: Final = Settings().retract_margin_nats
+_ROUNDED: Final = 0.01
 
 
 class Change(Struct, frozen=True):
@@ -33,15 +34,22 @@ def clearing(
     if detector == "rebind":
         return _approvals(figures, threshold)
     shares = sorted((float(each["nats"]) for each in contributions), reverse=True)
+    return (_parts(detector, figures, shares, threshold),) if shares else ()
+
+
+def _parts(detector: str, figures: Mapping[str, Any], shares: Sequence[float], threshold: float) -> Change:
+    """Return how many of the parts that evidence is the sum of have to go."""
     if detector == "clone":
-        return (_fewest("same_owner", len(shares), lambda out: _pooled(shares[out:]), threshold, exact=True),)
+        return _fewest("same_owner", len(shares), lambda out: _pooled(shares[out:]), threshold, exact=True)
     if detector == "forged":
         rest = float(figures.get("nats", 0.0)) - sum(shares)
-        return (_fewest("issued", len(shares), lambda out: sum(shares[out:]) + rest * (out < len(shares)), threshold,
-            exact=len(shares) == 1 or abs(rest) < 0.01),)  # fmt: skip  # noqa: PLR2004  rounding
+        exact = len(shares) == 1 or abs(rest) < _ROUNDED
+        return _fewest(
+            "issued", len(shares), lambda out: sum(shares[out:]) + rest * (out < len(shares)), threshold, exact=exact
+        )
     if detector == "label_removal":
-        return (Change("seen_after_all", {"usual": figures.get("usual"), "seen": figures.get("seen")}),)
-    return (_fewest("explained", len(shares), lambda out: sum(shares[out:]), threshold, exact=False),)
+        return Change("seen_after_all", {"usual": figures.get("usual"), "seen": figures.get("seen")})
+    return _fewest("explained", len(shares), lambda out: sum(shares[out:]), threshold, exact=False)
 
 
 def _fewest(code: str, every: int, left: Callable[[int], float], threshold: float, *, exact: bool) -> Change:

@@ -1,16 +1,19 @@
 """The questions that pages and JSON API ask, each limited to the brand of the session."""
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from trace_service.detection.explaining import Explanation, explain, facts_stored
 from trace_service.web.auth.sessions import Session
 from trace_service.web.database import Database
 from trace_service.web.errors import NotFoundError, StateConflictError
 from trace_service.web.models import (
     Alert,
     AlertState,
+    CaseEvidence,
     Count,
     CustodyEvent,
     DecisionCode,
@@ -59,16 +62,33 @@ class Journey(Model):
 async def alerts(database: Database, brand: str, state: AlertState | None, before: int | None) -> Slice[Alert]:
     """Return alerts in a state, all of them for None."""
     wanted = {"brand": brand, "state": state, "before": before, "id": None, "limit": PAGE_SIZE + 1}
-    return _slice(await database.many("alerts", Alert, wanted))
+    return _slice(await database.many("alerts", Alert, wanted | {"case": None, "whole": False}))
 
 
 async def alert(database: Database, brand: str, number: int) -> Alert:
     """Return one alert. Raises NotFoundError."""
-    wanted = {"brand": brand, "state": None, "before": None, "id": number, "limit": 1}
+    wanted = {"brand": brand, "state": None, "before": None, "id": number, "limit": 1, "case": None, "whole": True}
     found = await database.one("alerts", Alert, wanted)
     if found is None:
         raise NotFoundError(f"no alert {number}")
     return found
+
+
+async def alerts_of_case(database: Database, brand: str, case: int) -> list[Alert]:
+    """Return the alerts of a case, oldest first."""
+    wanted = {"brand": brand, "state": None, "before": None, "id": None, "limit": None, "case": case, "whole": True}
+    return (await database.many("alerts", Alert, wanted))[::-1]
+
+
+async def evidence_of_case(database: Database, brand: str, case: int) -> list[CaseEvidence]:
+    """Return the scans that a case's alerts rest on, oldest first."""
+    return await database.many("case_evidence", CaseEvidence, {"brand": brand, "case": case})
+
+
+async def explanation(alert: Alert) -> Explanation:
+    """Return what an alert says of itself; hundreds of cases take some tenths of a second, in a thread."""
+    facts = facts_stored(alert.reason, alert.probability, alert.material)
+    return await asyncio.to_thread(explain, facts)
 
 
 async def evidence(database: Database, brand: str, number: int) -> list[Evidence]:

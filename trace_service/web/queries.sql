@@ -50,7 +50,8 @@ SELECT state, count(*) AS number FROM trace.alert WHERE brand = %(brand)s GROUP 
 SELECT alert.id, alert.kind, alert.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
     alert.city, alert.raised_at, alert.updated_at, alert.state, alert.outcome, alert.decided_by, alert.decided_at,
     alert.cases, alert.scans, alert.reason, seen.first_seen, seen.last_seen,
-    nearest.name_zh AS nearest_name_zh, nearest.name_en AS nearest_name_en, link.case_id, alert.probability
+    nearest.name_zh AS nearest_name_zh, nearest.name_en AS nearest_name_en, link.case_id, alert.probability,
+    CASE WHEN %(whole)s THEN alert.material END AS material
 FROM trace.alert
 LEFT JOIN trace.case_alert AS link ON link.alert = alert.id
 JOIN trace.dealer ON dealer.id = alert.dealer
@@ -65,6 +66,7 @@ WHERE alert.brand = %(brand)s
     AND (%(state)s::text IS NULL OR alert.state = %(state)s)
     AND (%(before)s::bigint IS NULL OR alert.id < %(before)s)
     AND (%(id)s::bigint IS NULL OR alert.id = %(id)s)
+    AND (%(case)s::bigint IS NULL OR link.case_id = %(case)s)
 ORDER BY alert.id DESC
 LIMIT %(limit)s;
 
@@ -83,6 +85,17 @@ SELECT alert_evidence.device, alert_evidence.boot, alert_evidence.seq, alert_evi
 FROM trace.alert_evidence
 JOIN trace.verdict USING (device, boot, seq)
 WHERE alert_evidence.alert = %(id)s AND verdict.brand = %(brand)s
+ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
+
+-- name: case_evidence
+SELECT alert_evidence.device, alert_evidence.boot, alert_evidence.seq, alert_evidence.unit, alert_evidence.case_unit,
+    verdict.occurred_at, verdict.code, verdict.gtin, verdict.code_state, verdict.place, verdict.city,
+    verdict.signed_distance_m, verdict.p_inside, verdict.lon, verdict.lat, verdict.accuracy_m, verdict.shipment,
+    verdict.territory, verdict.map_version, alert_evidence.alert
+FROM trace.case_alert
+JOIN trace.alert_evidence ON alert_evidence.alert = case_alert.alert
+JOIN trace.verdict USING (device, boot, seq)
+WHERE case_alert.case_id = %(case)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
 
 -- name: custody

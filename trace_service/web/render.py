@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from trace_service.web.auth.sessions import Session
+from trace_service.web.explained import small, story
 from trace_service.web.places import Places
-from trace_service.web.reasons import alert_reasons, alert_threshold, proposal_reasons, small
+from trace_service.web.reasons import alert_reasons, alert_threshold, proposal_reasons
 from trace_service.web.words import DEFAULT_ZONE, LANGUAGES, Language, Words, zone
 
 LANGUAGE_COOKIE: Final = "lang"
@@ -54,6 +55,7 @@ class Renderer:
             proposal_reasons=partial(proposal_reasons, words),
             alert_threshold=partial(alert_threshold, words),
             small=small,
+            story=partial(story, words, self._places),
             **page.values,
         )
         headers = {"Vary": "Cookie, Accept-Language", "Content-Language": words.language}

@@ -21,7 +21,7 @@ _LOCALES: Final = {"zh": Locale("zh", "CN", "Hans"), "en": Locale("en", "GB")}
 _DATES: Final = {"zh": "y年M月d日", "en": "d MMM y"}
 _MONTHS: Final = {"zh": "y年M月", "en": "MMMM y"}
 _TIMES: Final = {"zh": "M月d日 HH:mm", "en": "d MMM, HH:mm"}
-_EXACT: Final = {"zh": "M月d日 HH:mm:ss", "en": "d MMM, HH:mm:ss"}
+_TIMES_OF_A_YEAR: Final = {"zh": "y年M月d日 HH:mm", "en": "d MMM y, HH:mm"}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SMALL_KM: Final = 10
 
@@ -87,8 +87,9 @@ class Words:
         return format_date(value.astimezone(self.zone), _MONTHS[self.language], locale=_LOCALES[self.language])
 
     def time(self, value: datetime, *, exact: bool = False) -> str:
-        """Return a time in the reader's zone; exact ones have seconds."""
-        pattern = (_EXACT if exact else _TIMES)[self.language]
+        """Return a time in the reader's zone, with the year where it is not this one; exact ones have seconds."""
+        here, now = value.astimezone(self.zone), datetime.now(self.zone)
+        pattern = (_TIMES if here.year == now.year else _TIMES_OF_A_YEAR)[self.language] + (":ss" if exact else "")
         return format_datetime(value, pattern, tzinfo=self.zone, locale=_LOCALES[self.language])
 
     def span(self, first: datetime, last: datetime) -> str:

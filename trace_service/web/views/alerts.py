@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from trace_service.cases.explain import held, per_case
 from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.context import ConsoleOf
@@ -47,6 +48,9 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
     journeys = await inquiries.journeys(console.database, session.brand, scans)
     values = {
         "alert": alert,
+        "explanation": await inquiries.explanation(alert),
+        "cases": per_case(alert, scans),
+        "held": held([alert], scans, journeys),
         "scans": scans,
         "timelines": timelines(journeys),
         "since": _milliseconds(alert.updated_at),

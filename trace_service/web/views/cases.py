@@ -4,9 +4,8 @@ import asyncio
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from itertools import chain
 from tempfile import TemporaryFile
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Path, Query, Request
@@ -17,19 +16,21 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from trace_service.cases import checks, service
 from trace_service.cases.checks import Kind, Task
-from trace_service.cases.explain import cases_to_fall, innocent, per_case
+from trace_service.cases.explain import held, per_case
 from trace_service.cases.machine import LIVE, Action, Actor, Outcome, Role, State, allowed
 from trace_service.cases.model import WITHOUT_NUL
 from trace_service.cases.pack import write_pack
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order
 from trace_service.cases.sync import policy_of
+from trace_service.detection.explaining import Explanation
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
 from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
+from trace_service.web.models import Alert, Evidence
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page, words_of
 from trace_service.web.timeline import timelines
@@ -49,6 +50,14 @@ Text = Annotated[str, Field(max_length=4000, pattern=WITHOUT_NUL)]
 Day = Annotated[date | None, BeforeValidator(_blank)]
 Login = Annotated[str | None, BeforeValidator(_blank), Field(pattern=r"^[A-Za-z0-9._@-]{1,64}$")]
 PageNumber = Annotated[int, Query(ge=0, le=_LARGEST_PAGE)]
+
+
+class Finding(NamedTuple):
+    """An alert of a case, what each of its cases contributes, and what it says of itself."""
+
+    alert: Alert
+    cases: list[dict[str, Any]]
+    explanation: Explanation
 
 
 class ActionForm(BaseModel):
@@ -114,15 +123,19 @@ def queue(
 async def one(request: Request, console: ConsoleOf, session: SessionOf, number: Number) -> Response:
     """Show a case: what was found against what is expected, its evidence, what else it could be, and its history."""
     values = await asyncio.to_thread(_case, console, session, number)
-    alerts = [await inquiries.alert(console.database, session.brand, each) for each in values["alert_numbers"]]
-    scans = {each.id: await inquiries.evidence(console.database, session.brand, each.id) for each in alerts}
-    whole = sorted(chain.from_iterable(scans.values()), key=lambda scan: scan.occurred_at)
-    journeys = await inquiries.journeys(console.database, session.brand, whole)
+    alerts = await inquiries.alerts_of_case(console.database, session.brand, number)
+    whole = await inquiries.evidence_of_case(console.database, session.brand, number)
+    journeys = await inquiries.journeys(console.database, session.brand, list(whole))
+    scans: dict[int, list[Evidence]] = {each.id: [] for each in alerts}
+    for scan in whole:
+        scans[scan.alert].append(scan)
     values |= {
-        "findings": [(each, per_case(each, scans[each.id]), cases_to_fall(each)) for each in alerts],
+        "findings": [
+            Finding(each, per_case(each, scans[each.id]), await inquiries.explanation(each)) for each in alerts
+        ],
         "scans": whole,
         "timelines": timelines(journeys),
-        "explanations": innocent(alerts, whole, journeys),
+        "held": held(alerts, whole, journeys),
         "map_version": console.places.version,
     }
     return console.renderer.page(request, Page("case.html", values), session)
@@ -132,13 +145,11 @@ def _case(console: Console, session: Session, number: int) -> dict[str, Any]:
     with database(console) as connection:
         case = service.find(connection, session.brand, number)
         policy = policy_of(connection, session.brand)
-        alerts = connection.execute(SQL["alerts_of_case"], {"case": number}).fetchall()
         results: dict[int, list[object]] = {}
         for each in checks.results(connection, session.brand, number):
             results.setdefault(each.field_check, []).append(each)
         return {
             "case": case,
-            "alert_numbers": [row.id for row in alerts],
             "policy": policy,
             "allowed": allowed(case.standing(policy), actor_of(session)),
             "needs_second": case.standing(policy).needs_second,

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from trace_service.cases import service
 from trace_service.cases.model import Case
-from trace_service.cases.queries import SQL
 from trace_service.store.connection import connect
 from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf
@@ -50,8 +49,8 @@ async def alert(console: ConsoleOf, session: SessionOf, number: Number) -> Respo
 @router.get("/cases/{number}.geojson")
 async def case(console: ConsoleOf, session: SessionOf, number: Number) -> Response:
     """Return the same for all alerts of a case."""
-    case, alerts = await asyncio.to_thread(_case, console, session, number)
-    scans = [scan for each in alerts for scan in await inquiries.evidence(console.database, session.brand, each)]
+    case = await asyncio.to_thread(_case, console, session, number)
+    scans = await inquiries.evidence_of_case(console.database, session.brand, number)
     codes = await inquiries.territory(console.database, session.brand, case.dealer, scans)
     points = [_point(scan) for scan in scans if scan.lon is not None and scan.lat is not None]
     places = console.places
@@ -61,11 +60,9 @@ async def case(console: ConsoleOf, session: SessionOf, number: Number) -> Respon
     return Response(body, media_type=_GEOJSON)
 
 
-def _case(console: Console, session: Session, number: int) -> tuple[Case, list[int]]:
+def _case(console: Console, session: Session, number: int) -> Case:
     with connect(console.settings.database_url.get_secret_value(), "console map") as connection:
-        case = service.find(connection, session.brand, number)
-        alerts = connection.execute(SQL["alerts_of_case"], {"case": number})
-        return case, [row.id for row in alerts]
+        return service.find(connection, session.brand, number)
 
 
 def _features(places: Places, territory: list[str], city: str, scans: list[Evidence]) -> list[Feature]:

@@ -1,0 +1,166 @@
+"""What an alert says of itself, in the reader's words."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trace_service.detection.clearing import Change
+from trace_service.detection.considering import Considered
+from trace_service.detection.explaining import Explanation
+from trace_service.web.places import Places
+from trace_service.web.words import Words
+
+_VERSIONS: Final = ("settings", "territories", "baseline", "calibration")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An innocent explanation: what it is, how it bears, what was looked at, and what it took off."""
+
+    title: str
+    bearing: str
+    mark: str
+    text: str
+    took: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What would change the verdict, and the cases that are meant."""
+
+    text: str
+    cases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An explanation in words; `windows` are rows of period, findings, expectation and evidence."""
+
+    lead: list[str]
+    windows: list[tuple[str, str, str, str]]
+    considered: list[Line]
+    changes: list[Wish]
+    versions: str
+    recomputed: str
+    command: str = "codefence case reproduce %s --brand %s"
+
+
+def story(words: Words, places: Places, explanation: Explanation) -> Story:
+    """Return an explanation in the reader's words."""
+    return Story(
+        lead=lead(words, explanation),
+        windows=[
+            (
+                words("explain.window.ever") if each.days is None else words("explain.window.days", days=each.days),
+                words.number(each.observed), small(words, each.expected), words.number(each.nats, 1),
+            )
+            for each in explanation.windows
+        ],
+        considered=[_line(words, places, each) for each in explanation.considered],
+        changes=list(changes(words, explanation.changes)),
+        versions=_versions(words, explanation.versions),
+        recomputed=_recomputed(words, explanation),
+    )  # fmt: skip
+
+
+def lead(words: Words, explanation: Explanation) -> list[str]:
+    """Return how much likelier it is that goods are sold there, and how sure that is."""
+    found = []
+    if explanation.times is not None:
+        more = explanation.times.more
+        key = "reason.likelihood.more" if more else "reason.likelihood"
+        found.append(
+            words(key, times=explanation.times.times) + (_joint(words) + words("explain.capped") if more else "")
+        )
+    belief = explanation.belief
+    if belief is not None:
+        key = "explain.belief" if belief.reviewed else "explain.belief.plain"
+        shown = {"belief": belief.probability, "low": belief.low, "high": belief.high}
+        told = {name: words.percent(value) for name, value in shown.items()}
+        found.append(words(key, reviewed=belief.reviewed, **told))
+    return found
+
+
+def changes(words: Words, found: Iterable[Change]) -> Iterable[Wish]:
+    """Return what would change the verdict, the sentence for each."""
+    for each in found:
+        yield Wish(_change(words, each.code, each.figures), each.cases)
+
+
+def _change(words: Words, code: str, figures: Mapping[str, Any]) -> str:
+    told = {name: _shown(words, value) for name, value in figures.items()}
+    if code == "cases_out":
+        parts = [
+            words("change.cases_out", **told),
+            words(f"change.cases_out.{'exact' if figures['exact'] else 'some'}"),
+        ]
+        if figures["unraised"] and figures["unraised"] != figures["cases"]:
+            parts.append(words("change.cases_out.unraised", **told))
+        return _joint(words).join(parts)
+    if code in {"paper", "approval"}:
+        return words(f"change.{code}.{'falls' if figures['falls'] else 'stays'}", **told)
+    if code == "surge":
+        how = "none" if figures["times"] is None else "allowed" if figures["allowed"] else "beyond"
+        return words(f"change.surge.{how}", **told)
+    if code == "more":
+        sure = figures["cases"] == 0
+        return words(
+            "change.more.sure" if sure else "change.more.shipment" if figures["shipment"] else "change.more", **told
+        )
+    return words(f"change.{code}", **told) if words.has(f"change.{code}") else words("reason.other", code=code)
+
+
+def _line(words: Words, places: Places, each: Considered) -> Line:
+    key = f"considered.{each.code}"
+    figures = {name: _shown(words, value, places) for name, value in each.figures.items()}
+    told = f"{key}.{each.bearing}"
+    took = [words("explain.cases", count=each.cases)] if each.cases else []
+    if each.nats:
+        took.append(words("explain.nats", nats=words.number(each.nats, 1)))
+    return Line(
+        title=words(key) if words.has(key) else each.code,
+        bearing=each.bearing,
+        mark=words(f"explain.bearing.{each.bearing}"),
+        text=words(told, **figures) if words.has(told) else "",
+        took=words.pick("，", ", ").join(took),
+    )
+
+
+def _shown(words: Words, value: object, places: Places | None = None) -> object:
+    """Return a figure as it is read: numbers with what digits say something, lists with commas, cities by name."""
+    if isinstance(value, bool) or value is None:
+        return words("scan.none")
+    if isinstance(value, float):
+        return small(words, value)
+    if isinstance(value, list | tuple):
+        names = [
+            places.name(str(each), words.language) if places and str(each).isdecimal() else str(each) for each in value
+        ]
+        return words.pick("、", ", ").join(names) or words("scan.none")
+    return value
+
+
+def _versions(words: Words, versions: Mapping[str, str]) -> str:
+    if not versions:
+        return ""
+    return words("explain.versions", **{name: versions.get(name, words("scan.none")) for name in _VERSIONS})
+
+
+def _recomputed(words: Words, explanation: Explanation) -> str:
+    if explanation.recomputed is None:
+        return words("explain.recomputed.none")
+    shown = {"nats": words.number(explanation.recomputed, 3)}
+    if explanation.agrees:
+        return words("explain.recomputed.agrees", **shown)
+    return words("explain.recomputed.differs", stated=words.number(explanation.nats, 3), **shown)
+
+
+def _joint(words: Words) -> str:
+    return words.pick("", " ")
+
+
+def small(words: Words, value: float) -> str:
+    """Return an expected number with about two significant digits."""
+    if 0 < value < 0.01:  # noqa: PLR2004  less than a hundredth
+        return "< " + words.number(0.01, 2)
+    return words.number(value, 0 if value >= 10 else 1 if value >= 1 else 2)  # noqa: PLR2004  one, ten
