@@ -36,8 +36,7 @@ def write_plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         style = "bound" if row["policy"] == "oracle" else "bar"
         marks += [
             f'<text x="{_LEFT - 10}" y="{top + 19}" text-anchor="end">{row["policy"]}</text>',
-            f'<rect class="{style}" x="{min(x(0), x(value)):.1f}" y="{top}" '
-            f'width="{abs(x(value) - x(0)):.1f}" height="28"/>',
+            _bar((style, min(x(0), x(value)), abs(x(value) - x(0))), top),
             f'<line class="whisker" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{top + 14}" y2="{top + 14}"/>',
             f'<text x="{x(high) + 8:.1f}" y="{top + 19}">{value:.2f}</text>',
         ]
@@ -48,3 +47,8 @@ def write_plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><style>{_STYLE}</style>{"".join(marks)}</svg>\n',
         encoding="utf-8",
     )
+
+
+def _bar(bar: tuple[str, float, float], top: int) -> str:
+    style, left, width = bar
+    return f'<rect class="{style}" x="{left:.1f}" y="{top}" width="{width:.1f}" height="28"/>'
