@@ -278,7 +278,6 @@ def test_the_command_line_lists_shows_packs_and_exports(site: Site, number: int,
     run("pack", str(number), "--brand", BRAND, "--out", str(tmp_path / "c.zip"))
     assert verify_pack(tmp_path / "c.zip").case == number
     assert '"daily_budget": 3' in run("policy", "--brand", BRAND, "--daily-budget", "3", "--json")
-    assert '"detector": "cells"' in run("policy", "--brand", BRAND, "--json")
     with browser(site, "lin") as lin:
         send(lin, f"/cases/{number}", "close", outcome="tourist_or_gift")
     with browser(site, "wang") as wang:

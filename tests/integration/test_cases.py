@@ -60,7 +60,7 @@ def test_an_alert_is_in_a_case_as_soon_as_it_is_visible_with_what_it_is_worth(ma
     assert case.shipments == [shipped[0]["order"]]
     assert Decimal(0) < case.priority < case.value
     assert 0.8 < case.probability < 1
-    assert not case.calibrated
+    assert case.calibrated
     assert market.rows("SELECT count(*) FROM trace.case_evidence") == [(10,)]
     assert [each[1] for each in actions(market, case.id)] == ["opened"]
 

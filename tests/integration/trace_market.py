@@ -21,7 +21,7 @@ HOST = "id.codefence.example"
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 BOOT = uuid.UUID(int=7)
 # Scans of one city are this far from one another, so that no one buyer stands behind two of them (degrees).
-SPREAD = tuple((0.04 * east, 0.03 * north) for north in (0, 1, -1, 2, -2) for east in (0, 1, -1, 2, -2))
+SPREAD = tuple((0.035 * east, 0.06 * north) for north in (0, 1, -1, 2, -2) for east in (0, 1, -1, 2, -2))
 PLACES = {"nanjing": (118.80, 32.06), "chengdu": (104.07, 30.67), "hangzhou": (120.15, 30.27), "wuhan": (114.31, 30.59)}
 
 

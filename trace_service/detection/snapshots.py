@@ -112,6 +112,8 @@ class Snapshots:
             with connect(self._dsn, "trace snapshot") as connection:
                 self.save(connection, brand, found)
             code = 0
+        except Exception:
+            log.exception("no snapshot was kept", action="live.snapshot_failed", brand=brand)
         finally:
             os._exit(code)
 
