@@ -1,7 +1,7 @@
 """A world's network as tables that `codefence channel import` takes."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ def write_channel(folder: Path, out: Path) -> list[Path]:
         "products": ("gtin name_zh items_per_case unit_price unit_weight_g", _products(folder)),
         "dealers": ("id parent name_zh kind", _dealers(folder)),
         "contracts": ("id dealer channel adcodes exclusive starts_on ends_on", _contracts(folder)),
-        "sites": ("id kind dealer name_zh lon lat", _sites(folder)),
+        "sites": ("id kind dealer name_zh lon lat valid_from", _sites(folder)),
         "devices": ("id site kind", _devices(folder)),
     }
     found = []
@@ -58,14 +58,23 @@ def _contracts(folder: Path) -> Iterator[Iterable[object]]:
 
 
 def _sites(folder: Path) -> Iterator[Iterable[object]]:
-    seen = set()
-    for row in rows(folder, "dealers.csv"):
-        kind, dealer = ("factory", "") if row["kind"] == "brand" else ("warehouse", row["id"])
-        yield row["id"], kind, dealer, row["name"], row["lon"], row["lat"]
+    """Warehouses and shops, again from the day on which one moves or changes hands."""
+    dealers = {row["id"]: row for row in rows(folder, "dealers.csv")}
+    seen = set[str]()
+    for row in rows(folder, "dealer_sites.csv"):
+        dealer = dealers[row["dealer_id"]]
+        kind, owner = ("factory", "") if dealer["kind"] == "brand" else ("warehouse", dealer["id"])
+        yield dealer["id"], kind, owner, dealer["name"], row["lon"], row["lat"], _since(row, dealer["id"], seen)
     for row in rows(folder, "stores.csv"):
-        if row["id"] not in seen:
-            seen.add(row["id"])
-            yield row["id"], "store", row["dealer_id"], row["kind"], row["lon"], row["lat"]
+        since = _since(row, row["id"], seen)
+        yield row["id"], "store", row["dealer_id"], row["kind"], row["lon"], row["lat"], since
+
+
+def _since(row: Mapping[str, str], name: str, seen: set[str]) -> str:
+    """Return from when a row holds; the first of a site has been so for ever."""
+    known = name in seen
+    seen.add(name)
+    return row["valid_from"] if known else ""
 
 
 def _devices(folder: Path) -> Iterator[Iterable[object]]:

@@ -68,6 +68,7 @@ class _Size(TypedDict):
     hard: bool
     attack_free: bool
     extra: tuple[Extra, ...]
+    second_phones: float
 
 
 @click.group()
@@ -92,6 +93,9 @@ world.add_command(channel)
 @click.option("--whereabouts", is_flag=True, help="Also write where goods really stand, for measuring inspections.")
 @click.option(
     "--attacks", "extra", multiple=True, type=_Wanted(), help="More attacks of a type: clone, promo, recalled, …"
+)
+@click.option(
+    "--second-phones", default=0.0, type=click.FloatRange(0, 1), help="Honest rescans that are by another phone."
 )
 @click.option("--gzip", "compressed", is_flag=True, help="Compress the tables and the events.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on standard output.")

@@ -25,6 +25,10 @@ _SEVERAL: Final = 0.15
 _SEVERAL_CASES: Final = 3
 _VENUE_DEGREES: Final = 0.0004
 _CLONE_DAYS: Final = 45.0
+_OTHERS: Final = 1 << 36
+_GIVEN: Final = 0.25
+_GIVEN_FAR: Final = 0.4
+_GIVEN_DAYS: Final = 20.0
 _ACCURACY: Final = 30
 """Halvings in the search for the travel that makes the foreign share."""
 
@@ -185,8 +189,23 @@ class Crowd:
         day = scans.day[again] + self._random.exponential(1.5, again.size)
         again, day = again[day < self._request.days], day[day < self._request.days]
         twice = scans.taken(again)
+        if self._request.second_phones:
+            day = self._handed_on(twice, day)
         twice.day, twice.seen = day, self._observer.observe(twice.county, day, twice.attack >= 0)
         return _joined([scans, twice])
+
+    def _handed_on(self, twice: Scans, day: Floats) -> Floats:
+        """Let somebody else scan again: at the same table, or who was given the bottle; return when."""
+        random = np.random.default_rng([self._request.seed, 5])
+        other = random.random(day.size) < self._request.second_phones
+        given = other & (random.random(day.size) < _GIVEN)
+        twice.device = np.where(other, _OTHERS + np.arange(day.size), twice.device)
+        homes = random.choice(self._mobility.land.county_city.size, day.size)
+        far = given & (random.random(day.size) < _GIVEN_FAR)
+        twice.county = np.where(far, homes, twice.county)
+        return np.minimum(
+            day + np.where(given, random.exponential(_GIVEN_DAYS, day.size), 0), self._request.days - 0.01
+        )
 
     def _labels(self, number: int, attack: Attack) -> Scans:
         forged = attack.type == "forged"

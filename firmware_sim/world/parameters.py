@@ -25,7 +25,10 @@ class Extra(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """The size and kind of a world. `scans_times` multiplies its scans: more items, each scanned more often."""
+    """The size and kind of a world. `scans_times` multiplies its scans: more items, each scanned more often.
+
+    `second_phones` is the share of honest rescans by somebody else's phone, some of them elsewhere and weeks later.
+    """
 
     seed: int = 1
     days: int = 365
@@ -36,6 +39,7 @@ class Request(Struct, frozen=True):
     hard: bool = False
     attack_free: bool = False
     extra: tuple[Extra, ...] = ()
+    second_phones: float = 0.0
 
     @property
     def item_count(self) -> int:

@@ -70,8 +70,9 @@ def summary(world: World, events: int) -> dict[str, Any]:
 def _request(world: World) -> dict[str, Any]:
     """Return what was asked for; attacks only where some were."""
     found: dict[str, Any] = msgspec.to_builtins(world.request)
-    if not world.request.extra:
-        del found["extra"]
+    for name in ("extra", "second_phones"):
+        if not found[name]:
+            del found[name]
     return found
 
 

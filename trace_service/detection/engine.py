@@ -100,6 +100,7 @@ class Engine:
             RebindDetector(network, self.settings),
             BackflowDetector(network, self.settings),
             WithheldDetector(network, self.settings),
+            LotSkipDetector(network, self.settings),
         )
         self._wanting = {
             kind: tuple(each for each in self.detectors if kind in each.wants) for kind in get_args(Observation)
@@ -154,7 +155,7 @@ class Engine:
 
     def _close(self, midnight: int) -> list[Change]:
         for alert in self.ledger.close_quiet(midnight):
-            self.flow.answered(alert.key, benign=False, probability=alert.probability)
+            self.flow.answered(alert.key, probability=alert.probability)
         oldest = midnight - self.settings.quiet_days * DAY_MS
         self.leads = {key: lead for key, lead in self.leads.items() if lead.noted_at >= oldest}
         if (midnight // DAY_MS - _MONDAY) % 7 == 0:
@@ -171,7 +172,7 @@ class Engine:
             if claim.lead and not claim.alarming:
                 self.leads[claim.key] = Lead(claim=claim, noted_at=now)
             probability, band = self._judge(claim)
-            change = self.ledger.settle(claim, Judged(probability, band, self._versions()), now)
+            change = self.ledger.settle(claim, Judged(probability, band, self.versions), now)
             if change is not None:
                 changes.append(change)
         return changes
@@ -192,7 +193,9 @@ class Engine:
                 probability = max(cell.past, self.calibration.cell.probability(inputs))
                 self.evaluated.append(CellProbability(now, dealer, self.network.cities[city].adcode, probability))
 
-    def _versions(self) -> dict[str, str]:
+    @property
+    def versions(self) -> dict[str, str]:
+        """What alerts are computed with now."""
         return {
             "settings": self.settings.version,
             "territories": self.network.version,
