@@ -32,8 +32,10 @@ from trace_service.detection.flow import FlowDetector
 from trace_service.detection.forged import ForgedDetector
 from trace_service.detection.habits import Habits
 from trace_service.detection.ledger import Judged, Ledger
+from trace_service.detection.lots import LotSkipDetector
 from trace_service.detection.network import Channel, Network
 from trace_service.detection.observations import Observation, Reviewed
+from trace_service.detection.offroute import OffRouteDetector
 from trace_service.detection.rebind import RebindDetector
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
@@ -52,6 +54,7 @@ _ON_RECORD: Final = {
     "rebind": (0.97, (0.90, 0.99)),
     "backflow": (0.96, (0.88, 0.99)),
     "level_skip": (0.96, (0.88, 0.99)),
+    "off_route": (0.9, (0.7, 0.98)),
     "withheld": (0.96, (0.88, 0.99)),
     "province": (0.8, (0.5, 0.95)),
     "collusion": (0.7, (0.4, 0.9)),
@@ -101,6 +104,7 @@ class Engine:
             BackflowDetector(network, self.settings),
             WithheldDetector(network, self.settings),
             LotSkipDetector(network, self.settings),
+            OffRouteDetector(network, self.settings),
         )
         self._wanting = {
             kind: tuple(each for each in self.detectors if kind in each.wants) for kind in get_args(Observation)
