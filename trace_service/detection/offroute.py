@@ -19,8 +19,8 @@ _THRESHOLD: Final = 6.9
 _LONGEST_MS: Final = 15 * DAY_MS
 _KEPT_MS: Final = 60 * DAY_MS
 # Trucks of honest carriers make detours: up to so many kilometres and so large a share of the way say nothing.
-_SLACK_KM: Final = 150.0
-_SLACK_SHARE: Final = 0.35
+_SLACK_KM: Final = 100.0
+_SLACK_SHARE: Final = 0.3
 _STOP_NATS: Final = 5.0
 _NEXT_STOP_NATS: Final = 3.5
 _FAR_NATS: Final = 2.0
@@ -143,8 +143,8 @@ class OffRouteDetector:
         return self._sites.get(dealer) or ((known.lat, known.lon) if known else None)
 
     def _claim(self, way: _Way) -> Claim:
-        # What one inspector reads on one day is one stop, however many cases it names.
-        stops = {(each.device or each.actor, each.occurred_at // DAY_MS): each for each in way.stops.values()}
+        # What one inspector reads at one place is one stop, however many cases it names.
+        stops = {(each.device or each.actor, _spot(each)): each for each in way.stops.values()}
         detours = {key: self._detour(way, (each.position.lat or 0.0, each.position.lon or 0.0))
                    for key, each in stops.items()}  # fmt: skip
         cases = sorted({each.goods.case for each in way.stops.values() if each.goods.case})
@@ -175,3 +175,8 @@ class OffRouteDetector:
                 "cases": len(cases),
             },
         )  # fmt: skip
+
+
+def _spot(sighting: Sighting) -> Point:
+    """Return about where a sighting was, to half a degree."""
+    return round(2 * (sighting.position.lat or 0.0)) / 2, round(2 * (sighting.position.lon or 0.0)) / 2
