@@ -56,17 +56,27 @@ def run_day(connection: Connection, brand: str, policy: Policy, day: date, now: 
             return []
         waiting = connection.execute(SQL["waiting_cases"], {"brand": brand}).fetchall()
         candidates = [Candidate(row.id, row.priority) for row in waiting]
-        chosen = choose_day(candidates, policy.daily_budget, policy.audit_share, day)
+        near = [row.id for row in connection.execute(SQL["near_leads"], {"brand": brand})]
+        chosen = choose_day(candidates, policy.daily_budget, policy.audit_share, day, near)
         for each in chosen:
-            row = {"brand": brand, "day": day, "case": each.case, "place": each.place}
-            connection.execute(SQL["insert_selection"], {**row, "reason": each.reason, "probability": each.probability})
+            row = {"brand": brand, "day": day, "probability": each.probability}
+            if each.lead is not None:
+                connection.execute(SQL["insert_lead_selection"], {**row, "lead": each.lead})
+            else:
+                more = {"case": each.case, "place": each.place, "reason": each.reason}
+                connection.execute(SQL["insert_selection"], {**row, **more})
         publish(connection, brand, "digest.daily", _digest(connection, brand, day, chosen, now))
         return chosen
 
 
 def _digest(connection: Connection, brand: str, day: date, chosen: Sequence[Chosen], now: datetime) -> dict[str, Any]:
     counted = one(connection, SQL["digest"], {"brand": brand, "now": now})
-    listed = connection.execute(SQL["digest_cases"], {"cases": [each.case for each in chosen]}).fetchall()
+    numbers = [each.case for each in chosen if each.case is not None]
+    listed = connection.execute(SQL["digest_cases"], {"cases": numbers}).fetchall()
     by_id = {row.id: row._asdict() for row in listed}
-    cases = [{**by_id[each.case], "place": each.place, "reason": each.reason} for each in chosen]
-    return {"day": day, "counts": counted._asdict(), "cases": cases}
+    cases = [
+        {**by_id[each.case], "place": each.place, "reason": each.reason} for each in chosen if each.case is not None
+    ]
+    drawn = [each.lead for each in chosen if each.lead is not None]
+    leads = [row._asdict() for row in connection.execute(SQL["digest_leads"], {"leads": drawn})]
+    return {"day": day, "counts": counted._asdict(), "cases": cases, "leads": leads}

@@ -14,13 +14,17 @@ _CERTAIN: Final = 1.0
 
 
 def outcomes(connection: Connection, brand: str) -> Iterator[dict[str, Any]]:
-    """Yield every case that a person decided, oldest first.
+    """Yield every case that a person decided, and every lead of the random share that somebody reviewed, oldest first.
+
+    A lead has the number of its `lead`, and as `case` that number below zero.
 
     `selection_probability` is the chance that the case was given to a day at all: weight by its inverse. `expires_at`
     is until when a benign outcome says that such traffic is honest there; None for the others.
     """
     days = timedelta(days=policy_of(connection, brand).benign_days)
-    for row in connection.execute(SQL["outcomes"], {"brand": brand}):
+    cases = connection.execute(SQL["outcomes"], {"brand": brand}).fetchall()
+    leads = connection.execute(SQL["lead_outcomes"], {"brand": brand}).fetchall()
+    for row in sorted([*cases, *leads], key=lambda each: each.closed_at):
         benign = Outcome(row.outcome).benign
         yield {
             **row._asdict(),

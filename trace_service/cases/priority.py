@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import exp, log
 from typing import Final
@@ -25,12 +25,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A case that a day is given to; `probability` is how likely that was."""
+    """A case (or a lead) that a day is given to; `probability` is how likely that was."""
 
-    case: int
+    case: int | None
     place: int
     reason: str
     probability: float
+    lead: int | None = None
 
 
 def cold_probability(llr: float, threshold: float) -> float:
@@ -48,22 +49,29 @@ def either(probabilities: Iterable[float]) -> float:
     return max(probabilities, default=0.0)
 
 
-def choose_day(candidates: Sequence[Candidate], budget: int, audit_share: float, day: date) -> list[Chosen]:
-    """Return the cases of a day: the most urgent within the budget, and a random few of the others.
+def choose_day(
+    candidates: Sequence[Candidate], budget: int, audit_share: float, day: date, near: Sequence[int] = ()
+) -> list[Chosen]:
+    """Return the cases of a day: the most urgent within the budget, and a random few of what is left.
 
-    The draw gives each case below the line the same chance, `audit_share` x budget / others, at most 1. It follows
-    from the day and the case alone, so that it can be repeated and cannot be picked.
+    Left are the cases below the line and `near`, leads just below an alert's threshold: what is only looked at where an
+    alert was raised teaches nothing of where none was. Each has the same chance, `audit_share` x budget / all of
+    them, at most 1. The draw follows from the day and the number alone, so that it can be repeated and not be picked.
     """
     ordered = sorted(candidates, key=lambda each: (-each.priority, each.case))
     first, others = ordered[:budget], ordered[budget:]
     found = [Chosen(each.case, place, "budget", 1.0) for place, each in enumerate(first, start=1)]
-    if others and audit_share > 0:
-        chance = min(1.0, audit_share * budget / len(others))
-        drawn = [each for each in others if _draw(day, each.case) < chance]
-        found += [Chosen(each.case, budget + place, "audit", chance) for place, each in enumerate(drawn, start=1)]
+    left = len(others) + len(near)
+    if left and audit_share > 0:
+        chance = min(1.0, audit_share * budget / left)
+        drawn = [Chosen(each.case, 0, "audit", chance) for each in others if _draw(day, str(each.case)) < chance]
+        drawn += [
+            Chosen(None, 0, "audit", chance, each) for each in sorted(near) if _draw(day, f"lead {each}") < chance
+        ]
+        found += [replace(each, place=budget + place) for place, each in enumerate(drawn, start=1)]
     return found
 
 
-def _draw(day: date, case: int) -> float:
-    digest = hashlib.sha256(f"{day.isoformat()} {case}".encode()).digest()
+def _draw(day: date, number: str) -> float:
+    digest = hashlib.sha256(f"{day.isoformat()} {number}".encode()).digest()
     return int.from_bytes(digest[:8]) / _DRAWS

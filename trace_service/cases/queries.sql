@@ -379,3 +379,82 @@ FROM trace.case_file WHERE brand = %(brand)s
 SELECT case_file.id, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en, case_file.destinations,
     case_file.priority, case_file.probability, case_file.state
 FROM trace.case_file JOIN trace.dealer ON dealer.id = case_file.dealer WHERE case_file.id = ANY(%(cases)s)
+
+-- name: open_leads
+SELECT claim FROM trace.lead WHERE brand = %(brand)s AND ended_at IS NULL
+
+-- name: write_leads
+INSERT INTO trace.lead (brand, claim, kind, near, dealer, city, cases, strength, probability, reason, material)
+SELECT %(brand)s, each.claim, each.kind, each.near, dealer.id, each.city, each.cases, each.strength, each.probability,
+    each.reason, each.material
+FROM jsonb_to_recordset(%(rows)s) AS each (claim text, kind text, near boolean, dealer text, city text, cases integer,
+    strength double precision, probability double precision, reason jsonb, material jsonb)
+LEFT JOIN trace.dealer ON dealer.brand = %(brand)s AND dealer.id = each.dealer
+ON CONFLICT (brand, claim) WHERE ended_at IS NULL DO UPDATE SET kind = excluded.kind, near = excluded.near,
+    dealer = excluded.dealer, city = excluded.city, cases = excluded.cases, strength = excluded.strength,
+    probability = excluded.probability, reason = excluded.reason, material = excluded.material,
+    updated_at = clock_timestamp()
+
+-- name: end_leads
+UPDATE trace.lead SET ended_at = clock_timestamp(), updated_at = clock_timestamp(),
+    ended = CASE WHEN claim = ANY(%(raised)s::text[]) THEN 'raised' ELSE 'gone' END
+WHERE brand = %(brand)s AND claim = ANY(%(claims)s::text[]) AND ended_at IS NULL
+
+-- name: leads
+SELECT lead.id, lead.claim, lead.kind, lead.near, lead.dealer, dealer.name_zh AS dealer_name_zh,
+    dealer.name_en AS dealer_name_en, lead.city, lead.cases, lead.strength, lead.probability, lead.reason,
+    lead.found_at, lead.updated_at, lead.ended_at, lead.ended,
+    (SELECT max(drawn.day) FROM trace.lead_selection AS drawn WHERE drawn.lead = lead.id) AS drawn_on, seen.outcome
+FROM trace.lead
+LEFT JOIN trace.dealer ON dealer.id = lead.dealer
+LEFT JOIN trace.lead_review AS seen ON seen.lead = lead.id
+WHERE lead.brand = %(brand)s
+    AND (%(near)s::boolean IS NULL OR lead.near = %(near)s)
+    AND (%(id)s::bigint IS NULL OR lead.id = %(id)s)
+    AND (%(ended)s::boolean IS NULL OR (lead.ended_at IS NOT NULL) = %(ended)s)
+ORDER BY lead.strength DESC, lead.id
+LIMIT %(limit)s OFFSET %(offset)s
+
+-- name: lead_counts
+SELECT count(*) FILTER (WHERE near) AS near, count(*) FILTER (WHERE NOT near) AS other
+FROM trace.lead WHERE brand = %(brand)s AND ended_at IS NULL
+
+-- name: lead_material
+SELECT material FROM trace.lead WHERE id = %(id)s
+
+-- name: lock_lead
+SELECT claim, ended FROM trace.lead WHERE id = %(id)s AND brand = %(brand)s FOR UPDATE
+
+-- name: review_lead
+WITH ended AS (
+    UPDATE trace.lead SET ended_at = clock_timestamp(), updated_at = clock_timestamp(), ended = 'reviewed'
+    WHERE id = %(id)s RETURNING id
+)
+INSERT INTO trace.lead_review (lead, outcome, note, reviewed_by)
+SELECT id, %(outcome)s, %(note)s, %(login)s FROM ended
+
+-- name: near_leads
+SELECT id FROM trace.lead WHERE brand = %(brand)s AND near AND ended_at IS NULL ORDER BY id
+
+-- name: insert_lead_selection
+INSERT INTO trace.lead_selection (brand, day, lead, probability)
+VALUES (%(brand)s, %(day)s, %(lead)s, %(probability)s) ON CONFLICT DO NOTHING
+
+-- name: digest_leads
+SELECT lead.id, lead.kind, coalesce(dealer.name_zh, '') AS dealer_name_zh, coalesce(dealer.name_en, '') AS dealer_name_en,
+    lead.city, lead.strength
+FROM trace.lead LEFT JOIN trace.dealer ON dealer.id = lead.dealer WHERE lead.id = ANY(%(leads)s) ORDER BY lead.id
+
+-- name: lead_outcomes
+-- Reviewed leads as cases of one alert: what was found, and the chance that they were drawn.
+SELECT -lead.id AS case, lead.id AS lead, coalesce(lead.dealer, '') AS dealer, 'lead' AS kind,
+    CASE WHEN lead.city = '' THEN '{}' ELSE ARRAY[lead.city] END AS destinations, seen.outcome,
+    seen.reviewed_at AS closed_at, seen.reviewed_by AS closed_by, NULL::text AS proposed_by, lead.probability AS believed,
+    lead.probability IS NOT NULL AS calibrated, 'audit' AS selected, chosen.probability AS selection_probability,
+    jsonb_build_array(jsonb_build_object('alert', NULL, 'kind', lead.kind, 'city', lead.city, 'raised_at', lead.found_at,
+        'probability', lead.probability, 'reason', lead.reason)) AS alerts
+FROM trace.lead JOIN trace.lead_review AS seen ON seen.lead = lead.id
+JOIN LATERAL (SELECT max(drawn.probability) AS probability FROM trace.lead_selection AS drawn WHERE drawn.lead = lead.id)
+    AS chosen ON chosen.probability IS NOT NULL
+WHERE lead.brand = %(brand)s
+ORDER BY seen.reviewed_at, lead.id

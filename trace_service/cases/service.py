@@ -165,7 +165,9 @@ def _move_alerts(connection: Connection, change: _Change, outcome: object) -> No
     query = {"case": change.found.id, "login": change.actor.login, "outcome": outcome}
     if change.after is State.CLOSED and change.before is not State.CLOSED:
         connection.execute(SQL["close_alerts"], query)
-        tell_engine(connection, change.found.brand, change.found.id, confirmed=outcome == Outcome.CONFIRMED)
+        found = Outcome(str(outcome))
+        confirmed = found is Outcome.CONFIRMED
+        tell_engine(connection, change.found.brand, change.found.id, confirmed=confirmed, benign=found.benign)
     elif change.before is State.CLOSED and change.after in LIVE:
         connection.execute(SQL["reopen_alerts"], query)
     elif change.before is State.OPEN and change.after is not State.OPEN:

@@ -52,7 +52,9 @@ class Cell(Struct):
     carried: set[str] = set()
     # Cases of a closed review: neither evidence nor habit.
     settled: set[str] = set()
+    # How much more than usual may come, and until when (milliseconds): a benign answer expires.
     allowance: float = 1.0
+    allowed_until: int = 0
     confirmed: bool = False
     # How probable it was when its last alert ended.
     past: float = 0.0
@@ -96,13 +98,17 @@ class Cell(Struct):
         self.rebuild()
         return True
 
-    def settle(self, *, confirmed: bool, benign: bool) -> None:
-        """Take all that is here as answered by a person."""
+    def allowed(self, now: int) -> float:
+        """Return how many times the usual may come at a moment (milliseconds)."""
+        return self.allowance if now < self.allowed_until else 1.0
+
+    def settle(self, *, confirmed: bool, benign_until: int | None) -> None:
+        """Take all that is here as answered by a person; a benign answer allows for more until a moment."""
         self.settled |= self.hits.keys()
         self.pieces = []
         self.confirmed = self.confirmed or confirmed
-        if benign:
-            self.allowance = _ALLOWANCE
+        if benign_until is not None:
+            self.allowance, self.allowed_until = _ALLOWANCE, benign_until
 
     def with_carried(self) -> list[Piece]:
         """Return the pieces as if no shop had had anything: it may be the shop that sells elsewhere."""

@@ -71,6 +71,7 @@ class CollusionDetector:
             parties=tuple(cell.dealer for _, cell in parts),
             figures={"dealers": {cell.dealer: round(nats, 3) for nats, cell in parts}},
             material=self.flow.keeper.several(parts, now, raised) if near else {},
+            lead=near,
         )
 
 

@@ -194,7 +194,7 @@ class Engine:
         for (dealer, city), cell in self.sightings.cells.items():
             if any(hit.at >= since for hit in cell.hits.values()):
                 inputs = features(self.flow.weigher.weigh(cell, now).evidence)
-                probability = max(cell.past, self.calibration.cell.probability(inputs))
+                probability = max(cell.past, self.flow.judging.cell.probability(inputs))
                 self.evaluated.append(CellProbability(now, dealer, self.network.cities[city].adcode, probability))
 
     @property

@@ -14,7 +14,8 @@ from trace_service.detection.material import PROVINCE_DAYS, Keeper
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Movement, Observation, Reviewed, Sighting, Withdrawn
 from trace_service.detection.placing import KINDS, Kind
-from trace_service.detection.settings import Settings
+from trace_service.detection.prevalence import log_odds, shift
+from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 from trace_service.detection.weighing import Weighed, Weigher
 
@@ -36,6 +37,10 @@ class FlowDetector:
         # The cells of the last observation, and the nats of each city's cells by dealer.
         self.touched: list[Cell] = []
         self.by_city: dict[int, dict[str, float]] = {}
+        # What the shipped or refitted models say of each cell; what they say in a market with so few strange ones.
+        self._odds: dict[tuple[str, int], float] = {}
+        self.judging = calibration
+        self._shift = 0.0
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Count a sighting, or take one back, and weigh what it changes."""
@@ -47,7 +52,8 @@ class FlowDetector:
             cells = self.sightings.stock(observation)
         else:
             if isinstance(observation, Reviewed):
-                self.answered(observation.key, confirmed=observation.confirmed, benign=not observation.confirmed)
+                until = None if observation.confirmed else now + observation.benign_days * DAY_MS
+                self.answered(observation.key, confirmed=observation.confirmed, benign_until=until)
             return
         self.touched = list({(each.dealer, each.city): each for each in cells}.values())
         for cell in self.touched:
@@ -55,8 +61,10 @@ class FlowDetector:
             yield from self._province_claim(cell, now)
 
     def close_day(self, now: int) -> Iterable[Claim]:
-        """Time alone makes nobody guilty."""
+        """Time alone makes nobody guilty; how common guilt is, is learned once a day."""
         del now
+        self._shift = shift(list(self._odds.values()))
+        self.judging = self.calibration.shifted(self._shift)
         return ()
 
     def _claim(self, cell: Cell, now: int) -> Claim:
@@ -66,13 +74,15 @@ class FlowDetector:
         nats, threshold, by_bulk = spoken(weighed, pieces, self.settings, raised)
         self.by_city.setdefault(cell.city, {})[cell.dealer] = max(weighed.drip, weighed.bulk)
         place = (cell.dealer, cell.city)
+        inputs = features(weighed.evidence)
+        self._odds[place] = log_odds(max(cell.past, self.calibration.cell.probability(inputs)))
         adcode = self.network.cities[cell.city].adcode
         light = _light(f"flow/{cell.dealer}/{adcode}", "bulk" if by_bulk else "drip", nats, threshold)
         light = structs.replace(light, dealer=cell.dealer)
         if nats < threshold - self.settings.retract_margin_nats:
             self.alarming.discard(place)
             return light
-        probability, band = self.calibration.claim.judge(features(weighed.evidence))
+        probability, band = self.judging.claim.judge(inputs)
         hits = self._telling(pieces, weighed.shipment if by_bulk else None)
         claim = structs.replace(
             light,
@@ -84,7 +94,8 @@ class FlowDetector:
             contributions=contributions(hits, nats),
             **_named(hits),
             figures=self._figures(cell, weighed),
-            material=self.keeper.city(cell, now, raised, self.calibration),
+            material=self.keeper.city(cell, now, raised, self.judging),
+            lead=True,
         )
         (self.alarming.add if claim.alarming else self.alarming.discard)(place)
         return claim
@@ -119,6 +130,7 @@ class FlowDetector:
                 {"days": days, "observed": seen, "expected": round(mean, 4), "nats": round(nats, 3)}
                 for days, seen, mean, nats in weighed.windows
             ],
+            "prevalence": round(self._shift, 3),
             "baseline": self.habits.snapshot,
         }
 
@@ -150,15 +162,17 @@ class FlowDetector:
         hits = self._telling(pieces, None)
         yield structs.replace(
             claim, adcode=code, contributions=contributions(hits, nats), figures=self._figures(cell, weighed),
-            material=self.keeper.province(cells, place, now, self.stricter()), **_named(hits),
+            material=self.keeper.province(cells, place, now, self.stricter()), lead=not covered, **_named(hits),
         )  # fmt: skip
 
     def stricter(self) -> float:
         """Return by how much the number of tested cells raises every threshold."""
         return max(0.0, log(max(1, len(self.sightings.cells)) / self.settings.cells_at_default))
 
-    def answered(self, key: str, *, confirmed: bool = False, benign: bool = True, probability: float = 0.0) -> None:
-        """Count nothing of what a closed alert rested on again; a benign answer allows for more of it.
+    def answered(
+        self, key: str, *, confirmed: bool = False, benign_until: int | None = None, probability: float = 0.0
+    ) -> None:
+        """Count nothing of what a closed alert rested on again; a benign answer allows for more of it for a time.
 
         `probability` is what remains to be said of the place from then on.
         """
@@ -167,7 +181,7 @@ class FlowDetector:
         city = self.network.city_index.get(adcode)
         if head != "flow" or city is None or (cell := self.sightings.cells.get((dealer, city))) is None:
             return
-        cell.settle(confirmed=confirmed, benign=benign)
+        cell.settle(confirmed=confirmed, benign_until=benign_until)
         cell.past = max(probability, float(confirmed))
         self.alarming.discard((dealer, city))
 

@@ -8,7 +8,7 @@ log needs nothing else to be fed again, and nothing has to be fed again because 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,9 +18,10 @@ import msgspec
 import structlog
 from msgspec import structs
 
+from trace_service.cases.leads import follow_leads
 from trace_service.cases.sync import follow_alerts
 from trace_service.detection.calibration import Calibration
-from trace_service.detection.changes import Change
+from trace_service.detection.changes import Change, Lead
 from trace_service.detection.engine import Engine
 from trace_service.detection.live_feed import CLOCK, milliseconds, read
 from trace_service.detection.live_queries import SQL
@@ -54,6 +55,7 @@ class _Running:
     version: Any = None  # of the channel, as the database tells it
     recalibrate_at: float = 0.0
     day: int | None = None  # of which a plan of inspections was told
+    leads: Mapping[str, Lead] | None = None  # as the database has them; None: nobody knows
 
     @property
     def snapshot(self) -> Snapshot:
@@ -113,7 +115,9 @@ class Live:
         try:
             with connection.transaction():
                 done = work(self._running[brand])
-                self._close_day(connection, brand, self._running[brand])
+                running = self._running[brand]
+                self._close_day(connection, brand, running)
+                running.leads = follow_leads(connection, brand, running.engine, running.leads)
                 return done
         except BaseException:
             del self._running[brand]

@@ -12,6 +12,7 @@ import msgspec
 
 from trace_service.detection.live_queries import SQL
 from trace_service.detection.observations import (
+    BENIGN_DAYS,
     Binding,
     Movement,
     Observation,
@@ -55,11 +56,26 @@ def put(connection: Connection, brand: str, observations: Sequence[Observation])
         connection.execute(SQL["put"], rows)
 
 
-def tell_engine(connection: Connection, brand: str, case: int, *, confirmed: bool) -> None:
+def tell_engine(connection: Connection, brand: str, case: int, *, confirmed: bool, benign: bool) -> None:
     """Let the brand's engine know that a person closed the alerts of a case."""
-    now = milliseconds(datetime.now(UTC))
     rows = connection.execute(SQL["claims_of_case"], {"case": case}).fetchall()
-    found = [Reviewed(key=row.claim, number=row.number, confirmed=confirmed, received_at=now) for row in rows]
+    tell_reviewed(connection, brand, [(row.claim, row.number) for row in rows], confirmed=confirmed, benign=benign)
+
+
+def tell_reviewed(
+    connection: Connection, brand: str, claims: Sequence[tuple[str, str]], *, confirmed: bool, benign: bool
+) -> None:
+    """Let the brand's engine know that a person answered claims, each with its number.
+
+    A benign answer holds as long as the brand says; one that is neither allows for nothing more.
+    """
+    now = milliseconds(datetime.now(UTC))
+    policy = connection.execute(SQL["benign_days"], {"brand": brand}).fetchone()
+    days = 0 if not benign else policy.benign_days if policy else BENIGN_DAYS
+    found = [
+        Reviewed(key=key, number=number, confirmed=confirmed, received_at=now, benign_days=days)
+        for key, number in claims
+    ]
     if found:
         put(connection, brand, found)
         connection.execute("NOTIFY work")

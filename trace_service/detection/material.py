@@ -113,14 +113,14 @@ class Keeper:
         located = self.sightings.exposure.located
         return Part(
             dealer=dealer,
-            cells=tuple(self._cell(each) for each in cells),
+            cells=tuple(self._cell(each, now) for each in cells),
             shares=self.habits.shares(dealer, place) or (0.0,) * KINDS,
             surge=self.habits.surge(dealer, place),
             located={days: located(dealer, now - days * DAY_MS) for days in windows},
             silent=self._silent(cells[0]) if len(cells) == 1 else {},
         )
 
-    def _cell(self, cell: Cell) -> KeptCell:
+    def _cell(self, cell: Cell, now: int) -> KeptCell:
         devices = {name: number for number, name in enumerate(dict.fromkeys(_devices(cell)), 1)}
         place = {case: index for index, case in enumerate(cell.hits)}
         hits = []
@@ -136,7 +136,7 @@ class Keeper:
                 )
             )  # fmt: skip
         pieces = tuple(tuple(place[hit.case] for hit in piece.hits) for piece in cell.pieces)
-        return KeptCell(cell.dealer, self.network.cities[cell.city].adcode, tuple(hits), pieces, cell.allowance)
+        return KeptCell(cell.dealer, self.network.cities[cell.city].adcode, tuple(hits), pieces, cell.allowed(now))
 
     def _silent(self, cell: Cell) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}

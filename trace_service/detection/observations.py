@@ -9,9 +9,12 @@ movement. `Withdrawn` takes one back. Either can change alerts in the same call.
 """
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
+
+BENIGN_DAYS: Final = 180
+"""How long a benign answer holds where a brand says nothing else."""
 
 
 class Source(StrEnum):
@@ -143,13 +146,14 @@ class Reviewed(Struct, frozen=True, kw_only=True):
     """A person closed the alert with this claim key.
 
     Its evidence is not counted again. After `confirmed` it never enters the baseline; after a benign outcome the
-    dealer may bring more goods there for half a year before it is an alert.
+    dealer may bring more goods there for `benign_days` before it is an alert.
     """
 
     key: str
     number: str
     confirmed: bool
     received_at: int
+    benign_days: int = BENIGN_DAYS
 
 
 Observation: TypeAlias = Sighting | Movement | Shipment | Binding | Withdrawn | Reviewed

@@ -139,6 +139,9 @@ FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS wante
 JOIN trace.verdict USING (device, boot, seq)
 ORDER BY verdict.occurred_at, verdict.device, verdict.boot, verdict.seq
 
+-- name: benign_days
+SELECT benign_days FROM trace.case_policy WHERE brand = %(brand)s ORDER BY id DESC LIMIT 1
+
 -- name: claims_of_case
 SELECT alert.claim, alert.number FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
 WHERE case_alert.case_id = %(case)s AND alert.claim IS NOT NULL ORDER BY alert.id

@@ -182,7 +182,7 @@ def _cell(kept: KeptCell, at: int, change: Change, place: int) -> Cell:
     cell = Cell(
         kept.dealer, place, {each.case: each for each in hits}, pieces,
         marked[AT_HOME], marked[CARRIED], marked[SETTLED],
-        kept.allowance if change.allowance is None else change.allowance,
+        kept.allowance if change.allowance is None else change.allowance, at + 1,
     )  # fmt: skip
     if change.out & cell.hits.keys():
         cell = cell.without(change.out)

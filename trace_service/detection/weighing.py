@@ -11,7 +11,15 @@ from trace_service.detection.calibration import Evidence
 from trace_service.detection.cell import Cell, Piece, apart
 from trace_service.detection.exposure import Located
 from trace_service.detection.placing import KINDS, Kind, flat_km
-from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, drip_nats, gift_capped, home_nats
+from trace_service.detection.ratios import (
+    LOCATED,
+    WHOLE_CASE,
+    bulk_nats,
+    drip_nats,
+    gateway_capped,
+    gift_capped,
+    home_nats,
+)
 from trace_service.detection.settings import DAY_MS, Settings
 
 _LEAST_SHARE: Final = 1e-6
@@ -124,7 +132,7 @@ class Weigher:
         """Weigh a city as if the shops that had the cases had booked them in for show."""
         pieces = cell.with_carried()
         kept = 1 - self.sightings.carried_share
-        surge = self.habits.surge(cell.dealer, cell.city) * cell.allowance / kept
+        surge = self.habits.surge(cell.dealer, cell.city) * cell.allowed(now) / kept
         found = self.drip(cell.dealer, apart(pieces), (shares, surge), self.settings.windows_days, now)
         found.drip -= _BOOKED_NATS
         found.cases, found.spread, found.booked = sum(len(each.hits) for each in pieces), _spread(pieces), True
@@ -133,7 +141,7 @@ class Weigher:
     def _weigh(self, cell: Cell, shares: tuple[float, ...], now: int) -> Weighed:
         if not cell.pieces:
             return Weighed()
-        surge = self.habits.surge(cell.dealer, cell.city) * cell.allowance
+        surge = self.habits.surge(cell.dealer, cell.city) * cell.allowed(now)
         found = self.drip(cell.dealer, apart(cell.pieces), (shares, surge), self.settings.windows_days, now)
         home = max(0.0, len(cell.at_home) - found.expected)
         found.home = home_nats(len(cell.pieces), home, self.sightings.at_home_share)
@@ -155,9 +163,14 @@ class Weigher:
             since = now - days * DAY_MS
             inside = [piece for piece in pieces if piece.at >= since]
             located = self.sightings.exposure.located(dealer, since)
-            mean = surge * sum(number * share for number, share in zip(located, shares, strict=True))
-            visible = sum(number * part for number, part in zip(located, LOCATED, strict=True))
-            nats = drip_nats(len(inside), max(mean, _LEAST_SHARE), visible)
+            means = [surge * number * share for number, share in zip(located, shares, strict=True)]
+            visible = [number * part for number, part in zip(located, LOCATED, strict=True)]
+            mean = sum(means)
+            nats = drip_nats(len(inside), max(mean, _LEAST_SHARE), sum(visible))
+            addresses = sum(piece.kind == Kind.IP for piece in inside)
+            if addresses and nats > 0:
+                alone = drip_nats(addresses, max(means[Kind.IP], _LEAST_SHARE), visible[Kind.IP])
+                nats = gateway_capped(nats, alone)
             rows.append((days, len(inside), mean, nats))
             total, widest = _log_add(total, nats), located
         last = rows[-1]
@@ -172,10 +185,13 @@ class Weigher:
         if not here:
             return -inf
         kappa = max(surge * shares[Kind.GPS] * 4, 0.002)
-        ratios = []
+        ratios: list[float] = []
+        addresses: list[float] = []
         for piece in here:
             honest = max(min(1.0, surge * shares[piece.kind]), _LEAST_SHARE)
-            ratios.append(LOCATED[piece.kind] / (honest + WHOLE_CASE * kappa * LOCATED[piece.kind]))
+            ratio = LOCATED[piece.kind] / (honest + WHOLE_CASE * kappa * LOCATED[piece.kind])
+            (addresses if piece.kind == Kind.IP else ratios).append(ratio)
+        elsewhere = []
         for case in self.sightings.shipments[shipment]:
             if case not in cell.hits:
                 ratio = 1.0
@@ -183,10 +199,13 @@ class Weigher:
                     ratio *= 1 - LOCATED[kind]
                 if (cell.dealer, case) in self.sightings.stocked:
                     ratio *= 1 - LOCATED[Kind.STORE]
-                ratios.append(ratio)
+                elsewhere.append(ratio)
+        nats = bulk_nats([*ratios, *addresses, *elsewhere])
+        if addresses and nats > 0:
+            nats = gateway_capped(nats, bulk_nats([*addresses, *elsewhere]))
         cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
         place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
-        return gift_capped(bulk_nats(ratios), cases, place)
+        return gift_capped(nats, cases, place)
 
 
 def _spread(pieces: list[Piece]) -> bool:

@@ -57,7 +57,8 @@ class Watch:
 
     def _weighed(self, cell: Cell, now: int) -> _Weighed:
         engine = self._engine
-        key = (engine.habits.snapshot, len(cell.hits), cell.latest, len(cell.pieces), len(cell.at_home), cell.allowance)
+        seen = (len(cell.hits), cell.latest, len(cell.pieces), len(cell.at_home))
+        key = (engine.habits.snapshot, *seen, cell.allowed(now))
         before = self._known.get((cell.dealer, cell.city))
         if before is not None and before[0] == key:
             return before[1]
