@@ -26,6 +26,7 @@ TRANSITIONS: Final[Mapping[Step, str]] = {
     f" not_authorised transfer_pending recalled blocked {_DEAD} {_EVERYWHERE}",
     Step.TRANSFER_APPROVE: f"accepted ended transfer_unknown not_authorised recalled blocked {_EVERYWHERE}",
     Step.TRANSFER_REJECT: f"accepted transfer_unknown not_authorised {_EVERYWHERE}",
+    Step.REBIND: f"accepted no_news inside_parent not_shipped not_authorised {_DEAD} {_EVERYWHERE}",
     Step.RETURN: f"accepted no_news inside_parent already_shipped not_shipped held_elsewhere transfer_pending {_DEAD}"
     f" {_EVERYWHERE}",
     Step.SELL: f"accepted no_news not_received not_shipped held_elsewhere transfer_pending recalled blocked {_DEAD}"

@@ -143,7 +143,9 @@ def _drawn(chance: random.Random, events: Sequence[Event]) -> dict[str, Any]:
 
 def _filled(chance: random.Random, unit: str, step: Step, site: str) -> dict[str, Any]:
     draft: dict[str, Any] = {"unit": unit, "step": step, "site": site}
-    if step in {Step.SHIP, Step.TRANSFER_REQUEST}:
+    if step is Step.REBIND:
+        draft["approvers"] = chance.choice((("U1", "U2"), ("U1", "U2"), ("U1",)))
+    if step in {Step.SHIP, Step.TRANSFER_REQUEST, Step.REBIND}:
         dealer = "B" if step is Step.TRANSFER_REQUEST and not _rarely(chance, 8) else chance.choice(("A", "A", "B"))
         draft["dealer"] = None if _rarely(chance, 33) else dealer
         draft["shipment"] = chance.choice(_NUMBERS)

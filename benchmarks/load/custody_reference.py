@@ -233,12 +233,41 @@ class Reference:
         problem = self._dead(event.unit) or first(
             (thing.parent, "inside_parent"),
             (thing.moving and again, "no news"),
-            (thing.moving or not self._here(event.unit, event.site), "already_shipped"),
+            (
+                not self._came(event, thing) and (thing.moving or not self._here(event.unit, event.site)),
+                "already_shipped",
+            ),
             (self.transfer(event.unit), "transfer_pending"),
         )
         problem = problem or self._kept(event.unit)
         if not problem:
+            self._arrive(event, thing)
             self._send(event, thing, event.site, (event.dealer, event.shipment))
+        return problem
+
+    def _came(self, event: Event, thing: Thing) -> bool:
+        """Whether it is under way to the very dealer at whose site this happens."""
+        dealer = self.sites[event.site].dealer
+        return thing.spot is not None and thing.moving and dealer is not None and thing.spot[3] == dealer
+
+    def _arrive(self, event: Event, thing: Thing) -> None:
+        if thing.spot is not None and self._came(event, thing):
+            self._say(event.unit, (self.count, event.site, False, *thing.spot[3:]))
+
+    def _rebind(self, event: Event, thing: Thing) -> str | None:
+        if not event.dealer or event.shipment is None:
+            return "unknown_dealer"
+        problem = self._dead(event.unit) or first(
+            (thing.parent, "inside_parent"),
+            (thing.spot is None or thing.spot[3] is None, "not_shipped"),
+            (not self.home or len(set(event.approvers)) < 2, "not_authorised"),  # noqa: PLR2004  two persons
+            (self.transfer(event.unit), "transfer_pending"),
+            (thing.spot and thing.spot[3] == event.dealer, "no news"),
+        )
+        problem = problem or self._kept(event.unit)
+        if thing.spot and not problem:
+            self.sent[self.count] = event.occurred_at
+            self._say(event.unit, (self.count, *thing.spot[1:3], event.dealer, event.shipment))
         return problem
 
     def _void(self, event: Event, thing: Thing) -> str | None:
@@ -314,16 +343,18 @@ class Reference:
     def _return(self, event: Event, thing: Thing) -> str | None:
         if self.life(event.unit) == "sold":
             return self._receive(event, thing)
+        came = self._came(event, thing)
         going_back = thing.spot is not None and thing.spot[3] is None and thing.spot[4] is not None
         problem = self._dead(event.unit) or first(
             (thing.parent, "inside_parent"),
             (thing.moving and going_back, "no news"),
-            (thing.moving, "already_shipped"),
-            (not thing.spot or self.sites[thing.spot[1]].home, "not_shipped"),
-            (not self._here(event.unit, event.site), "held_elsewhere"),
+            (thing.moving and not came, "already_shipped"),
+            (not came and (not thing.spot or self.sites[thing.spot[1]].home), "not_shipped"),
+            (not came and not self._here(event.unit, event.site), "held_elsewhere"),
             (self.transfer(event.unit), "transfer_pending"),
         )
         if not problem:
+            self._arrive(event, thing)
             self._send(event, thing, event.site, (None, event.shipment or ""))
         return problem
 

@@ -83,7 +83,8 @@ class Feed:
             for movement, item in tuple(waiting):
                 if self._papers.documents(item, movement.site_dealer, paper.received_at):
                     waiting.remove((movement, item))
-                    yield structs.replace(movement, documented=True, received_at=paper.received_at)
+                    goods = self._goods(movement.goods.unit, item, movement.occurred_at, paper.received_at)
+                    yield structs.replace(movement, goods=goods, documented=True, received_at=paper.received_at)
 
     def _goods(self, unit: str, item: Item | None, moment: int, known_at: int) -> Goods:
         if item is None:
@@ -173,7 +174,7 @@ class Feed:
                 position=position,
                 occurred_at=event.occurred,
                 received_at=event.received,
-                shipment=event.shipment,
+                shipment=event.shipment or None,
                 documented=documented,
                 device=_text(event.device_id),
                 actor=_text(event.actor),

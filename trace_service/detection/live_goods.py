@@ -47,7 +47,7 @@ class Keeper:
         self.situation = situation
         self.papers = Papers(situation.custody, situation.events, situation.sites)
 
-    def goods(self, unit: str, moment: datetime, code: Code | None = None, without: Source | None = None) -> Goods:
+    def goods(self, unit: str, moment: datetime, code: Code | None = None, without: Event | None = None) -> Goods:
         """Return a unit as papers stood; `without` one event, where it is asked what was so before it."""
         if code is not None and not code.state.accepted:
             return _strange(unit, code)

@@ -1,6 +1,6 @@
 """What the worker and the interfaces decided, as observations: sightings and movements, each where and when it was."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from msgspec import structs
 from geofence.coordinates import Crs, Region, to_wgs84
 from trace_service.detection.live_feed import milliseconds
 from trace_service.detection.live_goods import Keeper
-from trace_service.detection.observations import CodeState, Movement, Position, Sighting, Source
+from trace_service.detection.observations import Binding, CodeState, Movement, Position, Sighting, Source
 from trace_service.domain.events import Event, Site, Step
 from trace_service.domain.events import Source as Message
 from trace_service.domain.verification import Code
@@ -42,6 +42,11 @@ _NOWHERE: Final = Position(source=Source.NONE)
 def number(source: Message) -> str:
     """Return a message's number as alerts cite it."""
     return f"{source.device}/{source.boot}/{source.seq}"
+
+
+def key_of(event: Event) -> str:
+    """Return the key of what is observed of an event: its number, and of units that are bound together theirs."""
+    return f"rebinding/{event.shipment}" if event.step is Step.REBIND else number(event.source)
 
 
 def believed(occurred: datetime, received: datetime) -> datetime:
@@ -107,6 +112,24 @@ class Observer:
                 device=event.source.device if event.step is Step.SELL else "",
             )
 
+    def binding(self, key: str, events: Sequence[Event], received: datetime) -> Binding:
+        """Return what re-binding events of one number say together."""
+        first = events[0]
+        before = self._keeper.goods(first.unit, first.occurred_at, without=first)
+        units = tuple(dict.fromkeys(each.unit for each in events))
+        return Binding(
+            key=key,
+            event=number(first.source),
+            cases=units,
+            units=units,
+            from_dealer=before.dealer,
+            to_dealer=first.dealer,
+            approvers=first.approvers,
+            occurred_at=milliseconds(first.occurred_at),
+            received_at=milliseconds(received),
+            actor=next(iter(first.approvers), ""),
+        )
+
     def _movements(
         self, event: Event, site: Site | None, received: datetime, by: tuple[str, str]
     ) -> Iterator[Movement]:
@@ -114,7 +137,7 @@ class Observer:
             return
         inside = self._keeper.situation.contents.get(event.unit)
         name = number(event.source)
-        goods = self._keeper.goods(event.unit, event.occurred_at, without=event.source)
+        goods = self._keeper.goods(event.unit, event.occurred_at, without=event)
         documented = self._keeper.papers.documents(event.unit, site.dealer, event.source)
         for case in (inside.cases if inside else ()) or (event.unit,):
             yield Movement(

@@ -37,6 +37,7 @@ RULES: Final[Mapping[Step, Callable[[Scene], Outcome]]] = {
     Step.TRANSFER_REQUEST: moves.transfer_request,
     Step.TRANSFER_APPROVE: moves.transfer_approve,
     Step.TRANSFER_REJECT: moves.transfer_reject,
+    Step.REBIND: moves.rebind,
     Step.RETURN: moves.give_back,
     Step.SELL: lives.sell,
     Step.CONSUME: lives.sight,

@@ -29,6 +29,7 @@ class Step(StrEnum):
     TRANSFER_REQUEST = "transfer_requesting"
     TRANSFER_APPROVE = "transfer_approving"
     TRANSFER_REJECT = "transfer_rejecting"
+    REBIND = "rebinding"
     RETURN = "returning"
     SELL = "retail_selling"
     CONSUME = "consumer_scanning"
@@ -95,12 +96,12 @@ class Event:
     """One thing that somebody said about a unit.
 
     `unit` is an item `/01/{GTIN}/21/{serial}` or a logistic unit `/00/{SSCC}`; RECALL, BLOCK and UNBLOCK also take a
-    product `/01/{GTIN}` or a lot `/01/{GTIN}/10/{lot}`. `dealer` is who gets it (SHIP, TRANSFER_REQUEST), `shipment`
-    the number of the shipment, transfer or return, `parent` what it is packed into or taken out of (PACK, UNPACK),
-    `reason` why (BLOCK, RECALL, CORRECT, DECOMMISSION, DESTROY), `corrects` the event of the same unit that a CORRECT
-    takes back, `lot` the key of the item's lot where the event knows it, `recipient` whom a shipment names while nobody
-    knows that name. `verified` says that the code was found to be
-    issued and commissioned with its batch, so that the item needs no COMMISSION of its own.
+    product `/01/{GTIN}` or a lot `/01/{GTIN}/10/{lot}`. `dealer` is who gets it (SHIP, TRANSFER_REQUEST, REBIND),
+    `shipment` the number of the shipment, transfer, re-binding or return, `approvers` who agreed to a REBIND, `parent`
+    what it is packed into or taken out of (PACK, UNPACK), `reason` why (BLOCK, RECALL, CORRECT, DECOMMISSION, DESTROY),
+    `corrects` the event of the same unit that a CORRECT takes back, `lot` the key of the item's lot where the event
+    knows it, `recipient` whom a shipment names while nobody knows that name. `verified` says that the code was found to
+    be issued and commissioned with its batch, so that the item needs no COMMISSION of its own.
     """
 
     unit: str
@@ -116,6 +117,7 @@ class Event:
     lot: str | None = None
     verified: bool = False
     recipient: str | None = None
+    approvers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """Rules of what moves goods: packing, shipping, receiving, transfers, returns. The first that is broken counts."""
 
 from dataclasses import replace
+from typing import Final
 
 from trace_service.domain.events import Refusal
 from trace_service.domain.scene import CLOCK_TOLERANCE, Outcome, Scene, first
 from trace_service.domain.states import Life, State, Statement, Transfer, is_single
+
+_APPROVERS: Final = 2
 
 
 def pack(scene: Scene) -> Outcome:
@@ -61,15 +64,37 @@ def ship(scene: Scene) -> Outcome:
     # 2. What does not exist cannot go, and a child goes where its parent goes.
     if refusal := scene.lifeless() or first((own.parent, Refusal.INSIDE_PARENT)):
         return refusal
-    # 3. What is under way, or lies with somebody else, cannot leave again; the same label read twice is no news.
+    # 3. What is under way, or lies with somebody else, cannot leave again; the same label read twice is no news. Who
+    # sends on what is under way to him says that it arrived.
     if state.moving and state.entitlement:
         current = state.entitlement
-        same = (current.dealer, current.shipment) == (event.dealer, event.shipment)
-        return None if same else Refusal.ALREADY_SHIPPED
+        if (current.dealer, current.shipment) == (event.dealer, event.shipment):
+            return None
+        if (arrived := scene.came()) is None:
+            return Refusal.ALREADY_SHIPPED
+        scene = arrived
     # 4. What is promised, recalled or blocked stays.
     elsewhere = (not scene.with_holder(), Refusal.ALREADY_SHIPPED)
     refusal = first(elsewhere, (state.transfer, Refusal.TRANSFER_PENDING)) or scene.held()
     return refusal or replace(own, said=scene.sent(scene.entitle(event.dealer, event.shipment)))
+
+
+def rebind(scene: Scene) -> Outcome:
+    """Bind goods to another dealer by hand, wherever they are: the brand may, and two persons have to agree."""
+    event, own, state = scene.event, scene.own, scene.state
+    if event.dealer is None or event.shipment is None:
+        return Refusal.UNKNOWN_DEALER
+    current = state.entitlement
+    refusal = scene.lifeless() or first(
+        (own.parent, Refusal.INSIDE_PARENT),
+        (current is None or current.dealer is None, Refusal.NOT_SHIPPED),
+        (not scene.home or len(set(event.approvers)) < _APPROVERS, Refusal.NOT_AUTHORISED),
+        (state.transfer, Refusal.TRANSFER_PENDING),
+    )
+    if refusal or state.said is None or (current is not None and current.dealer == event.dealer):
+        return refusal
+    bound = scene.entitle(event.dealer, event.shipment)
+    return scene.held() or replace(own, said=replace(state.said, since=scene.key, entitlement=bound))
 
 
 def void(scene: Scene) -> Outcome:
@@ -167,8 +192,11 @@ def give_back(scene: Scene) -> Outcome:
     if refusal := scene.lifeless() or first((own.parent, Refusal.INSIDE_PARENT)):
         return refusal
     if state.moving:
-        back = state.entitlement and state.entitlement.dealer is None
-        return None if back else Refusal.ALREADY_SHIPPED
+        if state.entitlement and state.entitlement.dealer is None:
+            return None
+        if (arrived := scene.came()) is None:
+            return Refusal.ALREADY_SHIPPED
+        scene, state = arrived, arrived.state
     refusal = first(
         (state.said is None or scene.sites[state.said.site].home, Refusal.NOT_SHIPPED),
         (not scene.with_holder(), Refusal.HELD_ELSEWHERE),

@@ -12,7 +12,7 @@ from trace_service.domain.custody import Custody
 from trace_service.domain.events import Entitlement, Event, Site, Source, Step
 from trace_service.domain.scene import CLOCK_TOLERANCE
 
-PAPERS: Final = frozenset({Step.SHIP, Step.TRANSFER_APPROVE, Step.RETURN})
+PAPERS: Final = frozenset({Step.SHIP, Step.TRANSFER_APPROVE, Step.REBIND, Step.RETURN})
 
 
 class Entitled(NamedTuple):
@@ -34,8 +34,9 @@ class Papers:
         self._custody, self._events, self._sites = custody, events, sites
         self._known: dict[str, list[Entitlement]] = {}
 
-    def entitled(self, unit: str, moment: datetime, without: Source | None = None) -> Entitled:
-        """Return what papers say at a moment; `without` one event, where it is asked what was so before it."""
+    def entitled(self, unit: str, moment: datetime, without: Event | None = None) -> Entitled:
+        """Return what papers say at a moment; `without` an event and its shipment: what was so before it."""
+        own = without.shipment if without is not None and without.step is not Step.RECEIVE else None
         statements = self._statements(unit)
         if not statements:
             return NOBODY
@@ -43,7 +44,8 @@ class Papers:
         until = max(moment, min(moment + CLOCK_TOLERANCE, statements[0].valid_from))
         found, earlier = NOBODY, [NOBODY]
         for each in statements:
-            if each.valid_from > until or each.source == without:
+            mine = without is not None and each.source == without.source
+            if each.valid_from > until or mine or (own is not None and each.shipment == own):
                 continue
             event = self._events.get(each.source)
             if event is not None and event.step is Step.VOID:

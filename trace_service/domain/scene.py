@@ -93,6 +93,13 @@ class Scene:
         """Return the statement that the unit is here."""
         return Statement(self.key, self.event.site, moving=False, entitlement=entitlement)
 
+    def came(self) -> "Scene | None":
+        """Return the scene with goods arrived that are under way to the very dealer at whose site this happens."""
+        dealer, held = self.sites[self.event.site].dealer, self.state.entitlement
+        if dealer is None or held is None or held.dealer != dealer:
+            return None
+        return replace(self, state=replace(self.state, said=self.arrived(held)))
+
     def hold(self) -> Hold:
         """Return the hold that this event puts on a unit."""
         return Hold(self.event.reason or "", self.event.site, self.event.source)

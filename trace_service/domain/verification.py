@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, Final, TypeAlias
 
 from contracts.messages import Activity
+from contracts.messages import Platform as Origin
 from geofence.check import check_many
 from geofence.coordinates import Crs
 from geofence.evidence import Evidence, GpsEvidence, Platform, SiteEvidence
@@ -254,7 +255,7 @@ def _place(drafts: Sequence[_Draft], book: BrandBook, world: World) -> None:
 
 def _evidence(scan: ScanFacts, site: Site | None) -> Evidence | None:
     if scan.lon is not None and scan.lat is not None:
-        if (scan.accuracy_m or 0.0) > WIDEST_ACCURACY_M:
+        if (scan.accuracy_m or 0.0) > WIDEST_ACCURACY_M or scan.platform == Origin.ADDRESS:
             return None
         platform = Platform(scan.platform or Platform.WEB)
         return GpsEvidence(scan.lon, scan.lat, scan.accuracy_m or 0.0, platform, Crs(scan.crs or Crs.WGS84))

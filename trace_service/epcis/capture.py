@@ -63,6 +63,7 @@ class _Work:
     brand: str
     id: UUID
     document: Document
+    moment: datetime | None = None
     events: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: dict[int, list[Problem]] = field(default_factory=lambda: defaultdict(list))
     custody: dict[int, list[Event]] = field(default_factory=dict)
@@ -82,14 +83,16 @@ class _RolledBackError(Exception):
     """Ends the transaction of a document that is to be stored whole or not at all."""
 
 
-def capture(
+def capture(  # noqa: PLR0913  what a capture is, and its clock
     connection: Connection,
     partner: tuple[str, str],
     content: Mapping[str, Any],
     behaviour: Behaviour,
     extensions: Mapping[str, str] = namespaces.STANDARD,
+    *,
+    moment: datetime | None = None,
 ) -> Job:
-    """Capture a document for `partner`, a brand and a name, and return what became of it.
+    """Capture a document for `partner`, a brand and a name, at a moment (None: now); return what became of it.
 
     Raises `InvalidDocumentError` for a document that is wrong beyond its events, or has too many of them.
     """
@@ -98,7 +101,7 @@ def capture(
     document = verdict.document
     if document is None or len(document.events) > MOST_EVENTS:
         raise InvalidDocumentError([Problem("", "TOO_MANY_EVENTS", f"more than {MOST_EVENTS} events")])
-    work = _Work(brand, uuid4(), document)
+    work = _Work(brand, uuid4(), document, moment)
     _assign(work, verdict.problems)
     try:
         with connection.transaction():
@@ -270,6 +273,8 @@ def _places(connection: Connection, work: _Work) -> Places:
     query = {"brand": work.brand, "glns": sorted(glns), "names": sorted(names)}
     for row in connection.execute(SQL["places"], query):
         sites[f"{SITE}{row.id}"] = row.id
+        if row.dealer:
+            dealers[f"{SITE}{row.id}"] = row.dealer
         if row.gln:
             sites[f"/414/{row.gln}"] = row.id
             if row.dealer:
@@ -293,7 +298,7 @@ def _tell_custody(connection: Connection, work: _Work) -> None:
     owners = {each.source: index for index, found in work.custody.items() for each in found}
     events = [each for found in work.custody.values() for each in found]
     refused: dict[int, list[tuple[str, Refusal]]] = defaultdict(list)
-    outcome = capture_custody(connection, work.brand, events)
+    outcome = capture_custody(connection, work.brand, events, work.moment)
     for event in events:
         why = outcome.get(event.source)
         if why is not None:

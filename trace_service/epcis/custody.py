@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from trace_service.domain.events import Event, Source, Step
-from trace_service.epcis import identifiers
+from trace_service.epcis import identifiers, namespaces
 from trace_service.epcis.hashing import event_hash
 from trace_service.epcis.rows import key, place, word
 
@@ -17,6 +17,7 @@ SITE: Final = "urn:codefence:site:"
 DEALER: Final = "urn:codefence:dealer:"
 SHIPMENT: Final = "urn:codefence:shipment:"
 STEP: Final = "urn:codefence:step:"
+APPROVERS: Final = "urn:codefence:approvers"
 _STEPS: Final[Mapping[str, Step]] = {
     "commissioning": Step.COMMISSION,
     "shipping": Step.SHIP,
@@ -30,12 +31,14 @@ _STEPS: Final[Mapping[str, Step]] = {
     "destroying": Step.DESTROY,
     **{f"{STEP}{step.value}": step for step in Step},
 }
-_TO_SOMEBODY: Final = frozenset({Step.SHIP, Step.TRANSFER_REQUEST})
+_TO_SOMEBODY: Final = frozenset({Step.SHIP, Step.TRANSFER_REQUEST, Step.REBIND})
 _NUMBERED: Final = _TO_SOMEBODY | {Step.VOID, Step.RETURN, Step.TRANSFER_APPROVE, Step.TRANSFER_REJECT}
 _BY_CLASS: Final = frozenset({Step.RECALL, Step.BLOCK, Step.UNBLOCK})
 _CBV_TRANSACTION: Final = "urn:epcglobal:cbv:bt:"
 # Which business transaction names the shipment, where there are several.
 _TRANSACTIONS: Final = ("desadv", "po", "bol", "")
+_MOST_APPROVERS: Final = 9
+_LONGEST_NAME: Final = 64
 _PARTIES: Final = ("owning_party", "possessing_party", "location")
 
 
@@ -92,6 +95,7 @@ def custody_events(
             shipment=_shipment(event, prefixes) if step in _NUMBERED else None,
             parent=parent,
             reason=word(event.get("disposition"), prefixes) if step in _BY_CLASS else None,
+            approvers=_approvers(event, prefixes) if step is Step.REBIND else (),
         )
 
 
@@ -126,6 +130,12 @@ def _recipient(event: Mapping[str, Any], prefixes: Mapping[str, str], places: Pl
             if (dealer := places.dealers.get(_location(uri))) is not None:
                 return dealer
     return None
+
+
+def _approvers(event: Mapping[str, Any], prefixes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return who agreed to a re-binding, by the extension field of that name."""
+    given = next((value for name, value in event.items() if namespaces.expand_key(prefixes, name) == APPROVERS), ())
+    return tuple(str(each)[:_LONGEST_NAME] for each in ([given] if isinstance(given, str) else given))[:_MOST_APPROVERS]
 
 
 def _location(uri: str) -> str:

@@ -193,6 +193,7 @@ def _event_row(brand: str | None, event: Event) -> dict[str, Any]:
         "lot": event.lot,
         "verified": event.verified,
         "recipient": event.recipient,
+        "approvers": list(event.approvers),
         "corrects_device": corrects.device if corrects else None,
         "corrects_boot": corrects.boot if corrects else None,
         "corrects_seq": corrects.seq if corrects else None,

@@ -104,4 +104,5 @@ def read_event(row: Row) -> Event:
         corrects=corrects,
         lot=row.lot,
         verified=row.verified,
+        approvers=tuple(row.approvers),
     )

@@ -11,7 +11,7 @@ from trace_service.detection.live_feed import milliseconds
 from trace_service.detection.live_goods import Contents, Keeper, Situation
 from trace_service.detection.live_papers import returned, shipments
 from trace_service.detection.live_queries import SQL
-from trace_service.detection.live_sights import MOVEMENTS, SIGHTINGS, Observer, number
+from trace_service.detection.live_sights import MOVEMENTS, SIGHTINGS, Observer, key_of, number
 from trace_service.detection.live_told import tell, withdraw
 from trace_service.detection.observations import Observation
 from trace_service.domain.events import LOGISTIC_PREFIX, Event, Site, Source, Step
@@ -70,9 +70,10 @@ def observe_captured(
     observer = Observer(_keeper(connection, replayed, sites, units), None)
     told = _Told(replayed, sites, moment)
     told.add_captured(observer, given)
+    by_source = {event.source: event for found in replayed.loaded.events.values() for event in found}
     for _, event in given:
         if event.corrects is not None and event.corrects in replayed.custody.retracted:
-            told.wrong[brand].add(number(event.corrects))
+            told.wrong[brand].add(key_of(by_source[event.corrects]))
     told.send(connection)
 
 
@@ -83,14 +84,19 @@ class _Told:
         self._replayed, self._sites, self._moment = replayed, sites, moment
         self.said: dict[str, list[Observation]] = defaultdict(list)
         self.wrong: dict[str, set[str]] = defaultdict(set)
+        self._bound: dict[tuple[str, str], list[Event]] = defaultdict(list)
 
     def add_captured(self, observer: Observer, events: Iterable[tuple[str, Event]]) -> None:
         """Take in what captured events say, each with its brand."""
         for brand, event in events:
             if event.source in self._replayed.custody.retracted:
-                self.wrong[brand].add(number(event.source))
+                self.wrong[brand].add(key_of(event))
+            elif event.step is Step.REBIND:
+                self._bound[brand, key_of(event)].append(event)
             else:
                 self.said[brand].extend(observer.event(event, self._moment))
+        for (brand, key), found in self._bound.items():
+            self.said[brand].append(observer.binding(key, found, self._moment))
 
     def send(self, connection: Connection) -> None:
         """Queue papers first, then what happened, each in the order of its arrival."""

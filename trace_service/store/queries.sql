@@ -151,12 +151,12 @@ SELECT id, brand FROM trace.dealer WHERE upper(id) = ANY(%(recipients)s) OR id =
 
 -- name: insert_events
 INSERT INTO trace.custody_event (brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq,
-    reason, lot, verified, recipient, corrects_device, corrects_boot, corrects_seq)
+    reason, lot, verified, recipient, corrects_device, corrects_boot, corrects_seq, approvers)
 SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot, verified,
-    upper(recipient), corrects_device, corrects_boot, corrects_seq
+    upper(recipient), corrects_device, corrects_boot, corrects_seq, coalesce(approvers, '{}')
 FROM jsonb_to_recordset(%(rows)s) AS fresh (brand text, unit text, biz_step text, site text, dealer text,
     shipment text, parent text, occurred_at timestamptz, device text, boot uuid, seq bigint, reason text, lot text,
-    verified boolean, recipient text, corrects_device text, corrects_boot uuid, corrects_seq bigint)
+    verified boolean, recipient text, corrects_device text, corrects_boot uuid, corrects_seq bigint, approvers text[])
 ON CONFLICT (device, boot, seq) DO NOTHING
 RETURNING device, boot, seq
 
@@ -256,14 +256,14 @@ SELECT id, name_zh, name_en FROM trace.dealer WHERE id = ANY(%(dealers)s) AND br
 
 -- name: sightings
 SELECT brand, unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
-    verified, corrects_device, corrects_boot, corrects_seq, recorded_at
+    verified, corrects_device, corrects_boot, corrects_seq, approvers, recorded_at
 FROM trace.custody_event
 WHERE unit = %(unit)s AND biz_step IN ('consumer_scanning', 'inspecting') AND recorded_at <= %(known_at)s
 ORDER BY occurred_at DESC LIMIT 200
 
 -- name: sightings_since
 SELECT event.brand, event.unit, biz_step, site, dealer, shipment, parent, occurred_at, device, boot, seq, reason, lot,
-    verified, corrects_device, corrects_boot, corrects_seq, recorded_at
+    verified, corrects_device, corrects_boot, corrects_seq, approvers, recorded_at
 FROM unnest(%(units)s::text[], %(sinces)s::timestamptz[]) AS changed (unit, since)
 JOIN trace.custody_event AS event ON event.unit = changed.unit
     AND event.occurred_at >= changed.since - interval '10 minutes'
@@ -344,7 +344,7 @@ WITH RECURSIVE up AS (
 SELECT event.*, site.kind AS site_kind, site.dealer AS site_dealer, site.lon, site.lat
 FROM wanted CROSS JOIN LATERAL (
     SELECT brand, unit, biz_step, site, shipment, parent, occurred_at, device, boot, seq, reason, lot, verified,
-        corrects_device, corrects_boot, corrects_seq, recorded_at,
+        corrects_device, corrects_boot, corrects_seq, approvers, recorded_at,
         -- A recipient that was registered since is who was meant.
         CASE WHEN event.dealer IS NOT NULL OR event.recipient IS NULL THEN event.dealer ELSE coalesce(
             (SELECT dealer.id FROM trace.dealer WHERE upper(dealer.id) = event.recipient

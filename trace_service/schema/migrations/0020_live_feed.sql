@@ -7,3 +7,6 @@ CREATE TABLE trace.observed (
     PRIMARY KEY (brand, key, kind)
 );
 COMMENT ON COLUMN trace.observed.digest IS 'of the observation without the time at which it was made';
+
+-- Who agreed to bind goods to another dealer by hand.
+ALTER TABLE trace.custody_event ADD COLUMN approvers text[] NOT NULL DEFAULT '{}';
