@@ -30,6 +30,10 @@ class WorkerHealth:
         self.batch_seconds = Histogram(
             "codefence_worker_batch_seconds", "Time to decide about one batch.", registry=self.registry
         )
+        self.engine_seconds = Histogram(
+            "codefence_worker_engine_seconds", "Time for the engines to take in what was decided.",
+            registry=self.registry,
+        )  # fmt: skip
         Gauge(
             "codefence_worker_stalled", "1 when it has not moved for two minutes.", registry=self.registry
         ).set_function(lambda: float(self.is_stalled))

@@ -109,13 +109,17 @@ class Worker:
 
     def _watch(self, connection: Connection) -> int:
         """Let the engines take in what was decided; a fault of theirs holds up no scan."""
+        began = time.perf_counter()
         try:
-            return self._live.follow(connection)
+            done = self._live.follow(connection)
         except _SYSTEMIC:
             raise
         except Exception:
             log.exception("an engine cannot go on; its log is fed again", action="worker.engine_failed")
             return 0
+        if done:
+            self._health.engine_seconds.observe(time.perf_counter() - began)
+        return done
 
     def _serve(self, connection: Connection) -> None:
         self._live.forget()
@@ -145,7 +149,7 @@ class Worker:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with connection.transaction():
-                    done, told = process_queued_moves(connection)
+                    done, told = process_queued_moves(connection, self._keys)
                     _tell(connection, told)
             except _CONTENTION:
                 if attempt == _ATTEMPTS:
@@ -240,7 +244,7 @@ class Worker:
         if scans:
             news = process_scans(connection, self._keys, self._books, scans)
             cause = Source(scans[-1].device, scans[-1].boot, scans[-1].seq)
-            told |= news.told | process_moves(connection, news.moved, cause)
+            told |= news.told | process_moves(connection, self._keys, news.moved, cause)
         if readings:
             told |= process_readings(connection, readings)
         _tell(connection, told)

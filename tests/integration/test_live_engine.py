@@ -1,12 +1,15 @@
 """The detection engine on live data: the same alerts as in a backtest, from a log that can be fed again."""
 
 import random
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
 from case_parts import hire, only
 from conftest import TestDatabase
+from msgspec import structs
+from structlog.testing import capture_logs
 from trace_market import Market, Message
 
 from firmware_sim.world.model import make_world
@@ -19,14 +22,14 @@ from trace_service.cases.machine import Action
 from trace_service.cases.service import Order, act
 from trace_service.detection.changes import Retracted
 from trace_service.detection.engine import Engine
-from trace_service.detection.live import Live
+from trace_service.detection.live import Live, feed
 from trace_service.detection.live_feed import put
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation
 from trace_service.detection.snapshots import Snapshots
 from trace_service.store.connection import Connection, connect
 
-REQUEST = {"seed": 4, "days": 90, "dealers": 30, "items": 12_000, "scan_rate": 0.3}
+REQUEST = Request(seed=4, days=90, dealers=30, items=12_000, scan_rate=0.3)
 KEY = bytes(range(32))
 Row = tuple[Any, ...]
 
@@ -34,7 +37,7 @@ Row = tuple[Any, ...]
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, list[Observation]]:
     folder = tmp_path_factory.mktemp("world")
-    write_world(make_world(Request(**REQUEST)), folder, lambda _: None, compressed=False)
+    write_world(make_world(REQUEST), folder, lambda _: None, compressed=False)
     read = read_world(folder, lambda _: None)
     network = Network(read.channel)
     return network, list(Feed(read, network))
@@ -131,6 +134,104 @@ def test_one_worker_at_a_time_runs_a_brands_engine(
         assert other.follow(second) == 10
     row = connection.execute("SELECT count(*), max(seq) FROM trace.observation").fetchone()
     assert row == (161, 161)
+
+
+def fed(logs: list[Any]) -> list[int]:
+    """Return how many entries of its log each engine that started was fed."""
+    return [each["fed"] for each in logs if each["action"] == "live.started"]
+
+
+def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on_from_the_snapshot(
+    database: TestDatabase, connection: Connection, world: tuple[Network, list[Observation]]
+) -> None:
+    network, observations = world
+    register(connection, network)
+    half = len(observations) // 2
+    put(connection, "w", observations[:half])
+    with connect(database.trace_dsn, "first") as first:
+        engine = live(network, database, every=half // 3)
+        while engine.follow(first):
+            pass
+        wait_for_snapshot(connection, half // 3)
+    put(connection, "w", observations[half:])
+    with connect(database.trace_dsn, "second") as second, capture_logs() as logs:
+        engine = live(network, database)
+        while engine.follow(second):
+            pass
+        engine.keep(second)
+    assert fed(logs)[0] < half
+    assert stored(connection) == backtested(network, observations)
+    with connect(database.trace_dsn, "third") as third, capture_logs() as logs:
+        put(connection, "w", observations[:1])
+        assert live(network, database).follow(third) == 1
+    assert fed(logs) == [0]
+
+
+def wait_for_snapshot(connection: Connection, least: int) -> None:
+    deadline = time.monotonic() + 60
+    while connection.execute("SELECT FROM trace.engine_snapshot WHERE seq >= %s", (least,)).fetchone() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE trace.engine_snapshot SET state = state || 'x'",
+        "UPDATE trace.engine_snapshot SET seq = seq - 1",
+        "UPDATE trace.engine_snapshot SET seal = sha256(state)",
+        "UPDATE trace.engine_snapshot SET fingerprint = 'of other code'",
+    ],
+)
+def test_a_snapshot_that_is_not_this_service_s_own_is_not_read(
+    database: TestDatabase, connection: Connection, world: tuple[Network, list[Observation]], harm: LiteralString
+) -> None:
+    network, observations = world
+    register(connection, network)
+    put(connection, "w", observations[:1_500])
+    with connect(database.trace_dsn, "first") as first:
+        engine = live(network, database)
+        while engine.follow(first):
+            pass
+        engine.keep(first)
+    connection.execute(harm)
+    put(connection, "w", observations[1_500:1_600])
+    with connect(database.trace_dsn, "second") as second, capture_logs() as logs:
+        live(network, database).follow(second)
+    assert fed(logs) == [1_501]
+
+
+def test_a_change_of_the_channel_is_gone_by_from_then_on_and_feeds_nothing_again(
+    database: TestDatabase, connection: Connection, world: tuple[Network, list[Observation]]
+) -> None:
+    network, observations = world
+    register(connection, network)
+    channels = [network.channel]
+    with connect(database.trace_dsn, "first") as first, capture_logs() as logs:
+        engine = Live(
+            lambda _connection, _brand: Network(channels[-1]),
+            lambda _connection, _told: None,
+            Snapshots(database.trace_dsn, KEY),
+        )
+        put(connection, "w", observations[:1_000])
+        while engine.follow(first):
+            pass
+        newcomer = structs.replace(network.channel.dealers[-1], id="D-NEW")
+        channels.append(structs.replace(network.channel, dealers=(*network.channel.dealers, newcomer)))
+        connection.execute(
+            "INSERT INTO trace.dealer (id, brand, name_zh, name_en, kind, level, lft, rgt)"
+            " VALUES ('D-NEW', 'w', 'n', 'n', 'city', 3, 9998, 9999)"
+        )
+        put(connection, "w", observations[1_000:2_000])
+        while engine.follow(first):
+            pass
+    assert fed(logs) == [0]
+    kinds = connection.execute("SELECT seq, kind FROM trace.observation WHERE kind = 'channel' ORDER BY seq").fetchall()
+    assert [tuple(row) for row in kinds] == [(1, "channel"), (1_002, "channel")]
+    again = Engine(Network(structs.replace(network.channel, dealers=(), territories=())))
+    for row in connection.execute("SELECT kind, body::text AS body FROM trace.observation ORDER BY seq"):
+        feed(again, row.kind, row.body)
+    assert "D-NEW" in again.network.dealers
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 BOOT = uuid.UUID(int=7)
 # Scans of one city are this far from one another, so that no one buyer stands behind two of them (degrees).
 SPREAD = tuple((0.035 * east, 0.06 * north) for north in (0, 1, -1, 2, -2) for east in (0, 1, -1, 2, -2))
+CITIES = ("nanjing", "chengdu", "hangzhou", "wuhan")
 PLACES = {"nanjing": (118.80, 32.06), "chengdu": (104.07, 30.67), "hangzhou": (120.15, 30.27), "wuhan": (114.31, 30.59)}
 
 
@@ -119,7 +120,7 @@ class Market:
     @staticmethod
     def _spot(message: Message) -> tuple[float, float]:
         """Return where in the city somebody scans: one phone here, the next some kilometres on."""
-        east, north = SPREAD[message.seq % len(SPREAD)]
+        east, north = SPREAD[message.seq % len(SPREAD)] if message.place in CITIES else (0.0, 0.0)
         lon, lat = PLACES[message.place]
         return lon + east, lat + north
 
@@ -144,6 +145,18 @@ class Market:
                 "INSERT INTO landing.stock (device, boot, seq, ts, sent_at, received_at, content, site, channel, gtin,"
                 " grams, units, confidence, fault) VALUES (%s, %s, %s, %s, %s, now(), 0, %s, %s, %s, 0, %s, %s, %s)",
                 (device, BOOT, seq, ts, ts, site or shelf["site"], channel, gtin, units, confidence, fault),
+            )
+            self._queue(ingest, "stock", device, seq, ts)
+
+    def camera(self, device: str, gtin: str, seen: tuple[int, int, int, int], minutes: float, fault: str = "") -> None:
+        """Put what a camera sees of a product into the landing tables: filled, empty, unseen, strange facings."""
+        ts, seq = self.start + timedelta(minutes=minutes), self.number()
+        with psycopg.connect(self.database.ingest_dsn) as ingest:
+            ingest.execute(
+                "INSERT INTO landing.stock (device, boot, seq, ts, sent_at, received_at, content, site, channel, gtin,"
+                " grams, units, confidence, fault, filled, empty, unseen, strange, share)"
+                " VALUES (%s, %s, %s, %s, %s, now(), 0, %s, 1, %s, 0, %s, 1, %s, %s, %s, %s, %s, 0.5)",
+                (device, BOOT, seq, ts, ts, "S-CHENGDU-01", gtin, seen[0], fault, *seen),
             )
             self._queue(ingest, "stock", device, seq, ts)
 
