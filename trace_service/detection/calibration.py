@@ -66,6 +66,10 @@ class Calibration(Struct, frozen=True):
     cell: Model = Model(calibration_prior.CELL, calibration_prior.CELL_COVARIANCE)
     claim: Model = Model(calibration_prior.CLAIM, calibration_prior.CLAIM_COVARIANCE)
 
+    def shifted(self, odds: float) -> "Calibration":
+        """Return the same models with so much added to all log odds: for a market where less, or more, is true."""
+        return Calibration(self.version, _shifted(self.cell, odds), _shifted(self.claim, odds))
+
 
 def refit(prior: Model, rows: Sequence[Features], true: Sequence[bool], weights: Sequence[float]) -> Model:
     """Return a model of reviewed outcomes, starting from a prior that is given up as far as they speak against it.
@@ -83,6 +87,10 @@ def refit(prior: Model, rows: Sequence[Features], true: Sequence[bool], weights:
         curvature = (inputs * (weight * chance * (1 - chance))[:, None]).T @ inputs + precision
         beta = beta + np.linalg.solve(curvature, slope)
     return Model(tuple(beta.tolist()), _rows(np.linalg.inv(curvature)))
+
+
+def _shifted(model: Model, odds: float) -> Model:
+    return Model((model.coefficients[0] + odds, *model.coefficients[1:]), model.covariance)
 
 
 def _rows(matrix: FloatArray | NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:

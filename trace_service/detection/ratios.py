@@ -12,9 +12,12 @@ WHOLE_CASE: Final = 0.004
 # One shipment's cases carried together by one honest buyer: how often, and how likely each further case is seen.
 GIFT: Final = 0.02
 GIFT_CASE: Final = 0.35
+# That a carrier shows the addresses of a dealer's cities in one certain other, where nobody else's goods tell of it.
+GATEWAY: Final = 0.005
 # How often a diverted case seems to be at home as well: positions err.
 DIVERTED_AT_HOME: Final = 0.04
 _MOST: Final = 60
+_MOST_NATS: Final = 500.0
 
 
 def dispersion_at(mean: float) -> float:
@@ -71,3 +74,11 @@ def gift_capped(nats: float, cases: int, share: float) -> float:
     """Return a bulk ratio against the honest alternative of one big present to a city of a share of all presents."""
     gift = GIFT * share * GIFT_CASE ** max(0, cases - 1)
     return -log(exp(-nats) + gift) if nats > 0 else nats
+
+
+def gateway_capped(nats: float, by_address: float) -> float:
+    """Return a ratio against the honest alternative that a carrier shows the dealer's home addresses in the place.
+
+    `by_address` is what the addresses say alone: the alternative explains those, and nothing else.
+    """
+    return nats - log1p(GATEWAY * exp(min(by_address, _MOST_NATS))) if by_address > 0 else nats
