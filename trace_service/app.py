@@ -14,6 +14,7 @@ from trace_service.api import check as api_check
 from trace_service.api import codes as api_codes
 from trace_service.api import documentation
 from trace_service.api import inspections as api_inspections
+from trace_service.api import leads as api_leads
 from trace_service.api import scans as api_scans
 from trace_service.api import session as api_session
 from trace_service.api import stock as api_stock
@@ -51,6 +52,7 @@ from trace_service.web.views import (
     events,
     health,
     inspections,
+    leads,
     login,
     maps,
     orders,
@@ -86,14 +88,14 @@ def create_app(settings: TraceSettings) -> FastAPI:
     app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
     answers.install(app)
     for page in (
-        alerts, cases, channel, checks, codes, devices, events, health, inspections, login, maps, orders, proposals,
+        alerts, cases, channel, checks, codes, devices, events, health, inspections, leads, login, maps, orders, proposals,
         scans, stock, territories,
     ):  # fmt: skip
         app.include_router(page.router, include_in_schema=False)
     app.include_router(trip_pages.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
     partners = (api_orders, api_stations, api_check, api_codes, api_channel, api_territories, api_geofence, api_trips)
-    ours = (api_session, api_alerts, api_cases, api_inspections, api_stock, api_scans)
+    ours = (api_session, api_alerts, api_cases, api_leads, api_inspections, api_stock, api_scans)
     for part in (api_replenishment, *ours, *partners):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/epcis", create_epcis_app(console))
