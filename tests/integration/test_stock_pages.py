@@ -1,6 +1,7 @@
 """The stock pages and their interface: one figure, what contradicts it, what to count, the climate."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -87,6 +88,53 @@ def test_a_person_sees_where_a_figure_comes_from_and_enters_a_count(site: Site) 
         assert browser.post(path, data={"csrf": "wrong", "counted": "5"}).status_code == 403
         after = browser.post(path, data={"csrf": csrf, "counted": "5"})
         assert "99% certain" in after.text
+
+
+def test_stock_and_leads_come_in_parts_and_nothing_is_lost_between_them(site: Site) -> None:
+    with psycopg.connect(site.world.owner_dsn) as owner:
+        owner.execute(
+            "INSERT INTO trace.stock_unit (site, unit, gtin, present, coming, strange, sold_at)"
+            " SELECT %s, '/01/' || %s || '/21/X' || n, %s, false, false, true, now() - n / 2 * interval '1 minute'"
+            " FROM generate_series(1, 7) AS n",
+            (STORE, GTIN, GTIN),
+        )
+        owner.execute(
+            "INSERT INTO trace.shipment VALUES ('SO-1', %s, 'dc-east', 'D-HANGZHOU', now() - interval '1 day')",
+            (BRAND,),
+        )
+        owner.execute(
+            "INSERT INTO trace.binding (brand, unit, dealer, shipment, valid_from, device, boot, seq)"
+            " VALUES (%s, %s, 'D-HANGZHOU', 'SO-1', now() - interval '1 day', 'station', %s, 1)",
+            (BRAND, f"/01/{GTIN}/21/X1", uuid4()),
+        )
+    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as api:
+        whole = [(row["site"], row["gtin"]) for row in api.get("/stock").json()["stock"]]
+        assert _parts(api, "/stock", "stock", 3, lambda row: (row["site"], row["gtin"])) == whole
+        assert whole == sorted(whole)
+        here = api.get("/stock", params={"site": STORE}).json()["stock"]
+        assert {row["site"] for row in here} == {STORE}
+        units = _parts(api, "/stock/leads", "leads", 2, lambda row: row["unit"])
+        assert sorted(units) == [f"/01/{GTIN}/21/X{n}" for n in range(1, 8)]
+        supplied = {row["unit"][-2:]: row["supplied_to"] for row in api.get("/stock/leads").json()["leads"]}
+        assert supplied == {"X1": "D-HANGZHOU"} | {f"X{n}": None for n in range(2, 8)}
+        for wrong in ({"limit": 0}, {"limit": 501}, {"after": "nowhere"}, {"site": "a b"}):
+            assert api.get("/stock", params=wrong).status_code == 422
+        assert api.get("/stock/leads", params={"after": "2026-99-99T00:00:00+00:00/01/x"}).status_code == 422
+        assert api.get("/stock/leads", params={"after": f"2026-99-99T00:00:00+00:00/01/{GTIN}/21/X"}).status_code == 422
+    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site, OTHER_LOGIN)) as rival:
+        assert rival.get("/stock/leads").json() == {"leads": [], "after": None}
+
+
+def _parts(api: httpx.Client, path: str, key: str, limit: int, name: Callable[[dict[str, Any]], Any]) -> list[Any]:
+    found: list[Any] = []
+    cursor: dict[str, str] = {}
+    while True:
+        part = api.get(path, params={"limit": limit, **cursor}).json()
+        assert len(part[key]) <= limit
+        found += map(name, part[key])
+        if part["after"] is None:
+            return found
+        cursor = {"after": part["after"]}
 
 
 def _csrf(page: str) -> str:

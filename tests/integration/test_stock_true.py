@@ -125,6 +125,64 @@ def test_events_that_come_by_capture_count_as_well_and_corrections_take_them_bac
     assert figure(market)[1] == len(case["items"])
 
 
+def test_items_that_stations_scan_are_of_the_lot_that_their_codes_were_issued_with(market: Market) -> None:
+    supplied(market, 1)
+    lots = market.rows("SELECT DISTINCT lot FROM trace.stock_unit WHERE present")
+    issued = market.rows("SELECT DISTINCT '/01/' || gtin || '/10/' || lot FROM trace.batch WHERE gtin = %s", GTIN)
+    assert lots == issued
+    assert lots[0][0] is not None
+    sold = market.rows("SELECT unit FROM trace.stock_unit WHERE present ORDER BY unit LIMIT 1")[0][0]
+    with market.connection.transaction():
+        capture(market.connection, "qingyuan", [_event(sold, Step.SELL, Source("till", UUID(int=9), 1), 70)])
+    market.drain()
+    assert market.rows("SELECT lot FROM trace.stock_unit WHERE unit = %s", sold) == issued
+
+
+def test_what_a_camera_sees_stands_beside_the_stock_and_is_no_count_of_items(market: Market) -> None:
+    market.shelf("shelf-01", 1, 14, 0)
+    market.camera("camera-01", GTIN, (3, 1, 0, 0), 1)
+    market.drain()
+    assert figure(market)[0] == 14
+    seen = "SELECT filled, empty, strange FROM trace.shelf_facing"
+    assert market.rows(seen) == [(3, 1, 0)]
+    market.camera("camera-01", GTIN, (2, 0, 0, 2), 2)
+    market.drain()
+    assert findings(market) == [("misplaced_product", 2, False)]
+    market.camera("camera-01", GTIN, (2, 0, 0, 2), 3)
+    market.camera("camera-01", GTIN, (0, 0, 4, 0), 4, "UNSEEN")
+    market.drain()
+    assert findings(market) == [("misplaced_product", 2, False)], "told once, and not over because nobody sees it"
+    market.camera("camera-01", GTIN, (4, 0, 0, 0), 5)
+    market.camera("camera-01", GTIN, (1, 3, 0, 0), 0)
+    market.drain()
+    assert findings(market) == [("misplaced_product", 2, True)]
+    assert market.rows(seen) == [(4, 0, 0)], "an older look changes nothing"
+
+
+def test_a_product_that_nobody_planned_and_one_that_weighs_otherwise_are_told_until_they_are_over(
+    market: Market,
+) -> None:
+    other = "09506000134369"
+    market.shelf("shelf-01", 1, 14, 0)
+    market.drain()
+    market.shelf("shelf-01", 1, 8, 1, gtin=other)
+    market.drain()
+    assert findings(market) == [("unplanned_product", 8, False)]
+    market.shelf("shelf-01", 1, 7, 2, gtin=other)
+    market.drain()
+    assert findings(market) == [("unplanned_product", 8, False)]
+    market.shelf("shelf-01", 1, 20, 3)
+    market.drain()
+    assert findings(market) == [("unplanned_product", 8, True)]
+    market.shelf("shelf-01", 1, 18, 4, fault="PLANOGRAM", confidence=0.0)
+    market.drain()
+    assert findings(market)[1:] == [("wrong_planogram", 18, False)]
+    assert figure(market)[0] == 20, "the last good figure stands"
+    market.shelf("shelf-01", 1, 18, 5)
+    market.drain()
+    assert findings(market)[1:] == [("wrong_planogram", 18, True)]
+
+
 def _event(unit: str, step: Step, source: Source, minutes: int, corrects: Source | None = None) -> Event:
     assert source.boot != BOOT
     return Event(unit, step, STORE, datetime.now(UTC) - timedelta(minutes=180 - minutes), source, corrects=corrects)

@@ -1,6 +1,6 @@
 """Stock, and what to order."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -8,16 +8,30 @@ from pydantic import BaseModel, Field
 from trace_service.web import inquiries, stocktaking
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
-from trace_service.web.models import Climate, Proposal, Stock, StockCount, StockFinding
-from trace_service.web.parameters import Before, Gtin, Number, OptionalProposalFilter, SiteId
+from trace_service.web.models import Climate, Proposal, Stock, StockCount, StockFinding, StockLead
+from trace_service.web.parameters import (
+    Before,
+    Gtin,
+    LeadAfter,
+    Number,
+    OptionalProposalFilter,
+    OptionalSite,
+    SiteId,
+    StockAfter,
+    StockLimit,
+)
 
 router = APIRouter(tags=["stock"])
 
 
+_PAGE: Final = 500
+
+
 class StockList(BaseModel):
-    """Stock of every site and product."""
+    """Stock by site and product, in the order of their names; `after` is the parameter for the next part."""
 
     stock: list[Stock]
+    after: str | None
 
 
 class ProposalList(BaseModel):
@@ -28,15 +42,26 @@ class ProposalList(BaseModel):
 
 
 @router.get("/stock")
-async def list_stock(console: ConsoleOf, session: SessionOf) -> StockList:
-    """List what every shelf senses beside what the ledger counts."""
-    return StockList(stock=await inquiries.stock(console.database, session.brand))
+async def list_stock(
+    console: ConsoleOf, session: SessionOf, site: OptionalSite = None, after: StockAfter = None,
+    limit: StockLimit = _PAGE,
+) -> StockList:  # fmt: skip
+    """List what every shelf senses beside what the ledger counts, at most 500 rows at once."""
+    found = await inquiries.stock(console.database, session.brand, site, after, limit)
+    return StockList(stock=found.rows, after=found.after)
 
 
 class FindingList(BaseModel):
     """Where figures contradict one another, newest first."""
 
     findings: list[StockFinding]
+
+
+class LeadList(BaseModel):
+    """Items sold where nobody had supplied them, newest first; `after` is the parameter for the next part."""
+
+    leads: list[StockLead]
+    after: str | None
 
 
 class CountList(BaseModel):
@@ -61,6 +86,15 @@ class CountTaken(BaseModel):
 async def list_findings(console: ConsoleOf, session: SessionOf) -> FindingList:
     """List shrinkage, phantom stock, unrecorded refills, and items sold that were never supplied."""
     return FindingList(findings=await stocktaking.findings(console.database, session.brand))
+
+
+@router.get("/stock/leads")
+async def list_leads(
+    console: ConsoleOf, session: SessionOf, after: LeadAfter = None, limit: StockLimit = 100
+) -> LeadList:
+    """List items sold where nobody had supplied them, and the dealer that each was shipped to."""
+    found = await stocktaking.leads(console.database, session.brand, after, limit)
+    return LeadList(leads=found.rows, after=found.after)
 
 
 @router.get("/stock/counts")

@@ -23,9 +23,11 @@ def take_facings(connection: Connection, rows: Iterable[Row]) -> set[tuple[str, 
     found, over = [], []
     for row in rows:
         earlier = before.get((row.device, row.channel))
-        if row.strange and not row.fault:
+        if row.fault or (earlier is not None and earlier.ts > row.ts):
+            continue
+        if row.strange:
             found.append(_finding(row, "misplaced_product", row.strange, {"facings": row.strange}))
-        elif not row.fault and earlier is not None and earlier.strange:
+        else:
             over.append((row.site, row.gtin))
     _write(connection, found, "misplaced_product", over)
     return {("stock", row.brand) for row in rows}

@@ -4,9 +4,11 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from trace_service.domain.events import Source
+from trace_service.keys import KeyWrapper
 from trace_service.replenishment.proposals import Place, Rise, review
 from trace_service.stock.facings import note_unplanned, take_facings
 from trace_service.stock.figures import Figures, figures_of
+from trace_service.stock.lots import name_lots
 from trace_service.stock.queries import SQL
 from trace_service.store.connection import Connection
 from trace_service.store.locks import lock
@@ -61,7 +63,9 @@ def _take_weights(connection: Connection, newest: dict[tuple[str, int], Row]) ->
     return told | (_update(connection, places, Source(cause.device, cause.boot, cause.seq), []) if places else set())
 
 
-def process_moves(connection: Connection, moved: Collection[tuple[str, str]], cause: Source) -> set[tuple[str, str]]:
+def process_moves(
+    connection: Connection, keys: KeyWrapper, moved: Collection[tuple[str, str]], cause: Source
+) -> set[tuple[str, str]]:
     """Count again what was received and sold where scans say so; `moved` holds (site, unit) pairs."""
     if not moved:
         return set()
@@ -73,20 +77,23 @@ def process_moves(connection: Connection, moved: Collection[tuple[str, str]], ca
     columns = ("site", "unit", "gtin")
     items = {f"{name}s": [getattr(row, name) for row in rows] for name in columns}
     connection.execute(SQL["count_units"], items)
+    name_lots(connection, keys, [(row.site, row.unit) for row in rows])
     places = {Place(row.site, row.gtin) for row in rows}
     _lock(connection, places)
     counted = connection.execute(SQL["count_stock"], _columns(places)).fetchall()
     return _update(connection, places, cause, counted)
 
 
-def process_queued_moves(connection: Connection, limit: int = MOVES_AT_ONCE) -> tuple[int, set[tuple[str, str]]]:
+def process_queued_moves(
+    connection: Connection, keys: KeyWrapper, limit: int = MOVES_AT_ONCE
+) -> tuple[int, set[tuple[str, str]]]:
     """Count what `queue_moves` left, in the caller's transaction; return how many rows, and the console's news."""
     rows = connection.execute(SQL["claim_moves"], {"limit": limit}).fetchall()
     if not rows:
         return 0, set()
     last = rows[-1]
     moved = {(row.site, row.unit) for row in rows}
-    return len(rows), process_moves(connection, moved, Source(last.device, last.boot, last.seq))
+    return len(rows), process_moves(connection, keys, moved, Source(last.device, last.boot, last.seq))
 
 
 def _same(before: Row | None, fresh: Row) -> bool:

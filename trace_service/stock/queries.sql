@@ -49,7 +49,7 @@ LEFT JOIN LATERAL (
 GROUP BY wanted.site, wanted.gtin, stock.site, stock.gtin, product.gtin, open.phantom, open.unplanned, open.wrong
 
 -- name: facings
-SELECT device, channel, site, gtin, strange FROM trace.shelf_facing WHERE device = ANY(%(devices)s)
+SELECT device, channel, ts FROM trace.shelf_facing WHERE device = ANY(%(devices)s)
 
 -- name: write_facings
 INSERT INTO trace.shelf_facing (device, channel, site, gtin, filled, empty, unseen, strange, share, fault, ts, boot, seq)
@@ -135,8 +135,17 @@ SELECT site, unit, gtin, lot,
     supplied IS NOT NULL AND received IS NULL AND gone IS NULL AND supplied > now() - interval '60 days',
     sold IS NOT NULL AND received IS NULL AND supplied IS NULL, sold, received
 FROM lasts
-ON CONFLICT (site, unit) DO UPDATE SET lot = excluded.lot, present = excluded.present, coming = excluded.coming,
+ON CONFLICT (site, unit) DO UPDATE SET lot = coalesce(excluded.lot, stock_unit.lot), present = excluded.present, coming = excluded.coming,
     strange = excluded.strange, sold_at = excluded.sold_at, received_at = excluded.received_at
+
+-- name: lotless
+SELECT site, unit FROM unnest(%(sites)s::text[], %(units)s::text[]) AS wanted (site, unit)
+JOIN trace.stock_unit USING (site, unit) WHERE stock_unit.lot IS NULL
+
+-- name: name_lots
+UPDATE trace.stock_unit SET lot = named.lot
+FROM unnest(%(sites)s::text[], %(units)s::text[], %(lots)s::text[]) AS named (site, unit, lot)
+WHERE stock_unit.site = named.site AND stock_unit.unit = named.unit
 
 -- name: count_stock
 -- The ledger from its items; what somebody counted is added until the next count.

@@ -146,9 +146,34 @@ async def news(database: Database, query: str, brand: str, state: str, seen: tup
     return found or News(fresh=0, changed=0)
 
 
-async def stock(database: Database, brand: str) -> list[Stock]:
-    """Return the stock of every site and product."""
-    return await database.many("stock", Stock, {"brand": brand, "site": None, "gtin": None})
+class StockPage(NamedTuple):
+    """Part of the stock by site and product; `after` asks for the next part, None at the end."""
+
+    rows: list[Stock]
+    after: str | None
+
+
+async def stock(database: Database, brand: str, site: str | None, after: str | None, limit: int) -> StockPage:
+    """Return the stock of every product at one site or all, in the order of their names, from `SITE/GTIN` on."""
+    after_site, _, after_gtin = (after or "").partition("/")
+    cursor = {"after_site": after_site or None, "after_gtin": after_gtin, "limit": limit + 1}
+    rows = await database.many("stock", Stock, {"brand": brand, "site": site, "gtin": None, **cursor})
+    last = rows[limit - 1] if len(rows) > limit else None
+    return StockPage(rows[:limit], f"{last.site}/{last.gtin}" if last else None)
+
+
+async def urgent_stock(database: Database, brand: str, limit: int) -> tuple[list[Stock], int]:
+    """Return what a page can show, by name where all fits, and how many rows there are besides."""
+    found = await stock(database, brand, None, None, limit)
+    if found.after is None:
+        return found.rows, 0
+    number = await database.one("stock_count", _Number, {"brand": brand})
+    rows = await database.many("stock_urgent", Stock, {"brand": brand, "limit": limit})
+    return sorted(rows, key=lambda row: (not row.low, row.certainty)), (number.number if number else 0) - limit
+
+
+class _Number(Model):
+    number: int
 
 
 async def proposals(database: Database, brand: str, state: ProposalState | None, before: int | None) -> Slice[Proposal]:

@@ -180,6 +180,11 @@ class Stock(Model):
     seq: int | None
     faults: list[str]
     phantom: int | None
+    filled: int | None
+    empty: int | None
+    unseen: int | None
+    strange: int | None
+    share: float | None
 
     @property
     def on_hand(self) -> int:
@@ -222,6 +227,17 @@ class StockFinding(Named):
     resolved_at: datetime | None
 
 
+class StockLead(Named):
+    """An item sold at a site that it was never supplied to; `supplied_to` is the dealer that it was shipped to."""
+
+    unit: str
+    sold_at: datetime
+    seller: str | None
+    supplied_to: str | None
+    supplied_name_zh: str | None
+    supplied_name_en: str | None
+
+
 class StockCandidate(Named):
     """A figure that could be counted; `days` since somebody or something was sure of it."""
 
@@ -246,6 +262,8 @@ class StockLot(Model):
     lot: str
     expires: str | None
     quantity: int
+    expired: bool = False
+    """Its last day has passed where the shop is."""
 
 
 class Climate(Model):

@@ -24,6 +24,12 @@ OptionalAlertFilter: TypeAlias = Annotated[AlertState | None, Query()]
 OptionalProposalFilter: TypeAlias = Annotated[ProposalState | None, Query()]
 SiteId: TypeAlias = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Gtin: TypeAlias = Annotated[str, Path(pattern=r"^[0-9]{14}$")]
+StockAfter: TypeAlias = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}/[0-9]{14}$")]
+StockLimit: TypeAlias = Annotated[int, Query(ge=1, le=500)]
+OptionalSite: TypeAlias = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+LeadAfter: TypeAlias = Annotated[
+    str | None, Query(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00/01/\d{14}/21/[^\x00\s]{1,60}$")
+]
 CountedField: TypeAlias = Annotated[int, Form(ge=0, le=1_000_000)]
 OutcomeField: TypeAlias = Annotated[Outcome, Form()]
 QuantityField: TypeAlias = Annotated[int | None, Form(ge=1, le=1_000_000)]

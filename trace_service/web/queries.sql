@@ -134,26 +134,46 @@ WHERE id = %(id)s AND brand = %(brand)s AND state <> 'closed'
 RETURNING id;
 
 -- name: stock
-SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
-    product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
-    stock.sensed, greatest(stock.sensed_at, shelf.seen_at) AS sensed_at, stock.confidence, stock.ledger,
-    stock.ledger <> 0 OR stock.received AS counted, stock.backroom, stock.coming, stock.unexplained,
-    stock.suspect, stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder,
-    stock.maximum, stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults, phantom.quantity AS phantom
-FROM trace.stock
-JOIN trace.site ON site.id = stock.site
-JOIN trace.product ON product.gtin = stock.gtin
+SELECT shown.* FROM trace.stock_shown AS shown
+WHERE brand = %(brand)s AND (%(site)s::text IS NULL OR site = %(site)s)
+    AND (%(gtin)s::text IS NULL OR gtin = %(gtin)s)
+    AND (%(after_site)s::text IS NULL OR (site, gtin) > (%(after_site)s, %(after_gtin)s::text))
+ORDER BY site, gtin LIMIT %(limit)s;
+
+-- name: stock_urgent
+-- Where a brand has more than a page shows: what needs ordering, then what is least certain.
+SELECT shown.* FROM (
+    SELECT site, gtin FROM trace.stock WHERE brand = %(brand)s
+    ORDER BY coalesce(quantity, sensed, ledger) > reorder, certainty, site, gtin LIMIT %(limit)s
+) AS chosen
+JOIN trace.stock_shown AS shown USING (site, gtin);
+
+-- name: stock_count
+SELECT count(*) AS number FROM trace.stock WHERE brand = %(brand)s;
+
+-- name: stock_leads
+-- Items that were sold where they were never supplied, with whom they were shipped to, as custody knows.
+SELECT item.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, item.gtin,
+    product.name_zh AS product_name_zh, product.name_en AS product_name_en, item.unit, item.sold_at,
+    stock.dealer AS seller, supplied.dealer AS supplied_to, dealer.name_zh AS supplied_name_zh,
+    dealer.name_en AS supplied_name_en
+FROM trace.stock_unit AS item
+JOIN trace.stock ON stock.site = item.site AND stock.gtin = item.gtin AND stock.brand = %(brand)s
+JOIN trace.site ON site.id = item.site
+JOIN trace.product ON product.gtin = item.gtin
 LEFT JOIN LATERAL (
-    SELECT coalesce(array_agg(DISTINCT channel.fault) FILTER (WHERE channel.fault <> ''), '{}') AS faults,
-        max(channel.ts) AS seen_at
-    FROM trace.shelf_channel AS channel
-    WHERE channel.site = stock.site AND channel.gtin = stock.gtin
-) AS shelf ON true
-LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
-LEFT JOIN trace.stock_finding AS phantom ON phantom.site = stock.site AND phantom.gtin = stock.gtin
-    AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL
-WHERE stock.brand = %(brand)s AND (%(site)s::text IS NULL OR (stock.site, stock.gtin) = (%(site)s, %(gtin)s))
-ORDER BY stock.site, stock.gtin;
+    WITH RECURSIVE holder AS (
+        SELECT item.unit AS unit, 0 AS depth
+        UNION
+        SELECT parent, depth + 1 FROM holder JOIN trace.containment ON child = holder.unit WHERE depth < 4
+    )
+    SELECT binding.dealer FROM holder JOIN trace.binding ON binding.unit = holder.unit
+    WHERE binding.valid_from <= item.sold_at ORDER BY binding.valid_from DESC LIMIT 1
+) AS supplied ON true
+LEFT JOIN trace.dealer ON dealer.id = supplied.dealer
+WHERE item.strange AND item.sold_at IS NOT NULL
+    AND (%(before)s::timestamptz IS NULL OR (item.sold_at, item.unit) < (%(before)s, %(unit)s::text))
+ORDER BY item.sold_at DESC, item.unit DESC LIMIT %(limit)s;
 
 -- name: stock_findings
 SELECT finding.id, finding.kind, finding.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, finding.gtin,
@@ -166,20 +186,26 @@ WHERE finding.brand = %(brand)s AND (%(site)s::text IS NULL OR (finding.site, fi
 ORDER BY finding.id DESC LIMIT %(limit)s;
 
 -- name: stock_candidates
--- What a count could be worth, for `trace_service.stock.counting`.
+-- What a count could be worth: the order is that of `trace_service.stock.counting`, which works out the figures.
 SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
     product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
-    stock.daily_demand, product.unit_price::float8 AS unit_price,
-    extract(epoch FROM now() - coalesce(greatest(stock.sure_at, counted.at), now() - interval '30 days'))::float8 / 86400
-        AS days,
-    (SELECT count(*) FROM trace.stock_finding AS finding WHERE finding.site = stock.site AND finding.gtin = stock.gtin
-        AND finding.found_at > coalesce(counted.at, now() - interval '30 days')) AS findings
+    stock.daily_demand, product.unit_price::float8 AS unit_price, since.days, since.findings
 FROM trace.stock
 JOIN trace.site ON site.id = stock.site
 JOIN trace.product ON product.gtin = stock.gtin
 LEFT JOIN LATERAL (SELECT max(counted_at) AS at FROM trace.stock_count
     WHERE stock_count.site = stock.site AND stock_count.gtin = stock.gtin) AS counted ON true
-WHERE stock.brand = %(brand)s;
+CROSS JOIN LATERAL (
+    SELECT extract(epoch FROM now() - coalesce(greatest(stock.sure_at, counted.at), now() - interval '30 days'))::float8
+            / 86400 AS days,
+        (SELECT count(*) FROM trace.stock_finding AS finding WHERE finding.site = stock.site
+            AND finding.gtin = stock.gtin AND finding.found_at > coalesce(counted.at, now() - interval '30 days'))
+            AS findings
+) AS since
+WHERE stock.brand = %(brand)s
+ORDER BY (1 - stock.certainty * power(0.98, since.days) * power(0.8, since.findings))
+    * greatest(stock.daily_demand, 0.1) * product.unit_price DESC, stock.site, stock.gtin
+LIMIT %(limit)s;
 
 -- name: stock_lots
 SELECT split_part(unit.lot, '/10/', 2) AS lot, batch.expires_on::text AS expires, count(*)::integer AS quantity

@@ -1,17 +1,20 @@
 """The questions about one stock figure: what contradicts it, whether to count it, its lots, its climate."""
 
-from typing import Final
+from datetime import date, datetime
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel
 
+from trace_service.channel.values import BUSINESS_ZONE
 from trace_service.stock.counting import Candidate, Lot, count_list, first_expired
 from trace_service.web.auth.sessions import Session
 from trace_service.web.database import Database
-from trace_service.web.errors import NotFoundError
-from trace_service.web.models import Climate, Stock, StockCandidate, StockCount, StockFinding, StockLot
+from trace_service.web.errors import InvalidParameterError, NotFoundError
+from trace_service.web.models import Climate, Stock, StockCandidate, StockCount, StockFinding, StockLead, StockLot
 
 FINDINGS: Final = 50
 COUNTS: Final = 20
+_CANDIDATES: Final = 200
 _WORTH_A_WALK: Final = 0.1
 """The probability from which on a wrong figure is worth a walk."""
 
@@ -39,7 +42,7 @@ async def findings(
 
 async def counts(database: Database, brand: str) -> list[StockCount]:
     """Return what is worth counting, the most valuable first."""
-    rows = await database.many("stock_candidates", StockCandidate, {"brand": brand})
+    rows = await database.many("stock_candidates", StockCandidate, {"brand": brand, "limit": _CANDIDATES})
     known = {(row.site, row.gtin): row for row in rows}
     ranked = count_list(
         Candidate(
@@ -56,6 +59,26 @@ async def counts(database: Database, brand: str) -> list[StockCount]:
     ]
 
 
+class Leads(NamedTuple):
+    """Part of the leads, newest first; `after` asks for the next part, None at the end."""
+
+    rows: list[StockLead]
+    after: str | None
+
+
+async def leads(database: Database, brand: str, after: str | None, limit: int) -> Leads:
+    """Return items sold where nobody had supplied them; a cursor is the moment of a sale and the unit's key."""
+    moment, _, unit = (after or "").partition("/")
+    try:
+        before = datetime.fromisoformat(moment) if moment else None
+    except ValueError as error:
+        raise InvalidParameterError(f"after is no cursor: {error}", advice="Pass what the last answer gave.") from error
+    wanted = {"brand": brand, "before": before, "unit": f"/{unit}", "limit": limit + 1}
+    rows = await database.many("stock_leads", StockLead, wanted)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Leads(rows[:limit], f"{last.sold_at.isoformat()}{last.unit}" if last else None)
+
+
 async def climate(database: Database, brand: str) -> list[Climate]:
     """Return what every probe said last, alarms first."""
     return await database.many("climate", Climate, {"brand": brand})
@@ -64,13 +87,22 @@ async def climate(database: Database, brand: str) -> list[Climate]:
 async def place(database: Database, brand: str, site: str, gtin: str) -> Place:
     """Return one product at one site. Raises NotFoundError."""
     wanted = {"brand": brand, "site": site, "gtin": gtin}
-    found = await database.one("stock", Stock, wanted)
+    found = await database.one("stock", Stock, {**wanted, "after_site": None, "after_gtin": None, "limit": 1})
     if found is None:
         raise NotFoundError(f"no stock of {gtin} at {site}")
     rows = await database.many("stock_lots", StockLot, wanted)
     lots = first_expired((Lot(row.lot, row.expires, row.quantity) for row in rows), found.on_hand)
-    shown = [StockLot(lot=each.lot, expires=each.expires, quantity=each.quantity) for each in lots]
+    # The day ends where the shop is, wherever the reader may be.
+    today = datetime.now(BUSINESS_ZONE).date()
+    shown = [
+        StockLot(lot=each.lot, expires=each.expires, quantity=each.quantity, expired=_is_over(each.expires, today))
+        for each in lots
+    ]
     return Place(stock=found, lots=shown, findings=await findings(database, brand, site, gtin))
+
+
+def _is_over(expires: str | None, today: date) -> bool:
+    return expires is not None and date.fromisoformat(expires) < today
 
 
 async def count(database: Database, session: Session, site: str, gtin: str, counted: int) -> Place:

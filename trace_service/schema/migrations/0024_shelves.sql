@@ -42,3 +42,34 @@ CREATE UNIQUE INDEX stock_finding_open ON trace.stock_finding (site, gtin, kind)
 -- What the stock page asks for beside each row: the newest findings of a kind, and what was counted last.
 CREATE INDEX stock_finding_place ON trace.stock_finding (site, gtin, found_at);
 CREATE INDEX stock_page ON trace.stock (brand, site, gtin);
+
+-- One row of stock as people and programs are shown it.
+CREATE VIEW trace.stock_shown AS
+SELECT stock.brand, stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
+    product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
+    stock.sensed, greatest(stock.sensed_at, shelf.seen_at) AS sensed_at, stock.confidence, stock.ledger,
+    stock.ledger <> 0 OR stock.received AS counted, stock.backroom, stock.coming, stock.unexplained,
+    stock.suspect, stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder,
+    stock.maximum, stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults, phantom.quantity AS phantom,
+    facing.filled, facing.empty, facing.unseen, facing.strange, facing.share
+FROM trace.stock
+JOIN trace.site ON site.id = stock.site
+JOIN trace.product ON product.gtin = stock.gtin
+LEFT JOIN LATERAL (
+    SELECT coalesce(array_agg(DISTINCT channel.fault) FILTER (WHERE channel.fault <> ''), '{}') AS faults,
+        max(channel.ts) AS seen_at
+    FROM trace.shelf_channel AS channel
+    WHERE channel.site = stock.site AND channel.gtin = stock.gtin
+) AS shelf ON true
+LEFT JOIN LATERAL (
+    SELECT sum(filled)::integer AS filled, sum(empty)::integer AS empty, sum(unseen)::integer AS unseen,
+        sum(strange)::integer AS strange, avg(share)::real AS share
+    FROM trace.shelf_facing AS seen
+    WHERE seen.site = stock.site AND seen.gtin = stock.gtin AND seen.fault = ''
+) AS facing ON true
+LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
+LEFT JOIN trace.stock_finding AS phantom ON phantom.site = stock.site AND phantom.gtin = stock.gtin
+    AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL;
+
+-- Items that were sold where nobody had supplied them, the newest first: leads.
+CREATE INDEX stock_unit_strange_sold ON trace.stock_unit (sold_at DESC, site, unit) WHERE strange;

@@ -12,6 +12,7 @@ from trace_service.web.parameters import CountedField, Gtin, SiteId
 from trace_service.web.render import Page
 
 router = APIRouter()
+MOST_LEADS: Final = 8
 MOST_ROWS: Final = 300
 """A page of more is no help to anybody: what needs ordering, then what is least certain, comes first."""
 
@@ -20,12 +21,12 @@ MOST_ROWS: Final = 300
 async def stock(request: Request, console: ConsoleOf, session: SessionOf) -> Response:
     """Show the stock of every store; live updates fetch only what changes."""
     database, brand = console.database, session.brand
-    rows = await inquiries.stock(database, brand)
-    if len(rows) > MOST_ROWS:
-        rows.sort(key=lambda row: (not row.low, row.certainty))
+    rows, more = await inquiries.urgent_stock(database, brand, MOST_ROWS)
+    leads = await stocktaking.leads(database, brand, None, MOST_LEADS)
     values = {
-        "rows": rows[:MOST_ROWS],
-        "more": max(len(rows) - MOST_ROWS, 0),
+        "rows": rows,
+        "more": more,
+        "leads": leads.rows,
         "findings": await stocktaking.findings(database, brand),
         "counts": await stocktaking.counts(database, brand),
         "climate": await stocktaking.climate(database, brand),
