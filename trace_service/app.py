@@ -88,8 +88,8 @@ def create_app(settings: TraceSettings) -> FastAPI:
     app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
     answers.install(app)
     for page in (
-        alerts, cases, channel, checks, codes, devices, events, health, inspections, leads, login, maps, orders, proposals,
-        scans, stock, territories,
+        alerts, cases, channel, checks, codes, devices, events, health, inspections, leads, login, maps, orders,
+        proposals, scans, stock, territories,
     ):  # fmt: skip
         app.include_router(page.router, include_in_schema=False)
     app.include_router(trip_pages.router, include_in_schema=False)
