@@ -37,7 +37,7 @@ class FlowDetector:
         # The cells of the last observation, and the nats of each city's cells by dealer.
         self.touched: list[Cell] = []
         self.by_city: dict[int, dict[str, float]] = {}
-        # What the shipped or refitted models say of each cell; what they say in a market with so few strange ones.
+        # What the calibration says of each cell that is nearly an alert, and what it says where so few are true.
         self._odds: dict[tuple[str, int], float] = {}
         self.judging = calibration
         self._shift = 0.0
@@ -74,14 +74,16 @@ class FlowDetector:
         nats, threshold, by_bulk = spoken(weighed, pieces, self.settings, raised)
         self.by_city.setdefault(cell.city, {})[cell.dealer] = max(weighed.drip, weighed.bulk)
         place = (cell.dealer, cell.city)
-        inputs = features(weighed.evidence)
-        self._odds[place] = log_odds(max(cell.past, self.calibration.cell.probability(inputs)))
         adcode = self.network.cities[cell.city].adcode
         light = _light(f"flow/{cell.dealer}/{adcode}", "bulk" if by_bulk else "drip", nats, threshold)
         light = structs.replace(light, dealer=cell.dealer)
         if nats < threshold - self.settings.retract_margin_nats:
             self.alarming.discard(place)
+            if not cell.settled:
+                self._odds.pop(place, None)
             return light
+        inputs = features(weighed.evidence)
+        self._odds[place] = log_odds(self.calibration.claim.probability(inputs))
         probability, band = self.judging.claim.judge(inputs)
         hits = self._telling(pieces, weighed.shipment if by_bulk else None)
         claim = structs.replace(
@@ -183,6 +185,8 @@ class FlowDetector:
             return
         cell.settle(confirmed=confirmed, benign_until=benign_until)
         cell.past = max(probability, float(confirmed))
+        if confirmed or benign_until is not None:
+            self._odds[dealer, city] = log_odds(float(confirmed))
         self.alarming.discard((dealer, city))
 
 

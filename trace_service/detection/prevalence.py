@@ -1,9 +1,9 @@
-"""How common diversion is in this market: an empirical prior from all its cells together. Pure.
+"""How common diversion is in this market: an empirical prior from all its strange cells together. Pure.
 
-A calibration fitted on markets with many diverters is too sure of itself in one without: there its few strangest cells
-are the tail of honest trade. The share of diverted cells is estimated by expectation maximisation over the cells' odds
-(B. Efron, Large-Scale Inference, 2010, on empirical Bayes and false discovery), with the markets that the calibration
-was fitted on as a prior worth some cells. Only what lowers probabilities is used.
+A calibration fitted on markets with many diverters is too sure of itself in one without: there the strangest cells are
+the tail of honest trade. The share of true ones among those that are nearly an alert is estimated by expectation
+maximisation over their odds (B. Efron, Large-Scale Inference, 2010, on empirical Bayes and false discovery), with the
+markets of the calibration as a prior worth some cells. Only what lowers probabilities is used.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,12 @@ from typing import Final
 
 import numpy as np
 
-# The share of cells that were true in the markets of the calibration, and how many cells that counts for.
-USUAL: Final = 0.05
-_WORTH: Final = 150.0
+# The share of such cells that was true in the markets of the calibration, and how many cells that counts for.
+USUAL: Final = 0.75
+_WORTH: Final = 10.0
 _STEPS: Final = 40
 _LOWEST: Final = -3.0
+_MOST: Final = 8.0
 
 
 def log_odds(probability: float) -> float:
@@ -29,7 +30,7 @@ def shift(odds: Sequence[float]) -> float:
     """Return what to add to log odds so that they are right in a market whose cells have these; never above 0."""
     if not odds:
         return 0.0
-    given = np.clip(np.array(odds), -30.0, 30.0)
+    given = np.clip(np.array(odds), -_MOST, _MOST)
     usual = log_odds(USUAL)
     share, found = USUAL, 0.0
     for _ in range(_STEPS):
