@@ -42,8 +42,9 @@ class Model(Struct, frozen=True, kw_only=True):
     seen_a_visit: float = 0.6
     nats_a_case: float = 4.0
     follow_up: float = 0.3
-    unseen: float = 0.004
-    strength: float = 0.5  # the shape of the unseen rate of a city of the usual size
+    unseen: float = 0.002
+    strength: float = 0.25  # the shape of the unseen rate of a city of the usual size
+    forget_days: float = 60.0  # in which a city that was looked at is again as it was
     version: str = "1"
 
 
@@ -120,7 +121,7 @@ def _unseen(
     hits = np.array([sum(bool(each.dealers) for each in some) for some in looks])
     tried = np.array([len(some) for some in looks])
     since = np.array([min(((now - each.at) / DAY_MS for each in some), default=1e6) for some in looks])
-    grown = 1 - np.exp(-np.maximum(since, 0.0) / model.shelf_days)
+    grown = 1 - np.exp(-np.maximum(since, 0.0) / model.forget_days)
     random = np.random.default_rng([seed, now // DAY_MS])
     drawn = random.gamma(model.strength * people / people.mean() + hits)
     rates: list[float] = (drawn / (model.strength / model.unseen + tried) * grown).tolist()

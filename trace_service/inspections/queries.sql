@@ -10,12 +10,13 @@ SELECT name, lon, lat, hours, speed_kmh FROM (
 WHERE hours > 0 ORDER BY name
 
 -- name: put_state
-INSERT INTO trace.inspection_state (brand, at, suspicions, versions)
-VALUES (%(brand)s, %(at)s, %(suspicions)s, %(versions)s)
-ON CONFLICT (brand) DO UPDATE SET at = excluded.at, suspicions = excluded.suspicions, versions = excluded.versions
+INSERT INTO trace.inspection_state (brand, at, suspicions, places, versions)
+VALUES (%(brand)s, %(at)s, %(suspicions)s, %(places)s, %(versions)s)
+ON CONFLICT (brand) DO UPDATE SET at = excluded.at, suspicions = excluded.suspicions, places = excluded.places,
+    versions = excluded.versions
 
 -- name: state
-SELECT at, suspicions, versions FROM trace.inspection_state WHERE brand = %(brand)s
+SELECT at, suspicions, places, versions FROM trace.inspection_state WHERE brand = %(brand)s
 
 -- name: brands_with_bases
 -- Brands whose inspectors start somewhere and that have no plan of tonight.

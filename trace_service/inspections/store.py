@@ -31,8 +31,13 @@ def observe_engine(connection: Connection, brand: str, engine: Engine) -> None:
     if engine.clock is None:
         return
     found = sorted(Watch(engine).suspicions(engine.clock), key=lambda each: -each.probability)[:_MOST_CELLS]
+    places = [
+        Place(city=each.adcode, lat=each.lat, lon=each.lon, population=each.population)
+        for each in engine.network.cities
+    ]
     row = {
         "brand": brand,
+        "places": msgspec.json.encode(places).decode(),
         "at": datetime.fromtimestamp(engine.clock / 1000, UTC),
         "suspicions": msgspec.json.encode(found).decode(),
         "versions": msgspec.json.encode(
@@ -77,9 +82,7 @@ def known(connection: Connection, brand: str, now: datetime) -> tuple[Known, dat
     looks = tuple(
         Look(city=row.city, at=milliseconds(row.at), dealers=_dealers(row)) for row in _looks(connection, brand, now)
     )
-    places = tuple(
-        Place(city=each.adcode, lat=each.lat, lon=each.lon, population=float(each.population)) for each in load_places()
-    )
+    places = msgspec.convert(state.places, tuple[Place, ...]) if state else _largest()
     return Known(places=places, suspicions=suspicions, looks=looks), state.at if state else None
 
 
@@ -112,6 +115,13 @@ def newest(connection: Connection, brand: str) -> tuple[Any, list[Any]] | None:
     """Return the newest plan of a brand and its visits by base and rank, None before the first."""
     found = connection.execute(SQL["newest_plan"], {"brand": brand}).fetchone()
     return None if found is None else (found, connection.execute(SQL["visits"], {"plan": found.id}).fetchall())
+
+
+def _largest() -> tuple[Place, ...]:
+    """Return the cities that a plan knows before the engine has said anything."""
+    return tuple(
+        Place(city=each.adcode, lat=each.lat, lon=each.lon, population=float(each.population)) for each in load_places()
+    )
 
 
 def _lines(base: Base, stops: Sequence[Visit], order: Sequence[Visit]) -> list[dict[str, Any]]:

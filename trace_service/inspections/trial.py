@@ -168,6 +168,7 @@ class _Run:
         chosen = random.permutation(len(shelves))[:SHOPS].tolist()
         foreign: set[str] = set()
         attacks: set[int] = set()
+        before = set(self.played.found)
         for number, index in enumerate(chosen):
             shelf = shelves[index]
             rows = random.permutation(shelf.there(now))[:CASES].tolist()
@@ -175,7 +176,7 @@ class _Run:
             if rows:
                 event = _event(shelf, [shelf.codes[row] for row in rows], now + number, city)
                 foreign |= self._scan(event)
-        fresh = attacks - self.played.found.keys() - {-1}
+        fresh = attacks - before - {-1}
         hours = visit.hours
         self.played.visits.append(Made(city=city, at=now, share=visit.share, hours=hours, attacks=tuple(sorted(fresh))))
         self._looks.append(Look(city=city, at=now, dealers=tuple(sorted(foreign))))

@@ -20,6 +20,7 @@ CREATE TABLE trace.inspection_state (
     brand       text PRIMARY KEY REFERENCES trace.brand,
     at          timestamptz NOT NULL,
     suspicions  jsonb NOT NULL,
+    places      jsonb NOT NULL,
     versions    jsonb NOT NULL
 );
 
