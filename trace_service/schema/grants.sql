@@ -71,7 +71,7 @@ GRANT UPDATE, DELETE ON trace.demand_day, trace.stock_line, trace.planned_order 
 GRANT UPDATE, DELETE ON trace.suspect_due TO codefence_trace;
 GRANT DELETE ON trace.observation_inbox TO codefence_trace;
 GRANT UPDATE (digest), DELETE ON trace.observed TO codefence_trace;
-GRANT UPDATE (near, dealer, city, cases, strength, probability, reason, material, updated_at, ended_at, ended)
+GRANT UPDATE (kind, near, dealer, city, cases, strength, probability, reason, material, updated_at, ended_at, ended)
     ON trace.lead TO codefence_trace;
 GRANT UPDATE ON trace.engine_snapshot TO codefence_trace;
 GRANT UPDATE ON trace.inspection_state TO codefence_trace;
