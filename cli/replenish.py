@@ -4,6 +4,7 @@ import click
 
 from cli.replenish_backtest import backtest
 from cli.replenish_plan import plan
+from cli.replenish_promotions import promotion
 from cli.replenish_run import load, run
 from cli.replenish_transfer import transfer
 
@@ -18,3 +19,4 @@ replenish.add_command(plan)
 replenish.add_command(transfer)
 replenish.add_command(run)
 replenish.add_command(load)
+replenish.add_command(promotion)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from cli.replenish_tables import calendar_day, holiday_list, mapped_columns, price_list, time_zone
+from cli.replenish_tables import FESTIVALS, calendar_day, mapped_columns, named_days, price_list, time_zone
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.replenishment.backtest import backtest as play_back
 from trace_service.replenishment.errors import NothingToPlanError
@@ -58,6 +58,7 @@ _SHOWN: Final = 20
               help="CSV with sku and price, where the table has no prices.")  # fmt: skip
 @click.option("--holidays", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="CSV with date and name: days whose effect is to be learned by name.")  # fmt: skip
+@FESTIVALS
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="Folder for report.html, report.json and flags.csv.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
@@ -73,7 +74,8 @@ def backtest(demand: Path, *, out: Path | None, as_json: bool, **options: Any) -
     history, protocol = _counted(table.history, options)
     names = list(dict.fromkeys(options["policies"])) or list(METHODS)
     click.echo(f"{len(history.series):,} products of {len(table.history.series):,}: {', '.join(names)}", err=True)
-    policies = play_back(history, names, protocol, holiday_list(options["holidays"]))
+    special = named_days(options["festivals"], options["holidays"], (history.days[0], history.days[-1]))
+    policies = play_back(history, names, protocol, special)
     report = {"file": demand.name, **_facts(table, history, protocol), "policies": policies}
     report["cpu_seconds"] = round(time.process_time() - began, 2)
     _tell(table)

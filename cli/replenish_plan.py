@@ -12,9 +12,11 @@ from typing import Any, Final
 import click
 
 from cli.replenish_tables import (
-    holiday_list,
+    FESTIVALS,
     mapped_columns,
+    named_days,
     price_list,
+    promotion_list,
     series_of,
     shelved,
     table_rows,
@@ -23,6 +25,7 @@ from cli.replenish_tables import (
 )
 from trace_service.cli_parts import reported
 from trace_service.replenishment.actions import Lot
+from trace_service.replenishment.coming import Coming
 from trace_service.replenishment.errors import DemandTableError
 from trace_service.replenishment.history import History
 from trace_service.replenishment.planning import PLAN_DAYS, Plan, Stock, Wishes, make_plan
@@ -43,9 +46,12 @@ Exit codes:
 _FIELDS: Final = {
     "lines": ("node", "sku", "on_hand", "on_order", "mean_a_day", "safety", "warning", "maximum", "p_stockout",
               "evidence"),
-    "orders": ("node", "sku", "order_on", "quantity", "arrives_on", "early_on"),
+    "orders": ("node", "sku", "order_on", "quantity", "arrives_on", "early_on", "occasion"),
     "actions": ("node", "sku", "action", "why", "units", "expected_left", "p_sold", "days"),
 }  # fmt: skip
+
+# Orders of the last planned day serve days beyond it.
+_LOOK_BEYOND: Final = 60
 
 
 @click.command(epilog=_PLAN)
@@ -66,6 +72,9 @@ _FIELDS: Final = {
 @click.option("--zone", default="UTC", show_default=True, help="Time zone whose days count where dates carry times.")
 @click.option("--prices", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV with sku and price.")
 @click.option("--holidays", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV: date and name.")
+@FESTIVALS
+@click.option("--promotions", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="CSV with sku, from, to and perhaps nodes, uplift, name; coming ones included.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="Folder for lines.csv, orders.csv and actions.csv.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
@@ -80,7 +89,7 @@ def plan(demand: Path, *, out: Path | None, as_json: bool, **options: Any) -> No
     history, stock = shelved(table.history, options["stock_file"], reading)
     stock = replace(stock, lots=_lots(options["lots_file"], history, options["node"]))
     wishes = Wishes(options["fill"], cycle=options["cycle"], days=options["days"],
-                    holidays=holiday_list(options["holidays"]))  # fmt: skip
+                    coming=_coming(options, history.days))  # fmt: skip
     lead = lead_times([[] for _ in history.series], history.lead.astype(float))
     made = make_plan(history, stock, lead, wishes)
     doubt = "" if made.calibrated else " (too little history to calibrate it)"
@@ -95,6 +104,13 @@ def plan(demand: Path, *, out: Path | None, as_json: bool, **options: Any) -> No
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(_FIELDS["orders"])
         writer.writerows([row[name] for name in _FIELDS["orders"]] for row in parts["orders"])
+
+
+def _coming(options: dict[str, Any], days: tuple[date, ...]) -> Coming:
+    """Return what the options say of days to come: festivals by calendar or file, and planned promotions."""
+    last = days[-1] + timedelta(days=options["days"] + _LOOK_BEYOND)
+    names = named_days(options["festivals"], options["holidays"], (days[0], last))
+    return Coming(names, promotion_list(options["promotions"]))
 
 
 def _today(history: History) -> date:
@@ -116,6 +132,7 @@ def _parts(history: History, stock: Stock, made: Plan) -> dict[str, list[dict[st
         {
             **history.series[each.series]._asdict(), "order_on": _day(today, each.day), "quantity": each.quantity,
             "arrives_on": _day(today, each.arrives), "early_on": _day(today, each.early_day),
+            "occasion": each.occasion,
         }
         for each in made.orders
     ]  # fmt: skip

@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 import numpy as np
 
+from trace_service.replenishment.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LONGEST_PROMOTION, Promotion
 from trace_service.replenishment.errors import DemandTableError
+from trace_service.replenishment.festivals import festivals
 from trace_service.replenishment.history import History, Series
 from trace_service.replenishment.planning import Stock
 from trace_service.replenishment.table import Reading
@@ -63,6 +65,40 @@ def holiday_list(path: Path | None) -> dict[date, str]:
         except ValueError as error:
             raise DemandTableError(f"{path}, line {line}, column date: {row['date']!r} is no date") from error
     return found
+
+
+FESTIVALS: Final = click.option(
+    "--festivals",
+    type=click.Choice(["china"]),
+    help="A calendar of holidays and shopping days to learn from and expect.",
+)
+
+
+def named_days(calendar: str | None, path: Path | None, span: tuple[date, date]) -> dict[date, str]:
+    """Return the names of days by calendar and file; where both name one, the file's."""
+    return (festivals(*span) if calendar == "china" else {}) | holiday_list(path)
+
+
+def promotion_list(path: Path | None) -> list[Promotion]:
+    """Return planned promotions; raises DemandTableError with line and column."""
+    found = []
+    for line, row in table_rows(path, ("sku", "from", "to")):
+        first, last = (_promotion_day(path, line, column, row[column]) for column in ("from", "to"))
+        if not first <= last <= first + LONGEST_PROMOTION:
+            raise DemandTableError(f"{path}, line {line}, column to: a promotion lasts a day to a year")
+        uplift = number(path, line, "uplift", row["uplift"]) if row.get("uplift") else None
+        if uplift is not None and not LEAST_UPLIFT <= uplift <= GREATEST_UPLIFT:
+            raise DemandTableError(f"{path}, line {line}, column uplift: {uplift:g} is not from .1 to 20")
+        nodes = frozenset((row.get("nodes") or "").split())
+        found.append(Promotion(row["sku"], first, last, nodes, uplift, row.get("name") or ""))
+    return found
+
+
+def _promotion_day(path: Path | None, line: int, column: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise DemandTableError(f"{path}, line {line}, column {column}: {text!r} is no date") from error
 
 
 def table_rows(path: Path | None, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:

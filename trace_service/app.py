@@ -25,6 +25,7 @@ from trace_service.orders import stations_api as api_stations
 from trace_service.public import router as resolver
 from trace_service.public.service import PublicService
 from trace_service.replenishment import api as api_replenishment
+from trace_service.replenishment import promotions_api as api_promotions
 from trace_service.settings import TraceSettings
 from trace_service.territories import api as api_territories
 from trace_service.territories import checks_api as api_geofence
@@ -96,7 +97,7 @@ def create_app(settings: TraceSettings) -> FastAPI:
     app.include_router(resolver.router, include_in_schema=False)
     partners = (api_orders, api_stations, api_check, api_codes, api_channel, api_territories, api_geofence, api_trips)
     ours = (api_session, api_alerts, api_cases, api_leads, api_inspections, api_stock, api_scans)
-    for part in (api_replenishment, *ours, *partners):
+    for part in (api_replenishment, api_promotions, *ours, *partners):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
     app.mount("/epcis", create_epcis_app(console))
     app.mount("/static", ImmutableFiles(BUILD))

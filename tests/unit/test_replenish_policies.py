@@ -1,5 +1,6 @@
 """Replays, plans, transfers and what decisions teach, on cases whose answer is known."""
 
+import itertools
 from datetime import date, timedelta
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from trace_service.replenishment.planning import Stock, Wishes, make_plan
 from trace_service.replenishment.priors import borrowed
 from trace_service.replenishment.replay import Protocol, Replay, evaluated, play
 from trace_service.replenishment.transfer import Goods, goods, greedy, solve
-from trace_service.replenishment.waterlines import Demand, Shop, lead_times, water_lines
+from trace_service.replenishment.waterlines import Demand, Rhythm, Shop, lead_times, water_lines
 
 START = date(2026, 1, 5)
 
@@ -81,7 +82,8 @@ def test_policies_are_played_side_by_side_and_none_beats_the_future() -> None:
     assert found["codefence"]["wrmsse"]["28"] <= 1.01 * min(found[n]["wrmsse"]["28"] for n in ("imapa", "adida"))
     assert found["known-mean"]["wrmsse"]["14"] is None
     fills = [point["fill"] for point in found["codefence"]["curve"]]
-    assert fills == sorted(fills)
+    # A unit more in the level may be a case less in an order: whole packs make it fall a little now and then.
+    assert all(later > earlier - 0.001 for earlier, later in itertools.pairwise(fills))
 
 
 def test_weekdays_holidays_and_promotions_are_told_apart() -> None:
@@ -103,7 +105,7 @@ def test_water_lines_rise_with_spread_and_an_uncertain_lead_time_and_stay_within
     demand = Demand(np.array([4.0, 4, 4, 4, 4]), np.array([1.1, 6, 1.1, 1.1, 1.1]), np.full(5, 0.95))
     lead = lead_times([[5.0] * 50, [5.0] * 50, [1.0, 9] * 25, [5.0] * 50, [5.0] * 50], np.full(5, 5.0))
     shop = Shop(np.full(5, 6), np.array([0, 0, 0, 30, 0]), np.array([0, 0, 0, 0, 3]))
-    lines = water_lines(demand, lead, 1, 6, shop)
+    lines = water_lines(demand, lead, Rhythm(1, 6), shop)
     assert lines.warning[0] < lines.warning[1]
     assert lines.warning[0] < lines.warning[2]
     assert lines.maximum[3] == 30

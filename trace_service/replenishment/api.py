@@ -58,9 +58,10 @@ class Lines(BaseModel):
 
 
 class Planned(BaseModel):
-    """Dated orders of the coming 30 days, by the newest run."""
+    """Dated orders of the coming 30 days, by the newest run, and the festivals that it expects to move demand."""
 
     orders: list[dict[str, Any]]
+    coming: list[dict[str, Any]]
 
 
 @router.get("/proposals")
@@ -135,9 +136,10 @@ def lines(partner: PartnerOf, connection: ConnectionOf, site: Site = None) -> Li
 
 @router.get("/plan")
 def plan(partner: PartnerOf, connection: ConnectionOf, site: Site = None) -> Planned:
-    """List the dated orders of the coming 30 days."""
+    """List the dated orders of the coming 30 days, and the festivals in them."""
     rows = connection.execute(SQL["plan"], {"brand": partner.brand, "site": site, "limit": _MOST}).fetchall()
-    return Planned(orders=[row._asdict() for row in rows])
+    festivals = connection.execute(SQL["coming"], {"brand": partner.brand}).fetchall()
+    return Planned(orders=[row._asdict() for row in rows], coming=[row._asdict() for row in festivals])
 
 
 def _proposal(connection: Connection, brand: str, number: int) -> Any:  # noqa: ANN401  rows

@@ -13,3 +13,9 @@ class NothingToPlanError(CodefenceError):
     """No product has enough history for what was asked."""
 
     code = "NOTHING_TO_PLAN"
+
+
+class PromotionError(CodefenceError):
+    """A promotion of something that the brand does not have there."""
+
+    code = "PROMOTION_REFUSED"

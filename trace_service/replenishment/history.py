@@ -22,7 +22,8 @@ class History:
     """Arrays of shape (series, days), or (series,) where a series has one figure; `days` are trading days in order.
 
     `known` is False where a day says nothing about demand (sold out, or a gap in the data); `promoted` is True on days
-    with a promotion. `expiry_days` is 0 where goods do not expire. Prices are per unit, in one currency.
+    with a promotion. `expiry_days` is 0 where goods do not expire. Prices are per unit, in one currency. `group`
+    numbers the groups of products whose festivals are learned apart, from 0; None is one group.
     """
 
     series: tuple[Series, ...]
@@ -35,6 +36,7 @@ class History:
     lead: Counts
     expiry_days: Counts
     priced: bool
+    group: Counts | None = None
 
     def __post_init__(self) -> None:
         if self.units.shape != (len(self.series), len(self.days)):
@@ -46,6 +48,7 @@ class History:
         return History(
             tuple(self.series[each] for each in at), self.days, self.units[at], self.known[at], self.promoted[at],
             self.price[at], self.pack[at], self.lead[at], self.expiry_days[at], self.priced,
+            None if self.group is None else self.group[at],
         )  # fmt: skip
 
     def joined_by(self, fresh: Sequence[Series], lead: int, pack: int) -> "History":
@@ -61,6 +64,7 @@ class History:
             np.vstack([self.promoted, np.zeros(none.shape, dtype=bool)]), np.append(self.price, price),
             np.append(self.pack, np.full(count, pack)), np.append(self.lead, np.full(count, lead)),
             np.append(self.expiry_days, np.zeros(count, dtype=np.int64)), self.priced,
+            None if self.group is None else np.append(self.group, np.zeros(count, dtype=np.int64)),
         )  # fmt: skip
 
     def at_or_after(self, day: date) -> int:

@@ -16,7 +16,7 @@ class Moment:
     """The past of every series before day `now`, and the factors of the days from `now` on.
 
     `exposure` are the factors of past days, `ahead` those of coming ones: shape (days,), or (series, days) where there
-    are promotions.
+    are promotions or several groups of products.
     """
 
     now: int
@@ -46,8 +46,8 @@ class Moment:
 def moment(history: History, now: int, names: Mapping[date, str]) -> Moment:
     """Return what is known before day `now`."""
     units, known, promoted = history.units[:, :now], history.known[:, :now], history.promoted
-    calendar = learn(units, history.days[:now], promoted[:, :now], names)
-    factors = calendar.of(history.days, names)
+    calendar = learn(units, history.days[:now], promoted[:, :now], names, history.group)
+    factors = calendar.of(history.days, names, history.group)
     if promoted.any():
         factors = np.where(promoted, factors * calendar.promotion, factors)
     complete = bool(known.all())

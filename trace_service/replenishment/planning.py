@@ -1,18 +1,20 @@
 """From demand and stock to water lines, a dated plan and what will be left: for command line and nightly run."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from math import ceil
 from typing import Final
 
 import numpy as np
 
 from trace_service.replenishment.actions import Lot, Surplus, expiring, slow
+from trace_service.replenishment.coming import Coming, Occasion, ahead, occasion, occasions, past_promotions
 from trace_service.replenishment.forecasts import mixed
 from trace_service.replenishment.history import History
 from trace_service.replenishment.kernel import Counts, Floats, first_sales
 from trace_service.replenishment.methods import LEVELS, METHODS, order_levels, ratios
-from trace_service.replenishment.moments import moment
+from trace_service.replenishment.moments import Moment, moment
 from trace_service.replenishment.priors import PRIOR_DAYS, borrowed
 from trace_service.replenishment.replay import LEAST_AGE, RECENT, Protocol, evaluated, play
 from trace_service.replenishment.shortfall import stockout
@@ -21,6 +23,7 @@ from trace_service.replenishment.waterlines import (
     LeadTime,
     Lines,
     PlannedOrder,
+    Rhythm,
     Rule,
     Shop,
     planned,
@@ -51,13 +54,16 @@ class Wishes:
     review: float = 1.0
     cycle: float = 6.0
     days: int = PLAN_DAYS
-    holidays: Mapping[date, str] = field(default_factory=dict)
+    coming: Coming = field(default_factory=Coming)
     bias: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of every series; `evidence` is the share of a series' demand figure that is its own history."""
+    """The plan of every series; `evidence` is the share of a series' demand figure that is its own history.
+
+    `occasions` are the festivals ahead, `near` is the demand a day until an order made tomorrow arrives.
+    """
 
     model: str
     demand: Demand
@@ -70,6 +76,8 @@ class Plan:
     orders: list[PlannedOrder]
     expiring: list[Surplus]
     slow: list[Surplus]
+    occasions: list[Occasion]
+    near: Floats
 
 
 def calibrate(history: History, fill: float, holidays: Mapping[date, str]) -> tuple[float, bool]:
@@ -99,26 +107,50 @@ def calibrate(history: History, fill: float, holidays: Mapping[date, str]) -> tu
 
 def make_plan(history: History, stock: Stock, lead: LeadTime, wishes: Wishes) -> Plan:
     """Return water lines, orders for the coming days and what will be left, from history and stock."""
-    now = moment(history, len(history.days), wishes.holidays)
-    own = mixed(now.units, now.known, now.exposure)
+    coming = wishes.coming
+    history = replace(history, promoted=past_promotions(history, coming.promotions))
+    now = moment(history, len(history.days), coming.names)
+    level, found = calibrate(history, wishes.fill, coming.names)
     age = len(history.days) - first_sales(now.units)
-    node, sku = _numbers(history)
-    mean = np.maximum(borrowed(own, age, node, sku), _LEAST_MEAN)
-    if wishes.bias is not None:
-        mean = mean * wishes.bias
-    level, found = calibrate(history, wishes.fill, wishes.holidays)
-    demand = Demand(mean, ratios(now), np.full(len(mean), level))
+    mean = _mean(history, now, age, wishes.bias)
+    # Beyond the last planned day its order's own lead time and cycle are looked at as well.
+    longest = wishes.days + ceil(float(lead.mean.max(initial=0)) + wishes.review + wishes.cycle) + 1
+    demand = Demand(mean, ratios(now), np.full(len(mean), level), ahead(history, now.calendar, coming, longest))
     shop = Shop(history.pack, stock.capacity, history.expiry_days)
-    lines = water_lines(demand, lead, wishes.review, wishes.cycle, shop)
+    rule = Rule(demand, lead, Rhythm(wishes.review, wishes.cycle), shop)
+    lines = water_lines(demand, lead, rule.rhythm, shop)
     position = stock.on_hand + stock.on_order
-    ahead, ratio = demand.over(lead.mean + wishes.review, lead.variance)
-    rule = Rule(demand, lines, lead, history.pack)
+    due, ratio = demand.over(lead.mean + wishes.review, lead.variance)
+    ahead_of = occasions(history, now.calendar, coming, longest)
+    orders = _named(history, rule, planned(rule, position, wishes.days), coming, {each.name for each in ahead_of})
     return Plan(
-        _MODEL, demand, lead, lines, level, found, age / (age + PRIOR_DAYS), stockout(ahead, ratio, position),
-        planned(rule, position, wishes.days),
-        expiring(stock.lots, demand.mean, demand.ratio, elsewhere=_elsewhere(sku, lines, position)),
+        _MODEL, demand, lead, lines, level, found, age / (age + PRIOR_DAYS), stockout(due, ratio, position),
+        orders,
+        expiring(stock.lots, demand.mean, demand.ratio, elsewhere=_elsewhere(_numbers(history)[1], lines, position)),
         slow(stock.on_hand, demand.mean, demand.ratio),
+        [each for each in ahead_of if each.day <= history.days[-1] + timedelta(days=wishes.days)],
+        due / (lead.mean + wishes.review),
     )  # fmt: skip
+
+
+def _named(
+    history: History, rule: Rule, orders: Sequence[PlannedOrder], coming: Coming, telling: Collection[str]
+) -> list[PlannedOrder]:
+    """Return the orders with the promotion or festival in the days that each is to last for."""
+    lasts = np.ceil(rule.lead.mean + rule.rhythm.review + rule.rhythm.cycle).astype(np.int64)
+    today = history.days[-1] + timedelta(days=1)
+    found = []
+    for order in orders:
+        days = [today + timedelta(days=order.day + each) for each in range(int(lasts[order.series]))]
+        found.append(replace(order, occasion=occasion(history.series[order.series], days, coming, telling)))
+    return found
+
+
+def _mean(history: History, now: Moment, age: Counts, bias: Floats | None) -> Floats:
+    """Return demand an ordinary day: a series' own, or what it borrows, times what people's decisions have taught."""
+    node, sku = _numbers(history)
+    found = np.maximum(borrowed(mixed(now.units, now.known, now.exposure), age, node, sku), _LEAST_MEAN)
+    return found if bias is None else found * bias
 
 
 def _numbers(history: History) -> tuple[Counts, Counts]:

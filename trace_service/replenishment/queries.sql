@@ -118,8 +118,8 @@ WHERE brand = %(brand)s AND day >= %(since)s AND day < %(today)s
 -- name: places
 SELECT stock.site, stock.gtin, stock.dealer, coalesce(stock.quantity, 0) AS quantity, stock.quantity IS NOT NULL AS seen,
     stock.certainty, stock.suspect, coalesce(in_transit.quantity, 0) AS in_transit, stock.maximum AS capacity,
-    stock.daily_demand, product.items_per_case, product.unit_price, site.lon, site.lat,
-    extract(epoch FROM now() - coalesce(stock.sure_at, now() - interval '30 days')) / 86400 AS days,
+    stock.daily_demand, product.items_per_case, product.unit_price, product.product_line,
+    site.lon, site.lat, extract(epoch FROM now() - coalesce(stock.sure_at, now() - interval '30 days')) / 86400 AS days,
     (SELECT count(*) FROM trace.stock_finding AS finding WHERE finding.site = stock.site AND finding.gtin = stock.gtin
         AND finding.resolved_at IS NULL AND finding.found_at > now() - interval '14 days') AS findings
 FROM trace.stock
@@ -220,10 +220,46 @@ ON CONFLICT (site, gtin) DO UPDATE SET mean = excluded.mean, ratio = excluded.ra
 DELETE FROM trace.planned_order WHERE brand = %(brand)s
 
 -- name: write_plan
-INSERT INTO trace.planned_order (brand, site, gtin, order_on, quantity, arrives_on, early_on, model)
-SELECT %(brand)s, site, gtin, order_on, quantity, arrives_on, early_on, model
+INSERT INTO trace.planned_order (brand, site, gtin, order_on, quantity, arrives_on, early_on, model, occasion)
+SELECT %(brand)s, site, gtin, order_on, quantity, arrives_on, early_on, model, occasion
 FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text, order_on date, quantity integer, arrives_on date,
-    early_on date, model text)
+    early_on date, model text, occasion text)
+
+-- name: forget_coming
+DELETE FROM trace.coming_day WHERE brand = %(brand)s
+
+-- name: write_coming
+INSERT INTO trace.coming_day (brand, day, name, product_line, factor)
+SELECT %(brand)s, day, name, product_line, factor
+FROM jsonb_to_recordset(%(rows)s) AS fresh (day date, name text, product_line text, factor double precision)
+
+-- name: coming
+SELECT day, name, product_line, factor FROM trace.coming_day WHERE brand = %(brand)s ORDER BY day, product_line
+
+-- name: promotions
+SELECT id, gtin, sites, first_day, last_day, uplift, name, planned_by, planned_at, cancelled_by, cancelled_at
+FROM trace.promotion
+WHERE brand = %(brand)s AND last_day >= %(since)s AND (cancelled_at IS NULL OR %(cancelled)s)
+ORDER BY first_day, id
+
+-- name: plan_promotions
+-- Only of the brand's products, at sites that have them; what is planned already stands.
+INSERT INTO trace.promotion (brand, gtin, sites, first_day, last_day, uplift, name, planned_by)
+SELECT %(brand)s, fresh.gtin, (SELECT coalesce(array_agg(DISTINCT each ORDER BY each), '{}') FROM unnest(fresh.sites) AS each),
+    first_day, last_day, uplift, fresh.name, %(by)s
+FROM jsonb_to_recordset(%(rows)s) AS fresh (gtin text, sites text[], first_day date, last_day date,
+    uplift double precision, name text)
+JOIN trace.product ON product.gtin = fresh.gtin AND product.brand = %(brand)s
+WHERE NOT EXISTS (
+    SELECT FROM unnest(fresh.sites) AS wanted (site) WHERE NOT EXISTS (
+        SELECT FROM trace.stock WHERE stock.site = wanted.site AND stock.gtin = fresh.gtin))
+ON CONFLICT DO NOTHING
+RETURNING id, gtin, sites, first_day, last_day
+
+-- name: cancel_promotion
+UPDATE trace.promotion SET cancelled_by = %(by)s, cancelled_at = clock_timestamp()
+WHERE id = %(id)s AND brand = %(brand)s AND cancelled_at IS NULL
+RETURNING id
 
 -- name: standing
 -- Open proposals of the kinds that only runs make, and those that were rejected within a week.
@@ -265,7 +301,7 @@ WHERE line.brand = %(brand)s AND (%(site)s::text IS NULL OR line.site = %(site)s
 ORDER BY line.site, line.gtin LIMIT %(limit)s
 
 -- name: plan
-SELECT site, gtin, order_on, quantity, arrives_on, early_on, model, made_at FROM trace.planned_order
+SELECT site, gtin, order_on, quantity, arrives_on, early_on, occasion, model, made_at FROM trace.planned_order
 WHERE brand = %(brand)s AND (%(site)s::text IS NULL OR site = %(site)s)
 ORDER BY order_on, site, gtin LIMIT %(limit)s
 

@@ -1,12 +1,14 @@
 """What a run reads from the database: demand, stock, lots, deliveries and decisions of one brand, as arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
 
 from trace_service.replenishment.actions import Lot
+from trace_service.replenishment.coming import Coming, Promotion
+from trace_service.replenishment.festivals import festivals
 from trace_service.replenishment.history import History, Series
 from trace_service.replenishment.kernel import Floats
 from trace_service.replenishment.learning import biases
@@ -19,13 +21,18 @@ from trace_service.store.connection import Connection
 HISTORY_DAYS: Final = 400
 LEAST_CERTAINTY: Final = 0.5
 _LEAST_DAYS: Final = 14
+# The plan's last order serves days beyond its thirty.
+_LOOK_AHEAD: Final = 120
 
 Row = Any
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """One brand's places in the order of the arrays. `believed` stock is 0 where the figure is uncertain."""
+    """One brand's places in the order of the arrays; `coming` is what is known of past and future special days.
+
+    `product_lines` are the names of the history's groups of products.
+    """
 
     rows: list[Row]
     history: History
@@ -33,6 +40,8 @@ class Records:
     lead: LeadTime
     bias: Floats
     today: date
+    coming: Coming
+    product_lines: tuple[str, ...]
 
 
 def read_records(connection: Connection, brand: str, today: date) -> Records | None:
@@ -46,7 +55,9 @@ def read_records(connection: Connection, brand: str, today: date) -> Records | N
     if (today - first).days < _LEAST_DAYS:
         return None
     places = {(row.site, row.gtin): at for at, row in enumerate(rows)}
-    history = _history(rows, sales, (first, today), places)
+    product_lines = tuple(sorted({row.product_line for row in rows}))
+    group = np.array([product_lines.index(row.product_line) for row in rows])
+    history = replace(_history(rows, sales, (first, today), places), group=group)
     lots = [
         Lot(places[row.site, row.gtin], row.units, (row.expires_on - today).days)
         for row in connection.execute(SQL["lots"], key)
@@ -60,7 +71,19 @@ def read_records(connection: Connection, brand: str, today: date) -> Records | N
             seen[places[row.site, row.gtin]].append(float(row.days))
     learned = biases(connection.execute(SQL["decisions"], key).fetchall())
     bias = np.array([learned.get((row.site, row.gtin), 1.0) for row in rows])
-    return Records(rows, history, stock, lead_times(seen, np.full(len(rows), float(LEAD_TIME_DAYS))), bias, today)
+    coming = _coming(connection, brand, (first, today))
+    lead = lead_times(seen, np.full(len(rows), float(LEAD_TIME_DAYS)))
+    return Records(rows, history, stock, lead, bias, today, coming, product_lines)
+
+
+def _coming(connection: Connection, brand: str, span: tuple[date, date]) -> Coming:
+    """Return festivals and promotions since the first day of the history and for some weeks ahead."""
+    first, today = span
+    planned = connection.execute(SQL["promotions"], {"brand": brand, "since": first, "cancelled": False})
+    promotions = [
+        Promotion(row.gtin, row.first_day, row.last_day, frozenset(row.sites), row.uplift, row.name) for row in planned
+    ]
+    return Coming(festivals(first, today + timedelta(days=_LOOK_AHEAD)), promotions)
 
 
 def _history(rows: list[Row], sales: list[Row], span: tuple[date, date], places: dict[tuple[str, str], int]) -> History:

@@ -56,7 +56,9 @@ def run(connection: Connection, brand: str, now: datetime, fill: float) -> Repor
         records = read_records(connection, brand, today)
         if records is None:
             return Report(brand, ready=False, places=0, own_lines=0, planned_orders=0, service=None, open={})
-        plan = make_plan(records.history, records.stock, records.lead, Wishes(fill, bias=records.bias))
+        plan = make_plan(
+            records.history, records.stock, records.lead, Wishes(fill, bias=records.bias, coming=records.coming)
+        )
         _write(connection, brand, records, plan)
         made = [*transfers(records, plan), *markdowns(records, plan), *counts(records)]
         _settle(connection, brand, made)
@@ -75,7 +77,7 @@ def _write(connection: Connection, brand: str, records: Records, plan: Plan) -> 
     demand, lines, lead = plan.demand, plan.lines, plan.lead
     rows = [
         {
-            "site": row.site, "gtin": row.gtin, "mean": float(demand.mean[at] / records.bias[at]),
+            "site": row.site, "gtin": row.gtin, "mean": float(plan.near[at] / records.bias[at]),
             "ratio": float(demand.ratio[at]), "bias": float(records.bias[at]), "lead_days": float(lead.mean[at]),
             "lead_variance": float(lead.variance[at]), "service": float(demand.service[at]),
             "safety": int(lines.safety[at]), "warning": int(lines.warning[at]),
@@ -91,12 +93,19 @@ def _write(connection: Connection, brand: str, records: Records, plan: Plan) -> 
             "order_on": records.today + timedelta(days=each.day), "quantity": each.quantity,
             "arrives_on": records.today + timedelta(days=each.arrives),
             "early_on": records.today + timedelta(days=each.early_day), "model": plan.model,
+            "occasion": each.occasion,
         }
         for each in plan.orders
         if plan.evidence[each.series] >= LEAST_EVIDENCE
     ]  # fmt: skip
     connection.execute(SQL["forget_plan"], {"brand": brand})
     connection.execute(SQL["write_plan"], {"brand": brand, "rows": recordset(orders)})
+    ahead = [
+        {"day": each.day, "name": each.name, "factor": each.factor, "product_line": records.product_lines[each.group]}
+        for each in plan.occasions
+    ]
+    connection.execute(SQL["forget_coming"], {"brand": brand})
+    connection.execute(SQL["write_coming"], {"brand": brand, "rows": recordset(ahead)})
 
 
 def _settle(connection: Connection, brand: str, made: list[Proposed]) -> None:

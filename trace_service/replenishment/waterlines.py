@@ -1,5 +1,6 @@
 """Water lines of every series, and the dated orders that follow from them over the coming days."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,16 +24,37 @@ class LeadTime:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Demand a day of every series, its ratio of variance to mean, and the chance with which it is to be met."""
+    """Demand an ordinary day of every series, its ratio of variance to mean, and the chance with which it is to be met.
+
+    `ahead` are the factors of the coming days, shape (series, days), for weekdays, festivals and promotions; beyond
+    them, and where there are none, days are ordinary.
+    """
 
     mean: Floats
     ratio: Floats
     service: Floats
+    ahead: Floats | None = None
 
-    def over(self, days: Floats, variance: Floats | float = 0.0) -> tuple[Floats, Floats]:
-        """Return mean and ratio of the demand of so many days; how many it will be may itself be uncertain."""
-        safe = np.maximum(days, 1e-9)
-        return self.mean * days, self.ratio + self.mean * variance / safe
+    def over(self, days: Floats, variance: Floats | float = 0.0, since: int = 0) -> tuple[Floats, Floats]:
+        """Return mean and ratio of the demand of so many days; how many it will be may itself be uncertain.
+
+        `since` is how many days from now they begin.
+        """
+        weight = days if self.ahead is None else self._weight(days + since) - self._weight(np.full(len(days), since))
+        share = np.divide(weight, days, out=np.ones_like(weight), where=days > 0)
+        return self.mean * weight, self.ratio + self.mean * share * variance / np.maximum(days, 1e-9)
+
+    def _weight(self, days: Floats) -> Floats:
+        """Return the sum of the factors of the first days, parts of days included."""
+        if self.ahead is None:
+            return days
+        width = self.ahead.shape[1]
+        sums = np.concatenate([np.zeros((len(self.ahead), 1)), np.cumsum(self.ahead, axis=1)], axis=1)
+        whole = np.minimum(days.astype(np.int64), width)
+        rows = np.arange(len(sums))
+        part = np.where(whole < width, self.ahead[rows, np.minimum(whole, width - 1)], 1.0)
+        found: Floats = sums[rows, whole] + part * (days - whole)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +80,17 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class PlannedOrder:
-    """One order of a plan; days count from today, `early_day` is the day on which P90 demand would call for it."""
+    """One order of a plan; days count from today, `early_day` is the day on which P90 demand would call for it.
+
+    `occasion` is the promotion or festival in the days that it is to last for, empty where there is none.
+    """
 
     series: int
     day: int
     quantity: int
     arrives: int
     early_day: int
+    occasion: str = ""
 
 
 def lead_times(observed: list[list[float]], configured: Floats) -> LeadTime:
@@ -81,16 +107,25 @@ def lead_times(observed: list[list[float]], configured: Floats) -> LeadTime:
     return LeadTime(mean, variance)
 
 
-def water_lines(demand: Demand, lead: LeadTime, review: float, cycle: float, shop: Shop) -> Lines:
-    """Return the lines for a review every `review` days and orders meant to last `cycle` days.
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often one looks and how long an order should last, in days."""
+
+    review: float
+    cycle: float
+
+
+def water_lines(demand: Demand, lead: LeadTime, rhythm: Rhythm, shop: Shop, since: int = 0) -> Lines:
+    """Return the lines as they stand `since` days from now.
 
     warning = Q(lead + review), safety = warning - mean, maximum = Q(lead + review + cycle) + a case, but no more than
     the shelf holds or sells before its goods expire.
     """
+    review, cycle = rhythm.review, rhythm.cycle
     levels = demand.service[None, :]
-    mean, ratio = demand.over(lead.mean + review, lead.variance)
+    mean, ratio = demand.over(lead.mean + review, lead.variance, since)
     warning = quantiles(mean, ratio, levels)[0]
-    top, top_ratio = demand.over(lead.mean + review + cycle, lead.variance)
+    top, top_ratio = demand.over(lead.mean + review + cycle, lead.variance, since)
     maximum = quantiles(top, top_ratio, levels)[0] + shop.pack
     expiring = shop.sellable_days > 0
     if expiring.any():
@@ -108,9 +143,9 @@ class Rule:
     """When to order and how much: below the warning line, whole packs up to the maximum."""
 
     demand: Demand
-    lines: Lines
     lead: LeadTime
-    pack: Counts
+    rhythm: Rhythm
+    shop: Shop
 
 
 def planned(rule: Rule, position: Counts, days: int) -> list[PlannedOrder]:
@@ -119,8 +154,9 @@ def planned(rule: Rule, position: Counts, days: int) -> list[PlannedOrder]:
     The policy is rolled twice over the demand's quantiles: over the middle, which gives day and quantity of each order,
     and over P90, which says on which day the same order would be due if sales go well.
     """
-    middle = _rolled(rule, position.astype(float), _MIDDLE, days)
-    early = _rolled(rule, position.astype(float), _EARLY, days)
+    lines = _daily_lines(rule, days)
+    middle = _rolled(rule, lines, position.astype(float), _MIDDLE)
+    early = _rolled(rule, lines, position.astype(float), _EARLY)
     arrival = np.ceil(rule.lead.mean).astype(np.int64)
     found = []
     for series, orders in middle.items():
@@ -131,16 +167,24 @@ def planned(rule: Rule, position: Counts, days: int) -> list[PlannedOrder]:
     return sorted(found, key=lambda order: (order.day, order.series))
 
 
-def _rolled(rule: Rule, position: Floats, level: float, days: int) -> dict[int, list[tuple[int, int]]]:
+def _daily_lines(rule: Rule, days: int) -> list[Lines]:
+    """Return the lines of each day: they move where festivals or promotions are ahead."""
+    each = [water_lines(rule.demand, rule.lead, rule.rhythm, rule.shop)]
+    if rule.demand.ahead is None:
+        return each * days
+    return each + [water_lines(rule.demand, rule.lead, rule.rhythm, rule.shop, day) for day in range(1, days)]
+
+
+def _rolled(rule: Rule, lines: Sequence[Lines], position: Floats, level: float) -> dict[int, list[tuple[int, int]]]:
     """Return (day, quantity) of each series' orders where cumulative demand follows one quantile."""
     found: dict[int, list[tuple[int, int]]] = {}
     ordered = np.zeros_like(position)
-    levels, pack = np.array([level]), rule.pack
-    for day in range(days):
-        used = quantiles(rule.demand.mean * day, rule.demand.ratio, levels)[0]
+    levels, pack = np.array([level]), rule.shop.pack
+    for day, own in enumerate(lines):
+        used = quantiles(rule.demand.over(np.full(len(pack), float(day)))[0], rule.demand.ratio, levels)[0]
         now = position + ordered - used
-        short = now <= rule.lines.warning
-        cases = np.where(short, np.maximum((rule.lines.maximum - now) // pack, 0), 0)
+        short = now <= own.warning
+        cases = np.where(short, np.maximum((own.maximum - now) // pack, 0), 0)
         for series in np.flatnonzero(cases > 0).tolist():
             found.setdefault(series, []).append((day, int(cases[series] * pack[series])))
         ordered += cases * pack

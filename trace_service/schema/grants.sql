@@ -69,6 +69,8 @@ GRANT UPDATE (resolved_at) ON trace.stock_finding TO codefence_trace;
 GRANT UPDATE (ended_at, report) ON trace.replenish_night TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.demand_day, trace.stock_line, trace.planned_order TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.suspect_due TO codefence_trace;
+GRANT UPDATE (cancelled_by, cancelled_at) ON trace.promotion TO codefence_trace;
+GRANT DELETE ON trace.coming_day TO codefence_trace;
 GRANT DELETE ON trace.observation_inbox TO codefence_trace;
 GRANT UPDATE (digest), DELETE ON trace.observed TO codefence_trace;
 GRANT UPDATE (kind, near, dealer, city, cases, strength, probability, reason, material, updated_at, ended_at, ended)

@@ -23,3 +23,37 @@ CREATE TRIGGER suspects_raised AFTER INSERT OR UPDATE OF state, outcome, cases O
 -- What was suspect may have been sold or taken away.
 CREATE TRIGGER suspects_moved AFTER UPDATE OF ledger ON trace.stock FOR EACH ROW
     WHEN (NEW.suspect > 0 AND NEW.ledger <> OLD.ledger) EXECUTE FUNCTION trace.queue_suspects();
+
+-- Promotions, planned ahead or told of afterwards; a row is never changed but by its cancellation.
+CREATE TABLE trace.promotion (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    brand        text NOT NULL REFERENCES trace.brand,
+    gtin         text NOT NULL REFERENCES trace.product,
+    sites        text[] NOT NULL DEFAULT '{}',
+    first_day    date NOT NULL,
+    last_day     date NOT NULL,
+    uplift       double precision CHECK (uplift BETWEEN 0.1 AND 20),
+    name         text NOT NULL DEFAULT '' CHECK (length(name) <= 100),
+    planned_by   text NOT NULL,
+    planned_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    cancelled_by text,
+    cancelled_at timestamptz,
+    CHECK (last_day BETWEEN first_day AND first_day + 366),
+    CHECK ((cancelled_by IS NULL) = (cancelled_at IS NULL))
+);
+CREATE UNIQUE INDEX promotion_standing ON trace.promotion (brand, gtin, sites, first_day, last_day)
+    WHERE cancelled_at IS NULL;
+COMMENT ON COLUMN trace.promotion.sites IS 'where it is; empty is everywhere that has the product';
+COMMENT ON COLUMN trace.promotion.uplift IS 'expected factor on demand; empty where past promotions say what to expect';
+
+-- What the newest run expects of the coming days, and which orders are for it.
+CREATE TABLE trace.coming_day (
+    brand        text NOT NULL REFERENCES trace.brand,
+    day          date NOT NULL,
+    name         text NOT NULL,
+    product_line text NOT NULL,
+    factor       double precision NOT NULL CHECK (factor > 0),
+    PRIMARY KEY (brand, day, product_line)
+);
+ALTER TABLE trace.planned_order ADD COLUMN occasion text NOT NULL DEFAULT '';
+COMMENT ON COLUMN trace.planned_order.occasion IS 'promotion or festival in the days that it is to last for';
