@@ -19,7 +19,7 @@ A live process that starts anew feeds the engine the stored stream again and dro
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, get_args
 
 from trace_service.detection.backflow import BackflowDetector
@@ -28,6 +28,7 @@ from trace_service.detection.changes import Change, Claim, Lead
 from trace_service.detection.clone import CloneDetector
 from trace_service.detection.collusion import CollusionDetector
 from trace_service.detection.detector import Detector
+from trace_service.detection.dwell import DwellDetector
 from trace_service.detection.flow import FlowDetector
 from trace_service.detection.forged import ForgedDetector
 from trace_service.detection.habits import Habits
@@ -36,6 +37,8 @@ from trace_service.detection.lots import LotSkipDetector
 from trace_service.detection.network import Channel, Network
 from trace_service.detection.observations import Observation, Reviewed
 from trace_service.detection.offroute import OffRouteDetector
+from trace_service.detection.ordering import OrderingPrior
+from trace_service.detection.outflow import OutflowDetector
 from trace_service.detection.rebind import RebindDetector
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
@@ -58,6 +61,8 @@ _ON_RECORD: Final = {
     "withheld": (0.96, (0.88, 0.99)),
     "province": (0.8, (0.5, 0.95)),
     "collusion": (0.7, (0.4, 0.9)),
+    "outflow": (0.8, (0.5, 0.95)),
+    "dwell": (0.3, (0.1, 0.6)),
     "label_removal": (0.3, (0.1, 0.6)),
 }
 
@@ -93,10 +98,12 @@ class Engine:
         self.habits = Habits(network)
         self.calibration = calibration or Calibration()
         self.flow = FlowDetector(network, self.settings, self.sightings, self.habits, self.calibration)
+        self.ordering = OrderingPrior(network)
         placer = self.sightings.placer
         self.detectors: tuple[Detector, ...] = (
             self.flow,
             CollusionDetector(network, self.settings, self.flow),
+            OutflowDetector(network, self.settings, self.flow),
             StripDetector(network, self.settings, self.sightings),
             ForgedDetector(network, self.settings, placer),
             CloneDetector(network, self.settings, placer),
@@ -105,6 +112,8 @@ class Engine:
             WithheldDetector(network, self.settings),
             LotSkipDetector(network, self.settings),
             OffRouteDetector(network, self.settings),
+            DwellDetector(network, self.settings),
+            self.ordering,
         )
         self._wanting = {
             kind: tuple(each for each in self.detectors if kind in each.wants) for kind in get_args(Observation)
@@ -196,6 +205,11 @@ class Engine:
                 inputs = features(self.flow.weigher.weigh(cell, now).evidence)
                 probability = max(cell.past, self.flow.judging.cell.probability(inputs))
                 self.evaluated.append(CellProbability(now, dealer, self.network.cities[city].adcode, probability))
+
+    @property
+    def priors(self) -> Mapping[str, float]:
+        """Nats, at most 2, by dealer that orders more than it needs: a prior for flow, never evidence of its own."""
+        return self.ordering.priors
 
     @property
     def versions(self) -> dict[str, str]:
