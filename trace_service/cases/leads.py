@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from math import isfinite
 from typing import Any, Final, Literal
 
 import msgspec
@@ -18,7 +19,9 @@ from trace_service.web.errors import NotFoundError, RoleMissingError, StateConfl
 
 PAGE: Final = 50
 # Claims of these are leads because they are just below an alert's threshold; the others are never alerts.
-_ALERTS: Final = frozenset({"drip", "bulk", "province", "collusion"})
+_ALERTS: Final = frozenset({"drip", "bulk", "province", "collusion", "outflow"})
+# What never becomes an alert has no threshold; its strength is put in order against this.
+_STRONG_NATS: Final = 20.0
 _MOST_NAMED: Final = 200
 
 
@@ -77,20 +80,22 @@ def _row(claim: Claim, engine: Engine) -> dict[str, Any]:
         **claim.figures,
         "nats": round(claim.nats, 3),
         "llr": round(claim.nats, 3),
-        "threshold": round(claim.threshold, 3),
+        "threshold": round(claim.threshold, 3) if isfinite(claim.threshold) else None,
         "shipments": list(claim.shipments),
         "contributions": [{"case": each.case, "nats": each.nats, "note": each.note} for each in named],
     }
     if claim.probability is not None:
         parameters["band"] = list(claim.band)
+    near = claim.detector in _ALERTS
+    asked = claim.threshold if near else _STRONG_NATS
     return {
         "claim": claim.key,
         "kind": claim.kind,
-        "near": claim.detector in _ALERTS,
+        "near": near,
         "dealer": claim.dealer,
         "city": claim.adcode or "",
         "cases": len({each.case for each in claim.contributions if each.case}),
-        "strength": round(max(0.0, claim.nats) / claim.threshold, 4) if claim.threshold > 0 else 0.0,
+        "strength": round(max(0.0, claim.nats) / asked, 4),
         "probability": claim.probability,
         "reason": {"code": claim.detector, "parameters": parameters, "versions": engine.versions},
         "material": msgspec.to_builtins(claim.material) or None,

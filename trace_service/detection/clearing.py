@@ -14,6 +14,13 @@ from trace_service.detection.settings import Settings
 
 _MARGIN: Final = Settings().retract_margin_nats
 _ROUNDED: Final = 0.01
+# What one entry on record clears as a whole, with the figures that its sentence names.
+_BY_A_PAPER: Final[Mapping[str, tuple[str, ...]]] = {
+    "level_skip": ("sold_to", "silence_nats"),
+    "withheld": ("cases",),
+    "off_route": ("to", "stops"),
+    "dwell": ("cases",),
+}
 
 
 class Change(Struct, frozen=True):
@@ -28,11 +35,13 @@ def clearing(
     detector: str, figures: Mapping[str, Any], contributions: Sequence[Mapping[str, Any]]
 ) -> tuple[Change, ...]:
     """Return what would take the alert back, and what would have kept it from being raised."""
-    threshold = float(figures.get("threshold", 0.0))
-    if detector in {"backflow", "level_skip"}:
+    threshold = float(figures.get("threshold") or 0.0)
+    if detector == "backflow":
         return (_papers(figures, threshold),)
     if detector == "rebind":
         return _approvals(figures, threshold)
+    if detector in _BY_A_PAPER:
+        return (Change(f"clear.{detector}", {name: figures.get(name) for name in _BY_A_PAPER[detector]}),)
     shares = sorted((float(each["nats"]) for each in contributions), reverse=True)
     return (_parts(detector, figures, shares, threshold),) if shares else ()
 

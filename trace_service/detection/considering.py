@@ -30,9 +30,33 @@ _BY_RULE: Final[Mapping[str, tuple[tuple[str, Bearing, tuple[str, ...]], ...]]] 
         ("late_paper", "counted", ("grace_hours",)),
         ("own_branch", "looked_at", ()),
         ("reader_slip", "looked_at", ("cases",)),
-        ("outage", "looked_at", ("level_missing", "cases")),
         ("travel", "not_applicable", ()),
         ("surge", "not_applicable", ()),
+    ),
+    "level_skip": (
+        ("level_outage", "counted", ("silence_nats", "lot_cases")),
+        ("late_upload", "counted", ()),
+        ("travel", "not_applicable", ()),
+        ("surge", "not_applicable", ()),
+    ),
+    "withheld": (
+        ("late_paper", "counted", ("grace_hours",)),
+        ("way_back", "looked_at", ()),
+        ("travel", "not_applicable", ()),
+        ("outage", "not_applicable", ()),
+    ),
+    "off_route": (
+        ("on_the_way", "counted", ("stops", "detour")),
+        ("travel", "not_applicable", ()),
+        ("outage", "not_applicable", ()),
+    ),
+    "outflow": (
+        ("travel", "counted", ("expected", "observed")),
+        ("outage", "not_applicable", ()),
+    ),
+    "dwell": (
+        ("slow_moving", "counted", ("days", "usual_days")),
+        ("travel", "not_applicable", ()),
     ),
     "rebind": (
         ("approval", "looked_at", ("approvers",)),
@@ -62,7 +86,7 @@ _BY_RULE: Final[Mapping[str, tuple[tuple[str, Bearing, tuple[str, ...]], ...]]] 
 def considered(detector: str, figures: Mapping[str, Any], material: Material | None) -> tuple[Considered, ...]:
     """Return every explanation that was considered, those that took something off first."""
     if material is None:
-        rules = _BY_RULE.get("backflow" if detector == "level_skip" else detector, ())
+        rules = _BY_RULE.get(detector, ())
         found = [
             Considered(code=code, bearing=bearing, figures={name: figures.get(name) for name in names})
             for code, bearing, names in rules

@@ -128,7 +128,7 @@ def explain(facts: Facts) -> Explanation:
     return Explanation(
         detector=facts.detector,
         nats=facts.nats,
-        threshold=float(facts.figures.get("threshold", 0.0)),
+        threshold=float(facts.figures.get("threshold") or 0.0),
         times=times_of(facts.nats) if material else None,
         belief=_belief(facts),
         windows=_windows(facts.figures),

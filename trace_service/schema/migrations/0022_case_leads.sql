@@ -1,3 +1,9 @@
+-- Goods that move on after their recall or expiry, that leave their route, or that go to many places at once.
+ALTER TABLE trace.alert DROP CONSTRAINT alert_kind_check;
+ALTER TABLE trace.alert ADD CONSTRAINT alert_kind_check CHECK (kind IN ('diversion', 'drip', 'bulk', 'promo', 'backflow',
+    'skip', 'rebind', 'strip', 'clone', 'forged', 'collusion', 'recalled', 'expired', 'void', 'offroute', 'dwell',
+    'ordering'));
+
 -- What an alert was computed from, so that each of its figures can be computed again, and again with parts taken out.
 ALTER TABLE trace.alert ADD COLUMN material jsonb;
 COMMENT ON COLUMN trace.alert.material IS 'the engine''s own; holds positions, so that nothing leaves the service from here';
