@@ -38,12 +38,12 @@ _WEIGHT_POWER: Final = 0.25
 class Model(Struct, frozen=True, kw_only=True):
     """What the expectation assumes; docs/inspections.md says on which worlds it was chosen."""
 
-    shelf_days: float = 14.0
+    shelf_days: float = 21.0
     seen_a_visit: float = 0.6
     nats_a_case: float = 4.0
     follow_up: float = 0.3
-    unseen: float = 0.002
-    strength: float = 0.25  # the shape of the unseen rate of a city of the usual size
+    unseen: float = 0.001
+    strength: float = 0.15  # the shape of the unseen rate of a city of the usual size
     forget_days: float = 60.0  # in which a city that was looked at is again as it was
     version: str = "1"
 

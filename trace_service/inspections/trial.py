@@ -1,6 +1,6 @@
 """A world folder with inspectors in it: what they find enters the engine like any inspection, and is scored.
 
-Every weekday morning a policy chooses the tours. In a city an inspector goes to `SHOPS` shops, the same whoever sent
+Two mornings a week a policy chooses who sets out, and where to. In a city an inspector goes to `SHOPS` shops, the same whoever sent
 him there, and scans what stands in them, at most `CASES` cases each. What is read is a sighting of kind "inspect" at
 the shop's position, with the dealer that the papers name at that moment.
 """
@@ -32,7 +32,7 @@ SHOPS: Final = 5
 CASES: Final = 6
 BASES: Final = 10
 _THURSDAY: Final = 3  # the first day of the epoch
-_WORKING_DAYS: Final = 5
+_SETS_OUT: Final = (1, 3)  # on Tuesdays and Thursdays
 _WARM_UP_DAYS: Final = 30
 _LONGEST_QUIET: Final = 7
 _APART_KM: Final = 250.0
@@ -144,13 +144,13 @@ class _Run:
                     self.played.found.setdefault(index, change.alert.raised_at)
 
     def mornings(self, now: int) -> None:
-        """Send inspectors out on each working day that begins until now."""
+        """Send somebody out on each of the days for it that begin until now."""
         clock = self.engine.clock
         if clock is None or self.policy is None:
             return
         self._begun = self._begun or clock
         for day in range(clock // DAY_MS + 1, min(now // DAY_MS, clock // DAY_MS + _LONGEST_QUIET) + 1):
-            if (day + _THURSDAY) % 7 < _WORKING_DAYS and day * DAY_MS >= self._begun + _WARM_UP_DAYS * DAY_MS:
+            if (day + _THURSDAY) % 7 in _SETS_OUT and day * DAY_MS >= self._begun + _WARM_UP_DAYS * DAY_MS:
                 self._note(self.engine.advance(day * DAY_MS))
                 self._morning(self.policy, day * DAY_MS)
 
