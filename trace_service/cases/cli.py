@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,8 @@ from trace_service.cases.machine import LIVE, State
 from trace_service.cases.model import Policy
 from trace_service.cases.outcomes import outcomes as reviewed
 from trace_service.cases.pack import write_pack
+from trace_service.cases.queries import SQL
+from trace_service.cases.reproduce import reproduced
 from trace_service.cases.sync import policy_of
 from trace_service.cases.verify import PackError, verify_pack
 from trace_service.cli_parts import echo_rows, reported
@@ -29,6 +32,7 @@ _EXAMPLES: Final = {
     "show": "codefence case show 7 --brand qingyuan --json",
     "pack": "codefence case pack 7 --brand qingyuan --out case-7.zip",
     "verify": "codefence case verify case-7.zip --key kq9…=",
+    "reproduce": "codefence case reproduce 7 --brand qingyuan",
     "outcomes": "codefence case outcomes --brand qingyuan --json > outcomes.jsonl",
     "policy": "codefence case policy --brand qingyuan --two-person-value 50000 --daily-budget 20",
     "day": "codefence case day --brand qingyuan",
@@ -110,6 +114,24 @@ def verify(*, file: Path, key: str | None, as_json: bool) -> None:
         click.echo(f"case {found.case} of {found.brand}: {found.files} files, {found.entries} history entries, sound")
     if not found.pinned:
         click.echo(f"signed by key {found.key}, which the pack itself names: compare it, or give --key", err=True)
+
+
+@case.command(epilog=_example("reproduce", "  0  every figure agrees\n  1  one does not; the table says which"))
+@click.argument("number", type=click.IntRange(1, 2**31 - 1))
+@_BRAND
+@_JSON
+@reported
+def reproduce(*, number: int, brand: str, as_json: bool) -> None:
+    """Compute every figure of a case's alerts again from what is stored with them."""
+    with opened("case reproduce") as (connection, _):
+        service.find(connection, brand, number)
+        rows = [row._asdict() for row in connection.execute(SQL["alerts_with_material"], {"case": number})]
+    found = list(reproduced(rows))
+    echo_rows([{**each._asdict(), "agrees": each.agrees} for each in found], as_json=as_json)
+    if any(each.computed is None for each in found):
+        click.echo("figures without a computed one rest on papers and registers alone", err=True)
+    if not all(each.agrees for each in found):
+        sys.exit(1)
 
 
 def _public(text: str) -> bytes:

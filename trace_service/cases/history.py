@@ -7,8 +7,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from trace_service.cases.keeping import explained
 from trace_service.cases.machine import State
 from trace_service.cases.queries import SQL
+from trace_service.detection.explaining import Explanation
 from trace_service.store.connection import Connection
 from trace_service.webhooks import enqueue
 
@@ -28,6 +30,11 @@ _TOPICS: Final[Mapping[str, str]] = {
     "evidence_added": "case.reopened",
     "evidence_retracted": "case.reopened",
 }
+
+
+# Whose messages say why, and of how many alerts.
+_EXPLAINED: Final = frozenset({"case.opened", "case.reopened"})
+_MOST_EXPLAINED: Final = 5
 
 
 class Step(NamedTuple):
@@ -96,7 +103,23 @@ def tell(connection: Connection, brand: str, case: int, step: Step) -> None:
     if found is not None:
         shown = {name: getattr(found, name) for name in _SHOWN}
         said = {"action": step.action, "actor": step.actor, **step.detail}
-        publish(connection, brand, topic, {"case": shown, "step": said}, step.actor)
+        payload: dict[str, Any] = {"case": shown, "step": said}
+        if topic in _EXPLAINED:
+            payload["explained"] = [_told(*each) for each in explained(connection, case)[:_MOST_EXPLAINED]]
+        publish(connection, brand, topic, payload, step.actor)
+
+
+def _told(alert: Any, said: Explanation) -> dict[str, Any]:  # noqa: ANN401  a row
+    """Return what a message tells of an alert: figures and codes, no positions."""
+    given = alert.reason.get("parameters", {})
+    return {
+        "alert": alert.id,
+        "observed": given.get("observed"),
+        "expected": given.get("expected"),
+        "times": msgspec.to_builtins(said.times),
+        "belief": msgspec.to_builtins(said.belief),
+        "changes": [{"code": each.code, "figures": each.figures} for each in said.changes],
+    }
 
 
 _SHOWN: Final = (

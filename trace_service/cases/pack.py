@@ -2,7 +2,8 @@ r"""The evidence pack of a case: one ZIP with everything it rests on, a manifest
 
 manifest.json   format, case, brand, when and by whom it was made, the signing key, each file's size and SHA-256
 manifest.sig    Ed25519 over `codefence case pack\n` and the manifest's bytes, in base64
-case.json, alerts.json, evidence.json, custody.json, territory.json, checks.json, history.json, versions.json
+case.json, alerts.json, explanations.json, evidence.json, custody.json, territory.json, checks.json, history.json,
+versions.json
 attachments/…   every file as it was uploaded
 """
 
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from trace_service.cases import checks, service
+from trace_service.cases.keeping import explained
 from trace_service.cases.model import Model
 from trace_service.cases.queries import SQL
 from trace_service.cases.sync import policy_of
@@ -33,6 +35,10 @@ manifest.json names every file with its SHA-256; manifest.sig signs the manifest
 of history.json, with:
 
     codefence case verify PACK --key PUBLIC_KEY
+
+alerts.json holds, as "material", what each alert was computed from: the same command computes its figures again.
+explanations.json says what was expected, which innocent explanations were considered and what each took off, and what
+would change the verdict.
 
 The public key is what `codefence orders key` prints at whoever issued the pack: ask them, do not take it from here.
 """
@@ -69,6 +75,8 @@ def _contents(connection: Connection, brand: str, number: int, case: Model) -> I
     for name in ("alerts", "evidence", "custody", "territory", "versions"):
         rows = [row[0] for row in connection.execute(SQL[f"pack_{name}"], query)]
         yield f"{name}.json", _json(rows)
+    told = [{"alert": row.id, **msgspec.to_builtins(said)} for row, said in explained(connection, number)]
+    yield "explanations.json", _json(told)
     tasks = [each.model_dump() for each in checks.checks(connection, brand, number)]
     found = [each.model_dump() for each in checks.results(connection, brand, number)]
     yield "checks.json", _json({"checks": tasks, "results": found})

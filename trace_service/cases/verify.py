@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from contracts.errors import CodefenceError
 from trace_service.cases.history import broken_at
 from trace_service.cases.pack import FORMAT, SIGNED
+from trace_service.cases.reproduce import reproduced
 
 _LARGEST_FILE: Final = 256 * 1024 * 1024
 _MOST_FILES: Final = 2_000
@@ -80,6 +81,13 @@ def _verify(pack: zipfile.ZipFile, key: bytes | None) -> Verified:
     entries = [_entry(each) for each in msgspec.json.decode(_read(pack, "history.json"))]
     if (place := broken_at(manifest["case"], entries)) is not None:
         raise PackError(f"entry {place} of the history does not follow from the one before", advice="Distrust it.")
+    # 4. Do the alerts say what follows from what they were computed from?
+    for figure in reproduced(msgspec.json.decode(_read(pack, "alerts.json"))):
+        if not figure.agrees:
+            raise PackError(
+                f"{figure.name} of alert {figure.alert} is stated as {figure.stated} and comes to {figure.computed}",
+                advice="Verify with the version that made the pack; if it differs there, distrust the alert.",
+            )
     return Verified(
         manifest["case"], manifest["brand"], manifest["made_at"], manifest["key"]["id"], key is not None,
         len(listed), len(entries),

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from trace_service.detection.clearing import Change
 from trace_service.places import load_places
+from trace_service.web.explained import changes, small
 from trace_service.web.words import Words
 
 _MOST_LISTED = 20
@@ -31,12 +33,29 @@ def _case(words: Words, topic: str, payload: Mapping[str, Any]) -> Text:
     case, step = payload["case"], payload.get("step", {})
     title = words(f"notice.{topic}", dealer=_dealer(words, case), places=_places(words, case["destinations"]))
     lines = [words("notice.case.figures", **_figures(words, case))]
+    lines += [line for each in payload.get("explained", ()) for line in _explained(words, each)]
     outcome = step.get("outcome") or case.get("outcome")
     if outcome:
         lines.append(words("notice.case.outcome", outcome=words(f"outcome.{outcome}")))
     if step.get("text"):
         lines.append(str(step["text"])[:300])
     return Text(title, lines, f"/cases/{case['id']}")
+
+
+def _explained(words: Words, told: Mapping[str, Any]) -> list[str]:
+    """Return what an alert says of itself: expectation, belief, and the first thing that would change the verdict."""
+    lines = []
+    if isinstance(told.get("observed"), int) and isinstance(told.get("expected"), int | float):
+        expected = small(words, float(told["expected"]))
+        lines.append(words("notice.explain.seen", observed=told["observed"], expected=expected))
+    belief = told.get("belief")
+    if belief:
+        shown = {"belief": belief["probability"], "low": belief["low"], "high": belief["high"]}
+        key = "explain.belief" if belief["reviewed"] else "explain.belief.plain"
+        told_belief = {name: words.percent(value) for name, value in shown.items()}
+        lines.append(words(key, reviewed=belief["reviewed"], **told_belief))
+    found = [Change(each["code"], each["figures"]) for each in told.get("changes", ())[:1]]
+    return lines + [each.text for each in changes(words, found)]
 
 
 def _digest(words: Words, payload: Mapping[str, Any]) -> Text:
@@ -46,6 +65,10 @@ def _digest(words: Words, payload: Mapping[str, Any]) -> Text:
         key = "notice.digest.audit" if each["reason"] == "audit" else "notice.digest.case"
         places = _places(words, each["destinations"])
         lines.append(words(key, **_figures(words, each), dealer=_dealer(words, each), places=places))
+    for each in payload.get("leads", ()):
+        shown = {"number": str(each["id"]), "strength": words.percent(each["strength"])}
+        places = _places(words, [each["city"]] if each["city"] else [])
+        lines.append(words("notice.digest.lead", **shown, dealer=_dealer(words, each), places=places))
     return Text(words("notice.digest.daily", count=len(cases)), lines, "/cases")
 
 

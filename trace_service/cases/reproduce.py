@@ -1,0 +1,49 @@
+"""Every figure of an alert computed again from what is stored with it. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from trace_service.detection.explaining import facts_stored
+from trace_service.detection.recount import recount
+
+# Stored figures have three or four digits.
+_AGREES: Final = 0.002
+
+
+class Figure(NamedTuple):
+    """One figure as the alert states it and as it is computed; `computed` is None where it rests on records alone."""
+
+    alert: int
+    detector: str
+    name: str
+    stated: float | None
+    computed: float | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are the same, as far as figures are stored."""
+        if self.computed is None or self.stated is None:
+            return True
+        return abs(self.stated - self.computed) <= max(_AGREES, abs(self.stated) * 1e-4)
+
+
+def reproduced(rows: Iterable[Mapping[str, Any]]) -> Iterator[Figure]:
+    """Yield the figures of stored alerts: mappings with `id`, `reason`, `probability` and `material`."""
+    for row in rows:
+        facts = facts_stored(row["reason"], row["probability"], row["material"])
+        given = facts.figures
+        nats = given.get("nats")
+        if facts.material is None:
+            yield Figure(row["id"], facts.detector, "nats", nats, None)
+            continue
+        found = recount(facts.material)
+        computed: dict[str, float | None] = {"nats": found.nats, "threshold": found.threshold}
+        stated: dict[str, float | None] = {"nats": nats, "threshold": given.get("threshold")}
+        if found.probability is not None:
+            computed["probability"], stated["probability"] = found.probability, row["probability"]
+        if facts.material.rule != "several":
+            weighed = found.weighed
+            computed |= {"observed": weighed.pieces, "expected": weighed.expected, "surge": weighed.surge}
+            stated |= {name: given.get(name) for name in ("observed", "expected", "surge")}
+        for name, value in computed.items():
+            yield Figure(row["id"], facts.detector, name, stated[name], None if value is None else round(value, 6))
