@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from trace_service.demo import run_demo
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.public.cli import links
+from trace_service.replenishment.demo_sales import seed_sales
 from trace_service.schema.migrate import Roles
 from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect
@@ -79,6 +81,7 @@ def demo(out: Path, password_file: Path | None) -> None:
     settings = load_settings()
     with connect(settings.database_url.get_secret_value(), "trace demo") as connection:
         job = run_demo(connection, KeyWrapper(settings.key_encryption_key), settings.label_host)
+        seed_sales(connection, _DEMO_PROFILE["brand"], datetime.now(UTC))
         if password_file is not None:
             add_account(connection, "demo", password_file.read_text("utf-8").strip(), _DEMO_PROFILE)
     _write_atomically(out, msgspec.json.format(msgspec.json.encode(job), indent=1))

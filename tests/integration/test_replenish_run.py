@@ -11,6 +11,7 @@ from trace_market import Market
 
 from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap, load_installed_map
+from trace_service.replenishment.demo_sales import seed_sales
 from trace_service.replenishment.nights import checked, run_due
 from trace_service.replenishment.runs import Report, run
 from trace_service.store.connection import connect
@@ -285,3 +286,26 @@ def test_each_brand_is_run_once_a_night_and_not_before_its_hour(market: Market, 
 def test_a_schedule_that_never_comes_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="never comes"):
         checked("0 25 * * *")
+
+
+def test_the_demo_has_sales_by_which_its_first_night_plans_and_which_say_that_they_are_made_up(
+    market: Market, owner: psycopg.Connection
+) -> None:
+    with connect(market.database.trace_dsn, "demo") as connection:
+        assert seed_sales(connection, BRAND, NOW) == 8 * 120
+        assert seed_sales(connection, BRAND, NOW) == 0
+    assert market.rows("SELECT DISTINCT source FROM trace.demand_day") == [("demo",)]
+    report = nightly(market)
+    assert (report.ready, report.own_lines) == (True, 8)
+    drawn = market.rows(
+        "SELECT line.warning, stock.reorder FROM trace.stock_line AS line JOIN trace.stock USING (site, gtin)"
+    )
+    # The demo's shelves are filled above twice their line: none of them may want an order from the start.
+    assert all(0.5 * reorder <= warning <= 1.6 * reorder for warning, reorder in drawn), drawn
+    orders = market.rows("SELECT occasion FROM trace.planned_order")
+    assert any("demo promotion" in occasion for (occasion,) in orders)
+    first = market.rows("SELECT site, gtin, day, units FROM trace.demand_day ORDER BY 1, 2, 3")
+    owner.execute("DELETE FROM trace.demand_day")
+    with connect(market.database.trace_dsn, "demo") as connection:
+        seed_sales(connection, BRAND, NOW)
+    assert market.rows("SELECT site, gtin, day, units FROM trace.demand_day ORDER BY 1, 2, 3") == first

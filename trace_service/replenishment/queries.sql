@@ -111,6 +111,22 @@ ON CONFLICT (site, gtin, day) DO UPDATE SET units = excluded.units, sold_out = e
     promoted = excluded.promoted, source = 'file', recorded_at = clock_timestamp()
 RETURNING site
 
+-- name: unsold_places
+SELECT site, gtin, reorder FROM trace.stock
+WHERE brand = %(brand)s AND NOT EXISTS (SELECT FROM trace.demand_day WHERE demand_day.brand = %(brand)s)
+ORDER BY site, gtin
+
+-- name: seed_sales
+INSERT INTO trace.demand_day (brand, site, gtin, day, units, source)
+SELECT %(brand)s, site, gtin, day, units, 'demo'
+FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text, day date, units integer)
+ON CONFLICT DO NOTHING
+
+-- name: seed_promotion
+INSERT INTO trace.promotion (brand, gtin, first_day, last_day, name, planned_by)
+VALUES (%(brand)s, %(gtin)s, %(first)s, %(last)s, '演示促销 demo promotion', 'demo')
+ON CONFLICT DO NOTHING
+
 -- name: demand
 SELECT site, gtin, day, units, sold_out, promoted FROM trace.demand_day
 WHERE brand = %(brand)s AND day >= %(since)s AND day < %(today)s

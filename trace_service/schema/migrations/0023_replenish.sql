@@ -57,3 +57,7 @@ CREATE TABLE trace.coming_day (
 );
 ALTER TABLE trace.planned_order ADD COLUMN occasion text NOT NULL DEFAULT '';
 COMMENT ON COLUMN trace.planned_order.occasion IS 'promotion or festival in the days that it is to last for';
+
+-- The demo's sales are made up, and say so.
+ALTER TABLE trace.demand_day DROP CONSTRAINT demand_day_source_check,
+    ADD CONSTRAINT demand_day_source_check CHECK (source IN ('scans', 'file', 'demo'));
