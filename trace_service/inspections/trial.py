@@ -1,8 +1,8 @@
 """A world folder with inspectors in it: what they find enters the engine like any inspection, and is scored.
 
-Two mornings a week a policy chooses who sets out, and where to. In a city an inspector goes to `SHOPS` shops, the same whoever sent
-him there, and scans what stands in them, at most `CASES` cases each. What is read is a sighting of kind "inspect" at
-the shop's position, with the dealer that the papers name at that moment.
+Two mornings a week a policy chooses who sets out, and where to. In a city an inspector goes to `SHOPS` shops, the same
+whoever sent him there, and scans what stands in them, at most `CASES` cases each. What is read is a sighting of kind
+"inspect" at the shop's position, with the dealer that the papers name at that moment.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
