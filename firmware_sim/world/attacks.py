@@ -29,6 +29,8 @@ _BORDER_KM: Final = (20.0, 130.0)
 _TRUCK_DAYS: Final = (1.0, 6.0)
 _COPIES: Final = ((100, 1), (100, 1), (40, 2), (12, 6), (6, 12), (3, 40), (2, 60))
 """How many copies of each of how many labels."""
+_SCATTERED_CASES: Final = 60
+_SCATTERED_CITIES: Final = 40
 
 
 class Attackers:
@@ -66,6 +68,22 @@ class Attackers:
             attack = self._diversion("promo", fates, promoted)
             if attack is not None:
                 self.attacks.append(attack)
+
+    def scattered(self, fates: Fates) -> Attack | None:
+        """Dump what came to a dealer within two weeks on traders who sell it all over the country."""
+        dealer = self._some_dealer(fates, _SCATTERED_CASES)
+        cases = self._take(fates, dealer, _SCATTERED_CASES, self._window(fates, dealer, 15.0))
+        if cases.size == 0:
+            return None
+        _, here = self._destinations("promo", dealer)
+        land = self.mobility.land
+        weights = land.cities.population**0.6
+        weights[np.unique(land.county_city[self.network.dealers[dealer].counties])] = 0.0
+        cities = np.union1d(here, pick(weights, _SCATTERED_CITIES, self.random))
+        leave = self.case_ready[cases] + self.random.exponential(2.0, cases.size)
+        attack = self._attack("promo", (dealer,), cities, cases, leave)
+        self._divert(fates, attack)
+        return attack
 
     def _diversion(self, name: str, fates: Fates, promoted: list[tuple[int, float]]) -> Attack | None:
         """Send a dealer's own cases elsewhere: all types but those that have makers of their own."""

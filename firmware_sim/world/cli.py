@@ -29,7 +29,7 @@ Exit codes:
 """
 
 
-_EXTRAS: Final = ("clone", "promo", "recalled", "expired", "offroute", "dwell")
+_EXTRAS: Final = ("clone", "promo", "recalled", "expired", "offroute", "dwell", "scattered")
 
 
 class _Wanted(click.ParamType["Extra"]):

@@ -57,6 +57,7 @@ class Requested:
         makers: dict[str, Callable[[Fates, Extra], Attack | None]] = {
             "clone": self._copied, "recalled": self._withheld_batch, "expired": self._withheld_batch,
             "offroute": self._off_route, "dwell": self._hoard,
+            "scattered": self._scattered,
         }  # fmt: skip
         for extra in self._request.extra:
             maker = makers.get(extra.type)
@@ -67,6 +68,10 @@ class Requested:
 
     def _copied(self, fates: Fates, extra: Extra) -> Attack | None:
         return self._attackers.copied(fates, (extra.copies, extra.labels))
+
+    def _scattered(self, fates: Fates, extra: Extra) -> Attack | None:
+        del extra
+        return self._attackers.scattered(fates)
 
     def _attack(self, name: str, parties: tuple[int, ...], cases: Ints, day: float) -> Attack:
         land, dealers = self._attackers.mobility.land, self._attackers.network.dealers
@@ -95,7 +100,8 @@ class Requested:
             if extra.type == "expired":
                 self._withheld.expired.add(batch)
             self._withheld.guilty[batch] = (dealer, len(self._attackers.attacks))
-            return self._attack(extra.type, (dealer,), going[dealer], day)
+            had = (self._routes.receivers[self._goods.case_lot[cases]] == dealer).any(axis=1)
+            return self._attack(extra.type, (dealer,), cases[had], day)
         return None
 
     def _going(self, cases: Ints, day: float, left: Floats, sender: Ints) -> dict[int, Ints]:
