@@ -28,6 +28,8 @@ _OWN_PRIOR: Final = 20.0
 # How likely a reader is out of order on some day, which explains that it read nothing.
 _OUTAGE: Final = 0.02
 _MOST_SILENT_NATS: Final = 5.0
+# Shipments of which readers had some cases and not all, of so many, before anything was learned.
+_PRIOR_PARTLY: Final = (1.0, 40.0)
 # A case in a shop of another branch: how likely where the whole lot went there, against honest goods.
 _SHOP_NATS: Final = 2.0
 _MOST_SHOP_NATS: Final = 10.0
@@ -41,8 +43,8 @@ class _Lot(Struct):
     dealer: str
     sender: str
     due: int
-    cases: int
-    read: set[str] = set()
+    cases: frozenset[str]
+    read: dict[str, str] = {}  # reading → case
     shops: dict[str, Sighting] = {}
     judged: bool = False
 
@@ -60,6 +62,7 @@ class LotSkipDetector:
         self._readings: dict[str, list[int]] = {}
         self._due: dict[int, list[str]] = {}
         self._every = [0, 0]  # lots read, lots judged
+        self._partly = [0, 0]  # lots read in part, lots read
         self._own: dict[str, list[int]] = {}
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
@@ -75,7 +78,7 @@ class LotSkipDetector:
             if isinstance(observation, Sighting):
                 yield from self._seen(observation)
             elif (old := self._read_of.pop(observation.key, None)) is not None and old[0] in self._lots:
-                self._lots[old[0]].read.discard(old[1])
+                self._lots[old[0]].read.pop(observation.key, None)
 
     def close_day(self, now: int) -> Iterable[Claim]:
         """Learn from the lots that should have come by now, and forget old ones."""
@@ -87,6 +90,9 @@ class LotSkipDetector:
             for tally in (self._every, self._own.setdefault(lot.dealer, [0, 0])):
                 tally[0] += bool(lot.read)
                 tally[1] += 1
+            if lot.read:
+                self._partly[0] += not lot.cases <= set(lot.read.values())
+                self._partly[1] += 1
             if lot.shops:
                 yield self._claim(lot)
         if now // DAY_MS % 30 == 0:
@@ -104,7 +110,7 @@ class LotSkipDetector:
         if paper.receiver not in self.network.dealers or paper.kind == "return":
             return
         due = max(paper.arrived_at or paper.departed_at, min(now, paper.departed_at + _DUE_MS))
-        lot = _Lot(paper.key, paper.receiver, paper.sender, due, len(paper.cases))
+        lot = _Lot(paper.key, paper.receiver, paper.sender, due, frozenset(paper.cases))
         old = self._lots.get(paper.key)
         if old is not None:
             lot.read, lot.shops, lot.judged = old.read, old.shops, old.judged
@@ -125,9 +131,9 @@ class LotSkipDetector:
         for key in {movement.shipment, movement.goods.shipment} - {None}:
             lot = self._lots.get(key or "")
             if lot is not None and lot.dealer == site:
-                lot.read.add(movement.key)
+                lot.read[movement.key] = case
                 self._read_of[movement.key] = (lot.key, movement.key)
-                if len(lot.read) == 1 and lot.shops:
+                if lot.shops and (len(lot.read) == 1 or any(each.goods.case == case for each in lot.shops.values())):
                     yield self._claim(lot)
 
     def _seen(self, sighting: Sighting) -> Iterable[Claim]:
@@ -151,10 +157,13 @@ class LotSkipDetector:
         return self.network.is_national(other, 0)
 
     def silence_nats(self, lot: str) -> float:
-        """Return ln of how much likelier it is that nothing of a lot was read if it never came than if it came."""
+        """Return ln of how much likelier a lot's silence is if it never came than if it came."""
         found = self._lots[lot]
-        if found.read or not found.judged:
+        if not found.judged:
             return 0.0
+        if found.read:
+            # The reader worked that day: it had the others of the shipment.
+            return -log((self._partly[0] + _PRIOR_PARTLY[0]) / (self._partly[1] + _PRIOR_PARTLY[1]))
         every = (self._every[0] + _PRIOR_READ[0]) / (self._every[1] + _PRIOR_READ[1])
         own = self._own.get(found.dealer, [0, 0])
         usual = (own[0] + _OWN_PRIOR * every) / (own[1] + _OWN_PRIOR)
@@ -168,7 +177,8 @@ class LotSkipDetector:
         return min(_MOST_SILENT_NATS, -log(min(1.0, 1 - usual + usual * broken)))
 
     def _claim(self, lot: _Lot) -> Claim:
-        cases = {each.goods.case: each for each in lot.shops.values() if each.goods.case}
+        had = set(lot.read.values())
+        cases = {each.goods.case: each for each in lot.shops.values() if each.goods.case and each.goods.case not in had}
         silent = self.silence_nats(lot.key)
         shops = min(_MOST_SHOP_NATS, _SHOP_NATS * len(cases))
         nats = silent + shops if silent > 0 and len(cases) >= _LEAST_CASES else 0.0
@@ -198,8 +208,8 @@ class LotSkipDetector:
                 "sold_to": lot.dealer,
                 "received_at": ", ".join(sorted(keepers)),
                 "cases": len(cases),
-                "lot_cases": lot.cases,
+                "lot_cases": len(lot.cases),
                 "silence_nats": round(silent, 3),
-                "level_missing": lot.cases if silent > 0 else 0,
+                "level_missing": len(lot.cases - had) if silent > 0 else 0,
             },
         )  # fmt: skip

@@ -124,7 +124,8 @@ class WithheldDetector:
         acts = [each for each in self._acts.get(pool, {}).values() if each.shipment not in self._upwards]
         cases = {each.case: each for each in sorted(acts, key=lambda each: -each.at)}
         nats = min(_MOST_NATS, _FIRST_NATS + _NEXT_NATS * (len(cases) - 1)) if cases else 0.0
-        if any(each.at > each.since + _WEEKS_LATER_MS for each in acts):
+        # A single void label on goods that are good may be sold by and by.
+        if state != "void" and any(each.at > each.since + _WEEKS_LATER_MS for each in acts):
             nats += _WEEKS_LATER_NATS
         return Claim(
             key=pool,
