@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -52,9 +53,14 @@ def _contracts(folder: Path) -> Iterator[Iterable[object]]:
     whole = ";".join(sorted({f"{row['adcode'][:2]}0000" for row in rows(folder, "places.csv")}))
     for number, row in enumerate(rows(folder, "territories.csv"), start=1):
         if row["dealer_id"] not in brands:
-            days = (row["valid_from"][:10], row["valid_to"][:10])
+            days = (row["valid_from"][:10], _last_day(row["valid_to"]))
             area = whole if row["adcodes"] == _COUNTRY else row["adcodes"]
             yield f"C{number:05}", row["dealer_id"], row["channel"], area, "no", *days
+
+
+def _last_day(valid_to: str) -> str:
+    """Return the last whole day before a territory ends; a contract holds to the end of its last day."""
+    return str(datetime.fromisoformat(valid_to).date() - timedelta(days=1)) if valid_to else ""
 
 
 def _sites(folder: Path) -> Iterator[Iterable[object]]:

@@ -1,6 +1,7 @@
 -- name: put
 INSERT INTO trace.observation_inbox (brand, kind, body)
-SELECT %(brand)s, each.kind, each.body::json FROM unnest(%(kinds)s::text[], %(bodies)s::text[]) WITH ORDINALITY
+SELECT %(brand)s, each.kind, each.body::json
+FROM unnest(string_to_array(%(kinds)s, E'\x1e'), string_to_array(%(bodies)s, E'\x1e')) WITH ORDINALITY
     AS each (kind, body, place) ORDER BY each.place
 
 -- name: told
@@ -95,13 +96,28 @@ WHERE brand = %(brand)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s
 
 -- name: network_version
 SELECT (SELECT count(*) FROM trace.territory) AS territories, (SELECT max(id) FROM trace.territory) AS newest,
-    (SELECT count(*) FROM trace.dealer) AS dealers
+    (SELECT count(*) FROM trace.dealer) AS dealers, (SELECT count(*) FROM trace.site) AS sites,
+    (SELECT max(id) FROM trace.channel_version) AS changes
 
 -- name: network_dealers
-SELECT id, parent, level, kind FROM trace.dealer WHERE brand = %(brand)s ORDER BY id
+-- A dealer is where its first warehouse is.
+SELECT id, parent, level, dealer.kind, home.lat, home.lon
+FROM trace.dealer LEFT JOIN LATERAL (
+    SELECT lat, lon FROM trace.site WHERE site.dealer = dealer.id AND site.kind = 'warehouse' AND lon IS NOT NULL
+    ORDER BY site.id LIMIT 1) AS home ON true
+WHERE brand = %(brand)s ORDER BY id
+
+-- name: network_stores
+-- Shops as they were from each day on, by what was recorded last of that day.
+SELECT DISTINCT ON (fact.key, fact.valid_from) fact.key AS id, fact.facts ->> 'dealer' AS dealer, fact.valid_from,
+    fact.ended, site.lat, site.lon, site.adcode
+FROM trace.channel_fact AS fact JOIN trace.site ON site.id = fact.key
+WHERE fact.kind = 'site' AND site.kind = 'store' AND EXISTS (
+    SELECT FROM trace.dealer WHERE dealer.id = fact.facts ->> 'dealer' AND dealer.brand = %(brand)s)
+ORDER BY fact.key, fact.valid_from, fact.recorded_at DESC, fact.id DESC
 
 -- name: network_territories
-SELECT dealer, adcodes, valid_from, valid_to, recorded_at FROM trace.territory WHERE brand = %(brand)s
+SELECT dealer, channel, product_line, adcodes, valid_from, valid_to FROM trace.territory WHERE brand = %(brand)s
 ORDER BY dealer, recorded_at, id
 
 -- name: network_products
