@@ -43,9 +43,16 @@ class Placer:
         self.network, self.settings = network, settings
         self._homes: dict[tuple[str, ...], tuple[FloatArray, FloatArray]] = {}
         self._covered: dict[tuple[tuple[str, ...], str], bool] = {}
+        # Several detectors ask about each sighting, one after the other.
+        self._last: tuple[Sighting | None, Placed | None] = (None, None)
 
     def place(self, sighting: Sighting) -> Placed | None:
         """Return where a sighting was, None where it names no city."""
+        if self._last[0] is not sighting:
+            self._last = (sighting, self._place(sighting))
+        return self._last[1]
+
+    def _place(self, sighting: Sighting) -> Placed | None:
         position = sighting.position
         kind = _KIND_OF.get(position.source)
         if kind is None:
