@@ -1,5 +1,6 @@
 """One shipment spread over many foreign cities speaks, where no city does; presents and gateways do not."""
 
+from collections.abc import Sequence
 from math import exp, lgamma
 
 import pytest
@@ -46,7 +47,7 @@ def honest() -> list[Observation]:
     return found
 
 
-def raised(engine: Engine, observations: list[Observation]) -> list[str]:
+def raised(engine: Engine, observations: Sequence[Observation]) -> list[str]:
     return [
         change.alert.detector for each in observations for change in engine.observe(each) if isinstance(change, Raised)
     ]
