@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from statistics import median
 from typing import Any, Final
@@ -17,6 +17,8 @@ _BORDER_KM: Final = 15.0
 # Three radii: the position would have to be wrong by more than any platform states.
 _SURE_RADII: Final = 3.0
 _FEW_CASES: Final = 3
+# Detectors whose alerts rest on where goods were seen.
+_OF_PLACES: Final = frozenset({"drip", "bulk", "province", "collusion", "outflow"})
 _PAPERS: Final = frozenset({"transfer_requesting", "transfer_approving", "returning"})
 _EXPECTED: Final = ("packing", "shipping", "receiving")
 
@@ -44,9 +46,18 @@ def held(alerts: Sequence[Alert], scans: Sequence[Evidence], journeys: Sequence[
     What the engine considered itself is told by `detection.explaining`; without its material, travel and one buyer
     are held against the figures of the alert.
     """
-    found = [_border(scans), _location(scans), _papers(journeys), _outage(journeys)]
+    codes = {str(alert.reason.get("code", "")) for alert in alerts}
+    if not codes & _OF_PLACES:
+        return []
+    found = [_border(scans), _location(scans), _papers(journeys)]
     if not any(alert.material for alert in alerts):
-        found = [_travellers(alerts), _one_buyer(scans), *found, Explanation("e_commerce", Bearing.OPEN)]
+        found = [
+            _travellers(alerts),
+            _one_buyer(scans),
+            *found,
+            _outage(journeys),
+            Explanation("e_commerce", Bearing.OPEN),
+        ]
     return sorted(found, key=lambda each: list(Bearing).index(each.bearing) != 0)
 
 
@@ -98,9 +109,14 @@ def _outage(journeys: Sequence[Journey]) -> Explanation:
 def per_case(alert: Alert, scans: Iterable[Evidence]) -> list[dict[str, Any]]:
     """Return what each case contributes: its scans, and its nats where the detector says so."""
     given = [each for each in alert.parameters.get("contributions", ()) if isinstance(each, dict)]
-    nats = {each["case"]: each["nats"] for each in given}
-    notes = {each["case"]: each.get("note", "") for each in given}
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {
+        each["case"]: {
+            "case": each["case"], "scans": 0, "first_at": datetime.fromtimestamp(each["first_at"] / 1000, UTC),
+            "last_at": None, "nats": each["nats"], "note": each.get("note", ""),
+        }
+        for each in given
+        if each["case"] and "first_at" in each
+    }  # fmt: skip
     for scan in scans:
         row = found.setdefault(
             scan.case_unit,
@@ -108,8 +124,8 @@ def per_case(alert: Alert, scans: Iterable[Evidence]) -> list[dict[str, Any]]:
                 "case": scan.case_unit,
                 "scans": 0,
                 "first_at": scan.occurred_at,
-                "nats": nats.get(scan.case_unit),
-                "note": notes.get(scan.case_unit, ""),
+                "nats": None,
+                "note": "",
             },
         )
         row["scans"] += 1

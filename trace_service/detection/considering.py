@@ -12,6 +12,7 @@ from trace_service.detection.recount import Change, counted, recount
 Bearing: TypeAlias = Literal["counted", "looked_at", "not_applicable"]
 _NO_TRAVEL: Final = 1e-6
 _MOST_NATS: Final = 99.0
+_SOME_SURGE: Final = 1.05
 
 
 class Considered(Struct, frozen=True, kw_only=True):
@@ -112,7 +113,7 @@ def _of_places(figures: Mapping[str, Any], material: Material) -> list[Considere
     raised = round(material.raised, 2)
     return [
         Considered(code="travel", bearing="counted", figures=expected, nats=taken(_shares(part.shares, _NO_TRAVEL))),
-        _either("surge", surge > 1, {"surge": round(surge, 2)}, taken(Change(surge=1.0)), None),
+        _either("surge", surge >= _SOME_SURGE, {"surge": round(surge, 2)}, taken(Change(surge=1.0)), None),
         _either("one_buyer", in_pieces > pieces, {"cases": in_pieces, "pieces": pieces}, taken(Change(single=True)),
             in_pieces - pieces),
         _company(figures, pieces),

@@ -24,11 +24,13 @@ from trace_service.detection.counterfactual import (
     unraised,
 )
 from trace_service.detection.material import Material, read_material
-from trace_service.detection.recount import recount
+from trace_service.detection.recount import counted, recount
 
 # Beyond this a ratio says nothing more: models of honest travel are not known to be right to one in a thousand.
 MOST_TIMES: Final = 1_000
 _Z95: Final = 1.96
+_NEVER: Final = -99.0  # as figures say that a rule has nothing to say
+_PARTIES: Final = ("sold_to", "received_at", "from", "to", "who")
 # A figure that is stored with three digits agrees with one that is computed anew within this.
 _AGREES: Final = 0.002
 
@@ -76,8 +78,19 @@ class Window(Struct, frozen=True):
     nats: float
 
 
+class Rule(Struct, frozen=True):
+    """What one rule makes of the findings: `drip` of their number, `bulk` of one shipment, `home` of where else."""
+
+    code: str
+    nats: float
+    shipment: str | None = None
+
+
 class Explanation(Struct, frozen=True, kw_only=True):
-    """Everything that an alert says of itself; `recomputed` are its nats from what is stored, where that is enough."""
+    """Everything that an alert says of itself; `recomputed` are its nats from what is stored, where that is enough.
+
+    `parties` are dealers and people by the part that they had; `in_shops` counts cases that were found in a shop.
+    """
 
     detector: str
     nats: float
@@ -85,6 +98,9 @@ class Explanation(Struct, frozen=True, kw_only=True):
     times: Times | None
     belief: Belief | None
     windows: tuple[Window, ...]
+    rules: tuple[Rule, ...]
+    in_shops: int
+    parties: dict[str, str]
     considered: tuple[Considered, ...]
     changes: tuple[Change, ...]
     recomputed: float | None
@@ -132,6 +148,9 @@ def explain(facts: Facts) -> Explanation:
         times=times_of(facts.nats) if material else None,
         belief=_belief(facts),
         windows=_windows(facts.figures),
+        rules=_rules(facts.figures) if material else (),
+        in_shops=counted(material)["store"] if material else 0,
+        parties={name: str(facts.figures[name]) for name in _PARTIES if facts.figures.get(name)},
         considered=considered(facts.detector, facts.figures, material),
         changes=_changes(material) if material else clearing(facts.detector, facts.figures, facts.contributions),
         recomputed=None if again is None else round(again, 3),
@@ -159,6 +178,15 @@ def _belief(facts: Facts) -> Belief | None:
     spread = (log(high / (1 - high)) - log(low / (1 - low))) / (2 * _Z95)
     like = 1 / (spread**2 * facts.probability * (1 - facts.probability))
     return Belief(facts.probability, low, high, max(1, round(like)))
+
+
+def _rules(figures: Mapping[str, Any]) -> tuple[Rule, ...]:
+    found = []
+    for code in ("drip", "bulk", "home"):
+        nats = figures.get(f"{code}_nats")
+        if isinstance(nats, int | float) and nats not in (0, _NEVER):
+            found.append(Rule(code, float(nats), figures.get("bulk_shipment") if code == "bulk" else None))
+    return tuple(found)
 
 
 def _windows(figures: Mapping[str, Any]) -> tuple[Window, ...]:

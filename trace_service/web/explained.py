@@ -40,27 +40,48 @@ class Story:
     windows: list[tuple[str, str, str, str]]
     considered: list[Line]
     changes: list[Wish]
+    computed: bool
     versions: str
     recomputed: str
     command: str = "codefence case reproduce %s --brand %s"
 
 
-def story(words: Words, places: Places, explanation: Explanation) -> Story:
-    """Return an explanation in the reader's words."""
+def story(
+    words: Words, places: Places, explanation: Explanation, names: Mapping[str, tuple[str, str]] | None = None
+) -> Story:
+    """Return an explanation in the reader's words; `names` are those of dealers, Chinese and English."""
     return Story(
-        lead=lead(words, explanation),
+        lead=[*_parties(words, explanation, names or {}), *lead(words, explanation)],
         windows=[
             (
                 words("explain.window.ever") if each.days is None else words("explain.window.days", days=each.days),
                 words.number(each.observed), small(words, each.expected), words.number(each.nats, 1),
             )
             for each in explanation.windows
+        ]
+        + [
+            (words(f"explain.rule.{each.code}", shipment=each.shipment or ""), "", "", words.number(each.nats, 1))
+            for each in explanation.rules
         ],
         considered=[_line(words, places, each) for each in explanation.considered],
         changes=list(changes(words, explanation.changes)),
+        computed=explanation.recomputed is not None,
         versions=_versions(words, explanation.versions),
         recomputed=_recomputed(words, explanation),
     )  # fmt: skip
+
+
+def _parties(words: Words, explanation: Explanation, names: Mapping[str, tuple[str, str]]) -> list[str]:
+    key = f"explain.parties.{explanation.detector}"
+    found = []
+    if words.has(key):
+        told = {name: words("scan.none") for name in ("sold_to", "received_at", "from", "to", "who")}
+        for name, who in explanation.parties.items():
+            told[name] = words.pick(*names[who]) if who in names else who
+        found.append(words(key, **told))
+    if explanation.in_shops:
+        found.append(words("explain.shops", cases=explanation.in_shops))
+    return found
 
 
 def lead(words: Words, explanation: Explanation) -> list[str]:
@@ -89,6 +110,8 @@ def changes(words: Words, found: Iterable[Change]) -> Iterable[Wish]:
 
 def _change(words: Words, code: str, figures: Mapping[str, Any]) -> str:
     told = {name: _shown(words, value) for name, value in figures.items()}
+    if isinstance(figures.get("cases"), int):
+        told["count"] = figures["cases"]
     if code == "cases_out":
         parts = [
             words("change.cases_out", **told),

@@ -16,6 +16,7 @@ from trace_service.web.models import (
     CaseEvidence,
     Count,
     CustodyEvent,
+    DealerName,
     DecisionCode,
     Device,
     Evidence,
@@ -83,6 +84,17 @@ async def alerts_of_case(database: Database, brand: str, case: int) -> list[Aler
 async def evidence_of_case(database: Database, brand: str, case: int) -> list[CaseEvidence]:
     """Return the scans that a case's alerts rest on, oldest first."""
     return await database.many("case_evidence", CaseEvidence, {"brand": brand, "case": case})
+
+
+async def dealer_names(
+    database: Database, brand: str, explanations: Iterable[Explanation]
+) -> dict[str, tuple[str, str]]:
+    """Return the Chinese and English names of the dealers that explanations name."""
+    ids = sorted({who for each in explanations for who in each.parties.values()})
+    if not ids:
+        return {}
+    rows = await database.many("dealer_names", DealerName, {"brand": brand, "ids": ids})
+    return {row.id: (row.name_zh, row.name_en) for row in rows}
 
 
 async def explanation(alert: Alert) -> Explanation:

@@ -115,6 +115,14 @@ class Evidence(Message):
     map_version: str | None
 
 
+class DealerName(Model):
+    """A dealer's names."""
+
+    id: str
+    name_zh: str
+    name_en: str
+
+
 class CaseEvidence(Evidence):
     """One of the scans that a case's alerts rest on, with the alert."""
 

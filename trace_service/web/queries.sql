@@ -98,6 +98,9 @@ JOIN trace.verdict USING (device, boot, seq)
 WHERE case_alert.case_id = %(case)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
 
+-- name: dealer_names
+SELECT id, name_zh, name_en FROM trace.dealer WHERE brand = %(brand)s AND id = ANY(%(ids)s::text[]);
+
 -- name: custody
 -- The units come from the brand's own evidence; an early event about one of them may not know its brand yet.
 SELECT event.unit, event.biz_step, event.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,

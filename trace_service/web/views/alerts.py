@@ -46,9 +46,11 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
     alert = await inquiries.alert(console.database, session.brand, number)
     scans = await inquiries.evidence(console.database, session.brand, number)
     journeys = await inquiries.journeys(console.database, session.brand, scans)
+    explanation = await inquiries.explanation(alert)
     values = {
         "alert": alert,
-        "explanation": await inquiries.explanation(alert),
+        "explanation": explanation,
+        "names": await inquiries.dealer_names(console.database, session.brand, [explanation]),
         "cases": per_case(alert, scans),
         "held": held([alert], scans, journeys),
         "scans": scans,

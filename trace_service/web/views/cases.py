@@ -129,10 +129,11 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
     scans: dict[int, list[Evidence]] = {each.id: [] for each in alerts}
     for scan in whole:
         scans[scan.alert].append(scan)
+    findings = [Finding(each, per_case(each, scans[each.id]), await inquiries.explanation(each)) for each in alerts]
+    said = [each.explanation for each in findings]
     values |= {
-        "findings": [
-            Finding(each, per_case(each, scans[each.id]), await inquiries.explanation(each)) for each in alerts
-        ],
+        "findings": findings,
+        "names": await inquiries.dealer_names(console.database, session.brand, said),
         "scans": whole,
         "timelines": timelines(journeys),
         "held": held(alerts, whole, journeys),
