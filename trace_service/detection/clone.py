@@ -113,7 +113,8 @@ class CloneDetector:
         unit.scans[observation.key] = _Scan(
             observation.key, observation.event, observation.device or observation.actor,
             placed.city if placed else None, position.lat, position.lon, at,
-            observation.received_at - observation.occurred_at < DAY_MS, position.source is not Source.IP,
+            observation.dated and observation.received_at - observation.occurred_at < DAY_MS,
+            position.source is not Source.IP,
         )  # fmt: skip
         self._unit_of[observation.key] = goods.unit
         if len(unit.scans) > 1 and old is None:

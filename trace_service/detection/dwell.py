@@ -74,7 +74,7 @@ class DwellDetector:
         if isinstance(observation, Movement | Sighting):
             held = observation.goods.case
             moment = min(observation.occurred_at, now)
-            if held is None:
+            if held is None or not observation.dated:
                 return
             late = moment < self._last.get(held, moment)
             self._last[held] = max(moment, self._last.get(held, moment))

@@ -12,8 +12,8 @@ when an event is void it observes `Withdrawn`. It never has to look at alerts.
 
 The same observations in the same order give the same changes, alert numbers included, in any process: there is no
 wall clock and no chance inside. `received_at` drives the clock; days close at midnight UTC on it, weeks on Mondays.
-A late `received_at` (out of order) leaves the clock where it is. `occurred_at` is believed unless it lies after
-`received_at` or more than half a year before it.
+A late `received_at` (out of order) leaves the clock where it is. Feeders believe `occurred_at` unless it lies after
+`received_at` or more than half a year before it; what still cannot be is put right by `believing`.
 
 A live process that starts anew feeds the engine the stored stream again and drops the changes up to where it stopped.
 """
@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, get_args
 
 from trace_service.detection.backflow import BackflowDetector
+from trace_service.detection.believing import believed
 from trace_service.detection.calibration import Calibration, features
 from trace_service.detection.changes import Change, Claim, Lead
 from trace_service.detection.clone import CloneDetector
@@ -126,6 +127,7 @@ class Engine:
         """Take in one observation; return what it changes, the closing of days before it included."""
         changes = self._tick(observation.received_at)
         now = self.clock or observation.received_at
+        observation = believed(observation, now)
         if isinstance(observation, Reviewed):
             self.ledger.close(observation.key)
             self.leads.pop(observation.key, None)
@@ -162,7 +164,8 @@ class Engine:
         changes: list[Change] = []
         day = self.clock // DAY_MS
         self.clock = max(self.clock, now)
-        for closed in range(day + 1, self.clock // DAY_MS + 1):
+        today = self.clock // DAY_MS
+        for closed in range(max(day + 1, today - LARGEST_LEAP_MS // DAY_MS), today + 1):
             changes += self._close(closed * DAY_MS)
         return changes
 

@@ -82,6 +82,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
     device: str = ""  # the consumer's phone or the reader; the same text is the same device
     actor: str = ""
     outside: bool | None = None  # the geofence's verdict where the feeder has one; None: by `Network.territories`
+    dated: bool = True  # False: its clock was not believed, and `occurred_at` is when it arrived
 
 
 class Movement(Struct, frozen=True, kw_only=True):
@@ -103,6 +104,7 @@ class Movement(Struct, frozen=True, kw_only=True):
     documented: bool = False
     device: str = ""
     actor: str = ""
+    dated: bool = True
 
 
 class Shipment(Struct, frozen=True, kw_only=True):

@@ -115,7 +115,11 @@ class OffRouteDetector:
 
     def _seen(self, sighting: Sighting, now: int) -> None:
         position, moment = sighting.position, min(sighting.occurred_at, now)
-        if sighting.kind != "inspect" or position.source not in (Source.GPS, Source.SITE, Source.STORE):
+        if (
+            not sighting.dated
+            or sighting.kind != "inspect"
+            or position.source not in (Source.GPS, Source.SITE, Source.STORE)
+        ):
             return
         if position.lat is None or position.lon is None or sighting.goods.case is None:
             return

@@ -65,7 +65,13 @@ class WithheldDetector:
         dealer = self._mover(observation)
         state = _STATES.get(observation.goods.state)
         since, moment = observation.goods.state_since, min(observation.occurred_at, now)
-        if dealer is None or state is None or since is None or moment <= since + self._grace_ms:
+        if (
+            not observation.dated
+            or dealer is None
+            or state is None
+            or since is None
+            or moment <= since + self._grace_ms
+        ):
             return
         goods = observation.goods
         shipment = observation.shipment if isinstance(observation, Movement) else None
