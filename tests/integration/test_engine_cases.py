@@ -1,0 +1,200 @@
+"""A case that the engine raised, from its alert to closed by two persons with its evidence pack; and leads."""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from conftest import fresh_database
+from console_world import PASSWORD, Site, running
+from engine_world import BRAND, MANAGER, SECOND, make_engine_world
+
+from cli.embedded.postgres import Database
+from cli.main import main
+from firmware_sim.world.parameters import Request
+from trace_service.cases.days import run_day
+from trace_service.cases.outcomes import outcomes
+from trace_service.cases.sync import policy_of
+from trace_service.cases.verify import PackError, verify_pack
+from trace_service.detection.cell import Cell
+from trace_service.detection.observations import BENIGN_DAYS
+from trace_service.store.connection import Connection, connect
+
+REQUEST = Request(seed=21, days=150, dealers=40, items=20_000)
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Database, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with fresh_database(postgres, migrated_template) as database:
+        folder = tmp_path_factory.mktemp("world")
+        world = make_engine_world(database.owner_dsn, database.trace_dsn, folder, REQUEST)
+        with running(world) as site:
+            yield site
+
+
+@pytest.fixture
+def connection(site: Site) -> Iterator[Connection]:
+    with connect(site.world.owner_dsn, "tests of engine cases") as connection:
+        yield connection
+
+
+def signed_in(site: Site, login: str) -> httpx.Client:
+    client = httpx.Client(base_url=site.url, headers={"Origin": site.url}, follow_redirects=False, timeout=60)
+    page = client.get("/login").text
+    token = re.search(r'name="csrf" value="([^"]*)"', page)
+    fields = {"login": login, "password": PASSWORD, "csrf": token[1] if token else ""}
+    assert client.post("/login", data=fields).status_code == 303
+    return client
+
+
+def send(client: httpx.Client, path: str, **fields: str) -> int:
+    page = client.get(path).text
+    token = re.search(r'name="csrf" value="([^"]+)"', page)
+    version = re.search(r'name="version" value="(\d+)"', page)
+    assert token is not None
+    base = {"csrf": token[1]} | ({"version": version[1]} if version else {})
+    return client.post(path, data=base | fields).status_code
+
+
+def drips(connection: Connection) -> list[tuple[int, int]]:
+    rows = connection.execute(
+        "SELECT alert.id, case_id FROM trace.alert JOIN trace.case_alert ON alert = alert.id"
+        " WHERE alert.state <> 'closed' AND reason ->> 'code' IN ('drip', 'bulk') ORDER BY alert.id"
+    )
+    return [(int(row[0]), int(row[1])) for row in rows]
+
+
+def test_a_case_of_the_engine_is_closed_by_two_persons_and_its_pack_says_why(
+    site: Site, connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute(
+        "INSERT INTO trace.case_policy (brand, daily_budget, audit_share, two_person_value, loss_share, deadline_days,"
+        " benign_days, zone, digest_at, detector, recorded_by)"
+        " VALUES ('w', 12, 0.05, 0, 0.3, 14, 90, 'Asia/Shanghai', '0 8 * * *', 'engine', 'test')"
+    )
+    alert, case = drips(connection)[0]
+    with signed_in(site, MANAGER) as lin, signed_in(site, SECOND) as zhou:
+        page = lin.get(f"/alerts/{alert}").text
+        for said in (
+            "考虑过的正常原因",
+            "旅游、探亲、带货",
+            "什么会改变判断",
+            "预警自动撤回",
+            "95% 区间",
+            "与预警一致",
+        ):
+            assert said in page
+        assert f"codefence case reproduce {case} --brand w" in page
+        path = f"/cases/{case}"
+        assert send(lin, path, action="take") == 303
+        assert send(lin, path, action="close", outcome="tourist_or_gift", text="三位客人带走的") == 303
+        assert "等另一位主管复核" in lin.get(path).text
+        assert send(lin, path, action="confirm") == 409  # nobody is the second person to himself
+        assert send(zhou, path, action="confirm") == 303
+        assert connection.execute("SELECT outcome FROM trace.case_file WHERE id = %s", (case,)).fetchone() == (
+            "tourist_or_gift",
+        )
+        pack = tmp_path / "case.zip"
+        pack.write_bytes(lin.get(f"{path}/pack.zip").content)
+    # The engine hears of it, and for how long it holds.
+    row = connection.execute("SELECT body FROM trace.observation_inbox WHERE kind = 'reviewed'").fetchone()
+    assert row is not None
+    assert (row.body["confirmed"], row.body["benign_days"]) == (False, 90)
+    assert verify_pack(pack).case == case
+    with zipfile.ZipFile(pack) as opened:
+        told = json.loads(opened.read("explanations.json"))
+        stored = {each["id"]: each for each in json.loads(opened.read("alerts.json"))}
+    assert told[0]["agrees"]
+    assert {each["code"] for each in told[0]["changes"]} >= {"cases_out", "paper", "surge"}
+    assert stored[alert]["material"]["parts"]
+    monkeypatch.setenv("TRACE_DATABASE_URL", site.world.settings.database_url.get_secret_value())
+    monkeypatch.setenv("TRACE_KEY_ENCRYPTION_KEY", site.world.settings.key_encryption_key.get_secret_value())
+    result = CliRunner().invoke(main, ["case", "reproduce", str(case), "--brand", BRAND, "--json"])
+    assert result.exit_code == 0, result.output
+    figures = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {each["name"] for each in figures} >= {"nats", "threshold", "probability", "expected"}
+    assert all(each["agrees"] for each in figures)
+
+
+def test_a_pack_whose_figures_do_not_follow_is_refused(site: Site, connection: Connection, tmp_path: Path) -> None:
+    alert, case = drips(connection)[-1]
+    connection.execute(
+        "UPDATE trace.alert SET reason = jsonb_set(reason, '{parameters,nats}', '40') WHERE id = %s", (alert,)
+    )
+    with signed_in(site, MANAGER) as lin:
+        content = lin.get(f"/cases/{case}/pack.zip").content
+        assert "不一致" in lin.get(f"/alerts/{alert}").text
+    pack = tmp_path / "altered.zip"
+    pack.write_bytes(content)
+    with pytest.raises(PackError, match="nats of alert"):
+        verify_pack(pack)
+
+
+def test_what_an_alert_says_is_answered_over_http_without_positions(site: Site, connection: Connection) -> None:
+    alert, _ = drips(connection)[1]
+    session = httpx.post(f"{site.url}/api/v1/session", json={"login": MANAGER, "password": PASSWORD}).json()
+    headers = {"Authorization": f"Bearer {session['token']}"}
+    api = httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=60)
+    said = api.get(f"/alerts/{alert}/explanation").json()["explanation"]
+    assert said["agrees"]
+    assert {each["code"] for each in said["considered"]} >= {"travel", "surge", "one_buyer", "late_paper", "outage"}
+    assert "material" not in api.get(f"/alerts/{alert}").json()["alert"]
+    assert api.get("/alerts/999999/explanation").status_code == 404
+    api.close()
+
+
+def test_leads_are_listed_drawn_with_the_chance_stored_and_reviewed_into_outcomes(
+    site: Site, connection: Connection
+) -> None:
+    session = httpx.post(f"{site.url}/api/v1/session", json={"login": MANAGER, "password": PASSWORD}).json()
+    headers = {"Authorization": f"Bearer {session['token']}"}
+    api = httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=60)
+    kept = api.get("/leads").json()["leads"]
+    assert kept, "the world has no lead"
+    assert all(each["ended"] is None for each in kept)
+    reason = json.dumps({"code": "drip", "parameters": {"nats": 5.1, "threshold": 7.0, "features": [1, 5, 0, 5, 0, 0]},
+        "versions": {"calibration": "1"}})  # fmt: skip
+    for number in range(40):  # just below the threshold, each somewhere else
+        connection.execute(
+            "INSERT INTO trace.lead (brand, claim, kind, near, city, cases, strength, probability, reason)"
+            " VALUES ('w', %s, 'drip', true, '330100', 3, 0.73, 0.4, %s)",
+            (f"flow/x/{number}", reason),
+        )
+    near = api.get("/leads", params={"near": "true"}).json()["leads"]
+    assert len(near) >= 40
+    assert [each["strength"] for each in near] == sorted((each["strength"] for each in near), reverse=True)
+    policy = policy_of(connection, BRAND).model_copy(update={"daily_budget": 40, "audit_share": 0.25})
+    now = datetime.now(UTC)
+    drawn: list[int] = []
+    for day in range(10):
+        chosen = run_day(connection, BRAND, policy, date(2026, 3, 1) + timedelta(days=day), now)
+        drawn += [each.lead for each in chosen if each.lead is not None]
+        assert run_day(connection, BRAND, policy, date(2026, 3, 1) + timedelta(days=day), now) == []
+    rows = connection.execute("SELECT lead, probability FROM trace.lead_selection ORDER BY day").fetchall()
+    assert sorted(drawn) == sorted(row.lead for row in rows)
+    assert 40 <= len(drawn) <= 160  # a quarter of forty a day, over ten days
+    assert {row.probability for row in rows} == {10 / len(near)}
+    assert api.post(f"/leads/{drawn[0]}/review", json={"outcome": "confirmed", "note": "货架上有"}).status_code == 200
+    assert api.post(f"/leads/{drawn[0]}/review", json={"outcome": "confirmed"}).status_code == 409
+    (learned,) = [each for each in outcomes(connection, BRAND) if each["case"] == -drawn[0]]
+    assert learned["confirmed"]
+    assert learned["selection_probability"] == pytest.approx(10 / len(near))
+    assert learned["alerts"][0]["reason"]["parameters"]["features"] == [1, 5, 0, 5, 0, 0]
+    api.close()
+    with signed_in(site, MANAGER) as lin:
+        assert "线索不是指控" in lin.get("/leads").text
+        page = lin.get(f"/leads/{drawn[-1]}").text
+        assert "不足以要求经销商解释" in page
+        assert send(lin, f"/leads/{drawn[-1]}", outcome="tourist_or_gift", note="探亲带的") == 303
+
+
+def test_a_benign_answer_holds_as_long_as_the_brand_says_and_no_longer() -> None:
+    cell = Cell("d", 0)
+    cell.settle(confirmed=False, benign_until=BENIGN_DAYS * 86_400_000)
+    assert cell.allowed(BENIGN_DAYS * 86_400_000 - 1) == 3.0
+    assert cell.allowed(BENIGN_DAYS * 86_400_000) == 1.0
