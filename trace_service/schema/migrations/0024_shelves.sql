@@ -73,3 +73,9 @@ LEFT JOIN trace.stock_finding AS phantom ON phantom.site = stock.site AND phanto
 
 -- Items that were sold where nobody had supplied them, the newest first: leads.
 CREATE INDEX stock_unit_strange_sold ON trace.stock_unit (sold_at DESC, site, unit) WHERE strange;
+
+-- Rows that change with every message stay on their page, so that no index has to follow.
+ALTER TABLE trace.stock SET (fillfactor = 40);
+ALTER TABLE trace.shelf_channel SET (fillfactor = 40);
+ALTER TABLE landing.received SET (fillfactor = 50);
+ALTER TABLE landing.device SET (fillfactor = 50);
