@@ -1,0 +1,304 @@
+"""Detectors of codes, papers and sequences: each fires on what it is for, not on honest neighbours, and takes back."""
+
+from collections.abc import Iterable
+
+from msgspec import structs
+from test_detection_shops import AWAY, AWAY_AT, CHANNEL, HOME_AT
+
+from trace_service.detection.changes import Alert, Claim, Raised, Retracted
+from trace_service.detection.clone import CloneDetector
+from trace_service.detection.detector import Detector
+from trace_service.detection.dwell import DwellDetector
+from trace_service.detection.engine import Engine
+from trace_service.detection.ledger import Judged, Ledger
+from trace_service.detection.lots import LotSkipDetector
+from trace_service.detection.network import Channel, Network
+from trace_service.detection.observations import (
+    CodeState,
+    Goods,
+    Movement,
+    Observation,
+    Position,
+    Shipment,
+    Sighting,
+    Source,
+    Withdrawn,
+)
+from trace_service.detection.offroute import OffRouteDetector
+from trace_service.detection.ordering import OrderingPrior
+from trace_service.detection.placing import Placer
+from trace_service.detection.settings import DAY_MS, Settings
+from trace_service.detection.withheld import WithheldDetector
+
+START = 19_700
+NETWORK = Network(CHANNEL)
+
+
+def ms(day: float) -> int:
+    return round((START + day) * DAY_MS)
+
+
+def goods(case: int | str, **more: object) -> Goods:
+    return Goods(unit=f"item {case}", case=f"case {case}", dealer="D1", chain=("D1",), batch="B1", **more)
+
+
+def sighting(name: str, what: Goods, day: float, kind: str = "scan", **more: object) -> Sighting:
+    position = more.pop("position", Position(source=Source.GPS, lat=AWAY_AT[0], lon=AWAY_AT[1], accuracy_m=20))
+    return Sighting(
+        key=name, event=name, kind=kind, goods=what, position=position, occurred_at=ms(day), received_at=ms(day),
+        **{"device": f"phone {name}"} | more,
+    )  # fmt: skip
+
+
+def movement(name: str, what: Goods, day: float, kind: str, site: str = "D1", **more: object) -> Movement:
+    at = HOME_AT if site == "D1" else AWAY_AT
+    return Movement(
+        key=name, event=name, kind=kind, goods=what, site_dealer=site, occurred_at=ms(day), received_at=ms(day),
+        position=Position(source=Source.SITE, lat=at[0], lon=at[1], place=site), **more,
+    )  # fmt: skip
+
+
+def paper(name: str, cases: Iterable[int], day: float, **more: object) -> Shipment:
+    ends = {"sender": "HQ", "receiver": "D1", "kind": "order"} | more
+    packed = tuple(f"case {case}" for case in cases)
+    return Shipment(
+        key=name, departed_at=ms(day), received_at=ms(day), items=6 * len(packed), cases=packed,
+        arrived_at=ends.pop("arrived_at", None), **ends,
+    )  # fmt: skip
+
+
+def play(detector: Detector, stream: list[Observation], until: float) -> tuple[list[Alert], list[Alert], list[Claim]]:
+    """Return the alerts raised and taken back, and the leads, of one detector alone."""
+    ledger, changes, leads = Ledger(Settings()), [], []
+    day = START
+
+    def settle(claims: Iterable[Claim], now: int) -> None:
+        for claim in claims:
+            leads.extend([claim] if claim.lead else [])
+            changes.append(ledger.settle(claim, Judged(0.9, (0.0, 1.0), {}), now))
+
+    for each in sorted(stream, key=lambda each: each.received_at):
+        while day * DAY_MS < each.received_at:
+            settle(detector.close_day(day * DAY_MS), day * DAY_MS)
+            day += 1
+        settle(detector.observe(each, each.received_at), each.received_at)
+    while day < START + until:
+        settle(detector.close_day(day * DAY_MS), day * DAY_MS)
+        day += 1
+    raised = [change.alert for change in changes if isinstance(change, Raised)]
+    return raised, [change.alert for change in changes if isinstance(change, Retracted)], leads
+
+
+RECALLED = {"state": CodeState.RECALLED, "state_since": ms(10)}
+
+
+def test_goods_that_are_sent_on_after_their_recall_are_an_alert_about_who_sent_them() -> None:
+    acts: list[Observation] = [movement(f"m{n}", goods(n, **RECALLED), 15, "ship") for n in range(3)]
+    [alert], _, _ = play(WithheldDetector(NETWORK, Settings()), acts, 30)
+    assert (alert.kind, alert.dealer, len(alert.cases)) == ("recalled", "D1", 3)
+
+
+def test_sales_of_expired_goods_are_told_by_the_shops_dealer() -> None:
+    shop = Position(source=Source.STORE, lat=34.3, lon=108.9, place="S2")
+    expired = {"state": CodeState.EXPIRED, "state_since": ms(10)}
+    acts: list[Observation] = [sighting(f"s{n}", goods(n, **expired), 20 + n, "sale", position=shop) for n in range(2)]
+    [alert], _, _ = play(WithheldDetector(NETWORK, Settings()), acts, 40)
+    assert (alert.kind, alert.dealer) == ("expired", "D2")
+
+
+def test_late_uploads_the_grace_consumers_receipts_and_void_labels_alone_accuse_nobody() -> None:
+    late = structs.replace(movement("late", goods(1, **RECALLED), 9, "ship"), received_at=ms(30))
+    acts: list[Observation] = [
+        late,
+        *(movement(f"soon {n}", goods(n, **RECALLED), 12, "ship") for n in range(4)),
+        *(movement(f"came {n}", goods(n, **RECALLED), 16, "receive") for n in range(4)),
+        *(sighting(f"drunk {n}", goods(n, **RECALLED), 40) for n in range(4)),
+        sighting("void", goods(9, state=CodeState.VOID, state_since=ms(1)), 50, "sale"),
+    ]
+    assert play(WithheldDetector(NETWORK, Settings()), acts, 90)[0] == []
+
+
+def test_what_is_sent_back_up_the_channel_is_taken_back_when_its_paper_comes() -> None:
+    acts: list[Observation] = [movement(f"m{n}", goods(n, **RECALLED), 15, "ship", shipment="R1") for n in range(3)]
+    back = paper("R1", range(3), 25, sender="D1", receiver="HQ", kind="return")
+    raised, retracted, _ = play(WithheldDetector(NETWORK, Settings()), [*acts, back], 40)
+    assert [alert.kind for alert in raised] == [alert.kind for alert in retracted] == ["recalled"]
+    prompt = structs.replace(back, received_at=ms(16))
+    assert play(WithheldDetector(NETWORK, Settings()), [*acts, prompt], 40)[0] == []
+
+
+def lots(silent: Iterable[int], seen: int) -> list[Observation]:
+    """Forty lots of four cases, all but the silent ones received; cases of lot 20 in a shop of another branch."""
+    stream: list[Observation] = []
+    for lot in range(40):
+        cases = range(4 * lot, 4 * lot + 4)
+        stream.append(paper(f"SH{lot}", cases, lot))
+        if lot not in set(silent):
+            stream += [
+                movement(f"r{case}", goods(case, shipment=f"SH{lot}"), lot + 2, "receive", shipment=f"SH{lot}")
+                for case in cases
+            ]
+    shop = Position(source=Source.STORE, lat=34.3, lon=108.9, place="S2")
+    for case in range(80, 80 + seen):
+        stream.append(sighting(f"i{case}", goods(case, shipment="SH20"), 45, "inspect", position=shop))
+    return stream
+
+
+def test_a_lot_that_nobody_had_and_another_branchs_shop_has_skipped_its_level() -> None:
+    [alert], _, _ = play(LotSkipDetector(NETWORK, Settings()), lots([20], 3), 60)
+    assert (alert.kind, alert.dealer, alert.shipments, alert.adcode) == ("skip", "D1", ("SH20",), AWAY)
+
+
+def test_one_missing_reading_a_silent_reader_and_a_transfer_are_no_skipped_level() -> None:
+    detector = LotSkipDetector(NETWORK, Settings())
+    assert play(detector, lots([20], 1), 60)[0] == [], "one case in a shop is no lot"
+    assert play(LotSkipDetector(NETWORK, Settings()), lots([], 4), 60)[0] == [], "the level had it"
+    assert play(LotSkipDetector(NETWORK, Settings()), lots(range(10, 32), 2), 60)[0] == [], "the reader was broken"
+
+
+def test_a_receipt_that_is_uploaded_late_takes_a_skipped_level_back() -> None:
+    late = [
+        structs.replace(
+            movement(f"r{case}", goods(case, shipment="SH20"), 22, "receive", shipment="SH20"), received_at=ms(50)
+        )
+        for case in range(80, 84)
+    ]
+    raised, retracted, _ = play(LotSkipDetector(NETWORK, Settings()), [*lots([20], 3), *late], 60)
+    assert len(raised) == len(retracted) == 1
+
+
+FAR = Position(source=Source.GPS, lat=26.0, lon=119.3, accuracy_m=30)
+NEAR = Position(source=Source.GPS, lat=36.2, lon=111.9, accuracy_m=30)
+
+
+def stops(positions: list[Position], day: float = 2) -> list[Observation]:
+    way = paper("SH1", range(9), 1, sender="D1", receiver="D2")
+    return [
+        way,
+        *(
+            sighting(f"stop {n}", goods(n), day, "inspect", position=position, device=f"I{n}")
+            for n, position in enumerate(positions)
+        ),
+    ]
+
+
+def test_goods_far_off_their_way_are_told_and_those_beside_it_are_not() -> None:
+    [alert], _, _ = play(OffRouteDetector(NETWORK, Settings()), stops([FAR]), 20)
+    assert (alert.kind, alert.dealer, alert.shipments) == ("offroute", "D2", ("SH1",))
+    assert play(OffRouteDetector(NETWORK, Settings()), stops([NEAR, NEAR, NEAR]), 20)[0] == []
+
+
+def test_what_had_come_before_it_was_seen_is_off_no_way_even_if_the_receipt_is_late() -> None:
+    receipt = structs.replace(movement("r", goods(0), 4, "receive", site="D2", shipment="SH1"), received_at=ms(15))
+    raised, retracted, _ = play(OffRouteDetector(NETWORK, Settings()), [*stops([FAR], 5), receipt], 20)
+    assert len(raised) == len(retracted) == 1
+    prompt = structs.replace(receipt, received_at=ms(4))
+    assert play(OffRouteDetector(NETWORK, Settings()), [*stops([FAR], 5), prompt], 20)[0] == []
+
+
+def standing(*, hoarded: bool) -> list[Observation]:
+    """Sixty lots that D1 passes on after three days; of the last one only where it is not hoarded."""
+    stream: list[Observation] = []
+    for lot in range(60):
+        for case in range(20 * lot, 20 * lot + 20):
+            what = structs.replace(goods(case), batch=f"B{lot}")
+            stream.append(movement(f"r{case}", what, lot, "receive", shipment=f"SH{lot}"))
+            if lot < 59 or not hoarded:
+                stream.append(movement(f"s{case}", what, lot + 3, "ship", shipment=f"ON{lot}"))
+    return stream
+
+
+def test_a_hoarded_lot_is_a_lead_and_never_an_alert() -> None:
+    raised, _, leads = play(DwellDetector(NETWORK, Settings()), standing(hoarded=True), 160)
+    assert not raised
+    assert {(lead.dealer, len(lead.contributions)) for lead in leads} == {("D1", 20)}
+    assert play(DwellDetector(NETWORK, Settings()), standing(hoarded=False), 160)[2] == []
+
+
+def test_a_dealer_that_orders_far_more_than_it_needs_is_a_prior_and_a_season_is_not() -> None:
+    def priors(dumped: Iterable[str], day: int) -> dict[str, float]:
+        detector, number = OrderingPrior(NETWORK), 0
+        stream: list[Observation] = []
+        for week in range(30):
+            for dealer in ("D1", "D2"):
+                for _ in range(9 if dealer in set(dumped) and week in (24, 25) else 1):
+                    cases = range(number, number + 20)
+                    number += 20
+                    stream.append(paper(f"SH{number}", cases, 7 * week + 1, receiver=dealer))
+        assert play(detector, stream, day) == ([], [], [])
+        return detector.priors
+
+    assert set(priors(["D1"], 205)) == {"D1"}
+    assert max(priors(["D1"], 205).values()) <= 2.0
+    assert priors([], 205) == {}
+
+
+def copies(places: list[tuple[float, float]], days: list[float], phones: int) -> list[Observation]:
+    honest: list[Observation] = [sighting(f"h{n}", goods(n, product="P"), n / 4) for n in range(200)]
+    return honest + [
+        sighting(
+            f"c{n}", goods(500), 30 + day, device=f"phone {n % phones}",
+            position=Position(source=Source.GPS, lat=place[0], lon=place[1], accuracy_m=20),
+        )
+        for n, (place, day) in enumerate(zip(places, days, strict=True))
+    ]  # fmt: skip
+
+
+def clones(stream: list[Observation]) -> tuple[list[Alert], list[Alert], list[Claim]]:
+    return play(CloneDetector(NETWORK, Settings(), Placer(NETWORK, Settings())), stream, 120)
+
+
+def test_a_label_on_several_items_is_told_by_phones_places_and_weeks() -> None:
+    [alert], _, _ = clones(copies([AWAY_AT, HOME_AT, AWAY_AT, HOME_AT], [0, 9, 25, 60], 4))
+    assert (alert.kind, alert.units) == ("clone", ("item 500",))
+
+
+def test_a_table_of_guests_and_one_curious_phone_are_no_copies() -> None:
+    assert clones(copies([HOME_AT] * 3, [0, 0.01, 0.02], 3))[0] == []
+    assert clones(copies([HOME_AT, AWAY_AT, HOME_AT, AWAY_AT], [0, 9, 25, 60], 1))[0] == []
+
+
+def test_a_journey_that_nobody_can_make_is_named_with_its_speed() -> None:
+    [alert], _, _ = clones(copies([AWAY_AT, HOME_AT, AWAY_AT, HOME_AT], [0, 0.02, 25, 60], 4))
+    [trip] = alert.reason["parameters"]["travel"]
+    assert (trip["from"], trip["to"]) == (AWAY, "130100")
+    assert trip["kmh"] > 900
+    assert 500 < trip["km"] < 750
+
+
+def test_copies_are_taken_back_with_the_scans_that_did_not_happen() -> None:
+    stream = copies([AWAY_AT, HOME_AT, AWAY_AT, HOME_AT], [0, 9, 25, 60], 4)
+    gone: list[Observation] = [Withdrawn(key=f"c{n}", received_at=ms(100)) for n in range(1, 4)]
+    raised, retracted, _ = clones([*stream, *gone])
+    assert len(raised) == len(retracted) == 1
+
+
+def forged(number: int, day: float, unit: str = "", **more: object) -> Sighting:
+    what = Goods(unit=unit or f"/01/P/21/FORGED{number}", state=CodeState.UNKNOWN, **{"product": "P"} | more)
+    return sighting(f"f{number}", what, day)
+
+
+def told(stream: list[Observation], until: float = 40, network: Channel = CHANNEL) -> list[Alert]:
+    engine = Engine(Network(network))
+    found = [change for each in sorted(stream, key=lambda each: each.received_at) for change in engine.observe(each)]
+    found += engine.advance(ms(until))
+    return [change.alert for change in found if isinstance(change, Raised) and change.alert.kind == "forged"]
+
+
+def test_a_lone_code_in_the_issued_form_is_told_a_day_after_its_first_scan_however_often_it_is_scanned() -> None:
+    again = [structs.replace(forged(1, 5 + day / 2), key=f"again {day}") for day in range(1, 12)]
+    [alert] = told([forged(1, 5), *again])
+    assert ms(6) <= alert.raised_at <= ms(7)
+
+
+def test_a_slip_of_one_letter_is_no_forgery() -> None:
+    assert told([forged(1, 5, misread=True)]) == []
+
+
+def test_many_forgers_at_once_do_not_pass_for_misreads_but_misreads_everywhere_do() -> None:
+    def lone(count: int, scans: int) -> int:
+        honest = [sighting(f"h{n}", goods(n), n * 30 / scans) for n in range(scans)]
+        return len(told([*honest, *(forged(n, 25 + n / 100, product=f"P{n}") for n in range(count))]))
+
+    assert lone(10, 200) == 10
+    assert lone(40, 200) == 0
