@@ -28,6 +28,7 @@ def shipments(connection: Connection, brand: str, numbers: Collection[str], rece
             received_at=milliseconds(received),
             items=row.items,
             cases=tuple(row.cases or ()),
+            arrived_at=None if row.arrived is None else milliseconds(row.arrived),
         )
 
 

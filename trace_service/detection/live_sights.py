@@ -173,5 +173,7 @@ def _at(site: Site | None) -> Position:
     if site is None or site.position is None:
         return _NOWHERE
     lon, lat = site.position
-    source = Source.STORE if site.kind == "store" else Source.SITE
-    return Position(source=source, lat=lat, lon=lon, place=site.id)
+    if site.kind == "store":
+        return Position(source=Source.STORE, lat=lat, lon=lon, place=site.id)
+    # A warehouse goes by the dealer who runs it.
+    return Position(source=Source.SITE, lat=lat, lon=lon, place=site.dealer or site.id)

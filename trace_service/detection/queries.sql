@@ -17,11 +17,12 @@ RETURNING key, kind
 DELETE FROM trace.observed WHERE brand = %(brand)s AND key = ANY(%(keys)s) RETURNING key
 
 -- name: contents_of
--- What logistic units were packed with: one product and lot of each, and the logistic units right inside.
+-- What logistic units were packed with: one product, lot and item of each, and the logistic units right inside.
 SELECT wanted.unit,
     (SELECT min(member) FROM trace.custody_content WHERE container = wanted.unit AND member LIKE '/01/%%'
         AND member NOT LIKE '/01/%%/%%') AS product,
     (SELECT min(member) FROM trace.custody_content WHERE container = wanted.unit AND member LIKE '/01/%%/10/%%') AS lot,
+    (SELECT min(child) FROM trace.containment WHERE parent = wanted.unit AND child LIKE '/01/%%/21/%%') AS item,
     ARRAY(SELECT child FROM trace.containment WHERE parent = wanted.unit AND child LIKE '/00/%%'
         AND valid_to IS DISTINCT FROM valid_from ORDER BY child) AS inside
 FROM unnest(%(units)s::text[]) AS wanted (unit)
@@ -47,13 +48,16 @@ WITH RECURSIVE sent AS (
 )
 SELECT sent.shipment, sent.dealer, sent.departed, sender.dealer AS sender, receiver.parent AS above,
     (SELECT parent FROM trace.dealer WHERE dealer.id = sender.dealer) AS sender_above,
+    (SELECT min(event.occurred_at) FROM trace.custody_event AS event JOIN trace.site AS place ON place.id = event.site
+     WHERE event.unit = ANY(sent.units) AND event.biz_step = 'receiving' AND place.dealer = sent.dealer
+        AND event.occurred_at >= sent.departed) AS arrived,
     array_agg(counted.unit ORDER BY counted.unit) FILTER (WHERE counted.cases = 0) AS cases,
     sum(CASE WHEN counted.unit LIKE '/01/%%' THEN 1 ELSE counted.items END)::bigint AS items
 FROM sent JOIN counted USING (shipment, dealer)
 JOIN trace.shipment AS head ON head.brand = %(brand)s AND head.id = sent.shipment
 JOIN trace.site AS sender ON sender.id = head.from_site
 JOIN trace.dealer AS receiver ON receiver.id = sent.dealer
-GROUP BY sent.shipment, sent.dealer, sent.departed, sender.dealer, receiver.parent
+GROUP BY sent.shipment, sent.dealer, sent.departed, sent.units, sender.dealer, receiver.parent
 ORDER BY sent.departed, sent.shipment
 
 -- name: brands_waiting

@@ -28,6 +28,8 @@ class Books:
         self._atoms = atoms
         self._version: object = None
         self._books: dict[str, BrandBook] = {}
+        self.lots: dict[str, str] = {}
+        """Lots of containers that were asked about."""
 
     @cached_property
     def mainland(self) -> Region:

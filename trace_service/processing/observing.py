@@ -1,7 +1,7 @@
 """Tells the brands' engines what was decided: every scan, captured event and paper that became different."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -36,6 +36,8 @@ class Judged:
     fresh: Collection[Source]
     moment: datetime
     mainland: Region | None
+    lots: Callable[[Mapping[str, str]], Mapping[str, str]]
+    """Return the lots of containers, given an item in each."""
 
 
 def observe_scans(connection: Connection, judged: Judged, verdicts: Iterable[Verdict], replayed: Replayed) -> None:
@@ -47,7 +49,7 @@ def observe_scans(connection: Connection, judged: Judged, verdicts: Iterable[Ver
     ]
     captured = list(_captured(connection, replayed, judged.scans))
     units = {code.unit for _, code, _ in asked} | {event.unit for _, event in captured}
-    observer = Observer(_keeper(connection, replayed, judged.sites, units), judged.mainland)
+    observer = Observer(_keeper(connection, replayed, judged.sites, units, judged.lots), judged.mainland)
     told = _Told(replayed, judged.sites, judged.moment)
     for row, code, brand in asked:
         source = Source(row.device, row.boot, row.seq)
@@ -144,12 +146,21 @@ def _captured(connection: Connection, replayed: Replayed, scans: Mapping[Source,
             yield row.brand, event
 
 
-def _keeper(connection: Connection, replayed: Replayed, sites: Mapping[str, Site], units: Iterable[str]) -> Keeper:
+def _keeper(
+    connection: Connection,
+    replayed: Replayed,
+    sites: Mapping[str, Site],
+    units: Iterable[str],
+    lots: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None,
+) -> Keeper:
     logistic = sorted(unit for unit in units if unit.startswith(LOGISTIC_PREFIX))
     rows = connection.execute(SQL["contents_of"], {"units": logistic}).fetchall() if logistic else ()
+    found = lots({row.unit: row.item for row in rows if row.item and not row.lot}) if lots else {}
     contents = {
         row.unit: Contents(
-            row.product and row.product.removeprefix("/01/"), row.lot and row.lot.rpartition("/")[2], tuple(row.inside)
+            row.product and row.product.removeprefix("/01/"),
+            row.lot.rpartition("/")[2] if row.lot else found.get(row.unit),
+            tuple(row.inside),
         )
         for row in rows
     }

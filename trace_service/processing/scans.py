@@ -3,8 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from contracts.gs1 import CANONICAL_HOST
 from geofence.coordinates import Crs
 from trace_service.cases.sync import follow_verdicts
 from trace_service.codes.verify import Text, read_parent, verify
@@ -22,6 +24,7 @@ from trace_service.store.queries import SQL
 from trace_service.store.rows import key_columns, recordset
 
 Row = Any
+_MOST_LOTS = 200_000
 _VERDICT_FIELDS = tuple(each.name for each in fields(Verdict))
 
 
@@ -103,12 +106,25 @@ def _judge(  # noqa: PLR0913  what judging takes
     came = moment or max((row.received_at for row in batch.scans.values()), default=None) or datetime.now(UTC)
     shifted = any(row.crs not in (None, Crs.WGS84) for row in whole.scans.values())
     mainland = books.mainland if shifted else None
-    judged = Judged(whole.scans, whole.codes, whole.sites, batch.scans.keys(), came, mainland)
+    lots = partial(_lots, connection, keys, books)
+    judged = Judged(whole.scans, whole.codes, whole.sites, batch.scans.keys(), came, mainland, lots)
     observe_scans(connection, judged, verdicts, replayed)
     # 6. Which decided cases lost their ground?
     follow_verdicts(connection, {(each.device, each.boot, each.seq) for each in changed})
     told = {("scan", each.brand) for each in changed if each.brand}
     return News(frozenset(told), replayed.moved)
+
+
+def _lots(connection: Connection, keys: KeyWrapper, books: Books, items: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the lot of each container by an item in it; what was decrypted once is remembered."""
+    known = books.lots
+    if len(known) > _MOST_LOTS:
+        known.clear()
+    fresh = {unit: Text(f"{CANONICAL_HOST}{item}", "") for unit, item in items.items() if unit not in known}
+    if fresh:
+        codes = verify(connection, keys, fresh.values())
+        known.update({unit: codes[text].lot or "" for unit, text in fresh.items()})
+    return {unit: known[unit] for unit in items if known[unit]}
 
 
 def _load(connection: Connection, keys: KeyWrapper, rows: Iterable[Row]) -> _Batch:
