@@ -14,7 +14,7 @@ from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Extra, Request
 from firmware_sim.world.writing import write_world
 
-SIZE = {"seed": 5, "dealers": 40, "items": 20_000, "attack_free": True}
+SIZE = {"seed": 5, "dealers": 40, "items": 30_000, "attack_free": True}
 TYPES = ("recalled", "expired", "offroute", "dwell", "clone", "promo")
 
 
@@ -41,14 +41,14 @@ def test_only_the_guilty_move_a_batch_after_everybody_has_heard(folder: Path) ->
     with (folder / "batches.csv").open(encoding="utf-8") as file:
         since = {row["batch"]: row["recalled"] or row["expires"] for row in csv.DictReader(file)}
     with (folder / "items.csv").open(encoding="utf-8") as file:
-        batch = {row["case"]: row["batch"] for row in csv.DictReader(file)}
+        batch = {row[unit]: row["batch"] for row in csv.DictReader(file) for unit in ("case", "pallet", "code")}
     guilty = {event for each in attacks(folder) for event in each["events"]}  # type: ignore[attr-defined]
     moved: Counter[bool] = Counter()
     for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines():
         event = json.loads(line)
         for code in event.get("codes", ()):
             start = since.get(batch.get(code, ""))
-            if start and event["type"] in ("ship", "transfer") and event["occurred_at"][:10] > _days_later(start, 5):
+            if start and event["type"] in ("ship", "transfer", "sale") and event["occurred_at"][:10] > _days_later(start, 2):
                 moved[event["event_id"] in guilty] += 1
     assert moved[True]
     assert not moved[False]
