@@ -62,7 +62,9 @@ simulate.add_command(fleet)
 @_SEED
 @click.option("--links", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the lines.")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="Keep stock across restarts here.")
-@click.option("--fault", "faults", multiple=True, metavar="DEVICE=KIND", help="silence, crc, stuck or saturated.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="DEVICE=KIND", help="silence, crc, stuck, saturated, cell or supply."
+)
 def shelves(world_file: Path, seed: int, links: Path, state: Path | None, faults: tuple[str, ...]) -> None:
     """Serve every shelf of the print job over Modbus RTU at LINKS/<device>.tty until stopped."""
     world = load_world(world_file)

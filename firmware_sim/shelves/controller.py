@@ -36,6 +36,12 @@ class Trouble(StrEnum):
     CRC = "crc"
     STUCK = "stuck"
     SATURATED = "saturated"
+    CELL = "cell"
+    SUPPLY = "supply"
+
+
+_COMPLAINTS: Final[Mapping[Trouble | None, Fault]] = {Trouble.CELL: Fault.LOAD_CELL, Trouble.SUPPLY: Fault.SUPPLY}
+"""What a controller knows of its own trouble."""
 
 
 @dataclass(slots=True)
@@ -74,7 +80,10 @@ class Controller:
         """Take one sample a channel, grams with the tray; `uptime` is seconds since the start."""
         for number, grams in readings.items():
             self._sample_one(uptime, number, grams)
-        self._set_shared(Shared.FAULTS, Fault.REBOOTED if uptime < _REBOOT_SECONDS else Fault(0))
+        faults = Fault.REBOOTED if uptime < _REBOOT_SECONDS else Fault(0)
+        self._set_shared(
+            Shared.FAULTS, faults | (_COMPLAINTS.get(self.trouble, Fault(0)) if self.trouble else Fault(0))
+        )
 
     def climate(self, temperature_c: float, humidity: float) -> None:
         """Set what the probe measures, degrees Celsius and percent."""
@@ -111,7 +120,7 @@ class Controller:
 
     def _sample_one(self, uptime: float, number: int, reading_g: float) -> None:
         measured, settings = self._measured[number], self.holding[number]
-        if self.trouble is Trouble.STUCK and measured.samples:
+        if self.trouble in {Trouble.STUCK, Trouble.CELL} and measured.samples:
             return
         raw = RAW_LIMIT if self.trouble is Trouble.SATURATED else round(reading_g * COUNTS_PER_GRAM)
         raw = max(-RAW_LIMIT, min(RAW_LIMIT, raw))

@@ -14,9 +14,10 @@ from shelf_hardware import DEVICE, GTIN, UNIT_G, Hardware
 from cli.embedded.users import INGEST
 from contracts.errors import ConfigurationError, SourceError
 from contracts.messages import Environment, Stock, decode_event
+from contracts.shelf_registers import Holding, block
 from contracts.topics import Kind
 from edge.outbox import Outbox
-from edge.planogram import load_planogram
+from edge.planogram import Line, load_planogram
 from edge.shelf import ShelfAgent
 from edge.sources.modbus import ShelfController
 from firmware_sim.shelves.controller import Trouble
@@ -97,6 +98,7 @@ def test_no_fault_ever_leaves_a_figure_standing(
     faults = (
         (Trouble.STUCK, "STUCK"),
         (Trouble.SATURATED, "SATURATED"),
+        (Trouble.SUPPLY, "SUPPLY"),
         (Trouble.SILENCE, "SILENT"),
         (Trouble.CRC, "SILENT"),
     )
@@ -104,12 +106,44 @@ def test_no_fault_ever_leaves_a_figure_standing(
         hardware.controller.trouble = trouble
         wait_for(lambda fault=fault: shop.last()[1] == fault)  # type: ignore[misc]
         assert shop.reports()[-1].confidence == 0
+    hardware.controller.trouble = None
+    wait_for(lambda: shop.last() == (10, ""))
+    hardware.controller.trouble = Trouble.CELL
+    wait_for(lambda: shop.last() == (10, "STUCK"))
     hardware.cells[1].take()
     hardware.controller.trouble = None
     wait_for(lambda: shop.last() == (9, ""))
     hardware.uptime = -time.monotonic()
     hardware.controller.sample(1.0, {})
     wait_for(lambda: shop.last() == (9, "REBOOTED"))
+
+
+def test_a_unit_weight_of_nothing_is_set_right_and_a_tray_lifted_off_is_no_sale(shop: Shop, hardware: Hardware) -> None:
+    weight = block(1) + Holding.UNIT_WEIGHT.offset
+    assert hardware.controller.write(weight, Holding.UNIT_WEIGHT.pack(0))
+    shop.open()
+    wait_for(lambda: shop.last() == (10, ""))
+    assert hardware.controller.read_holding(weight, 2) == list(Holding.UNIT_WEIGHT.pack(round(UNIT_G * 10)))
+    hardware.cells[1].zero_g -= 10 * UNIT_G + 850
+    wait_for(lambda: shop.last() == (10, "NEGATIVE"))
+    assert (shop.reports()[-1].confidence, shop.reports()[-1].grams < -500) == (0, True)
+    hardware.cells[1].zero_g += 10 * UNIT_G + 850
+    wait_for(lambda: shop.last() == (10, ""))
+    assert {report.units for report in shop.reports()} == {10}
+
+
+def test_a_channel_that_the_controller_does_not_have_gives_no_figure(tmp_path: Path, hardware: Hardware) -> None:
+    planogram = [Line(1, GTIN, UNIT_G), Line(2, GTIN, UNIT_G), Line(7, GTIN, UNIT_G)]
+    stop = threading.Event()
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        agent = ShelfAgent(outbox, ShelfController(str(hardware.line), [1, 2, 7]), planogram)
+        thread = threading.Thread(target=agent.run, args=(stop,))
+        thread.start()
+        wait_for(lambda: sum(row.kind is Kind.STOCK for row in outbox.take(99)) >= 2)
+        stop.set()
+        thread.join()
+        events = [decode_event(row.kind, row.body) for row in outbox.take(99)]
+    assert {event.channel for event in events if isinstance(event, Stock)} == {1, 2}
 
 
 def test_a_controller_that_is_unplugged_and_plugged_in_again_is_found(shop: Shop, hardware: Hardware) -> None:
