@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import reported
 from trace_service.replenishment.queries import SQL
 from trace_service.replenishment.runs import run as run_brand
+from trace_service.replenishment.shards import here, on_cluster
 from trace_service.replenishment.table import Reading, read_demand
 from trace_service.store.connection import Connection, connect
 from trace_service.store.rows import recordset
@@ -23,11 +25,12 @@ _RUN: Final = """\b
 Examples:
   codefence replenish run                 every brand; once a night, after the stores close
   codefence replenish run --brand qingyuan --json
+  codefence replenish run --dask tcp://10.0.0.7:8786    shards of 20,000 places on a cluster, for millions of them
 
 \b
 Exit codes:
   0  done; a brand with less than a fortnight of sales keeps its configured lines
-  1  the database does not answer
+  1  the database or the Dask scheduler does not answer
   3  another run of a brand was at it: nothing was done for that brand
 """
 _LOAD: Final = """\b
@@ -47,14 +50,17 @@ _AT_ONCE: Final = 5_000
 @click.command(epilog=_RUN)
 @click.option("--brand", help="One brand; all of them by default.")
 @click.option("--fill", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Fill rate to aim at.")
+@click.option("--dask", "scheduler", metavar="SCHEDULER", help="Address of a Dask scheduler that plans the shards.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a brand on standard output.")
 @reported
-def run(brand: str | None, *, fill: float, as_json: bool) -> None:
+def run(brand: str | None, *, fill: float, scheduler: str | None, as_json: bool) -> None:
     """Count sales, draw every store's water lines anew, plan 30 days, and make the proposals that follow."""
     busy = False
-    with connect(load_settings().database_url.get_secret_value(), "replenish run") as connection:
+    where = nullcontext(here) if scheduler is None else on_cluster(scheduler)
+    dsn = load_settings().database_url.get_secret_value()
+    with where as compute, connect(dsn, "replenish run") as connection:
         for row in connection.execute(SQL["brands_with_stock"], {"brand": brand}).fetchall():
-            report = run_brand(connection, row.brand, datetime.now(UTC), fill)
+            report = run_brand(connection, row.brand, datetime.now(UTC), fill, compute)
             busy = busy or report is None
             if report is None:
                 click.echo(f"{row.brand}: another run is at it", err=True)

@@ -126,7 +126,7 @@ def make_plan(history: History, stock: Stock, lead: LeadTime, wishes: Wishes) ->
     return Plan(
         _MODEL, demand, lead, lines, level, found, age / (age + PRIOR_DAYS), stockout(due, ratio, position),
         orders,
-        expiring(stock.lots, demand.mean, demand.ratio, elsewhere=_elsewhere(_numbers(history)[1], lines, position)),
+        expiring(stock.lots, demand.mean, demand.ratio, elsewhere=elsewhere(history, lines, position)),
         slow(stock.on_hand, demand.mean, demand.ratio),
         [each for each in ahead_of if each.day <= history.days[-1] + timedelta(days=wishes.days)],
         due / (lead.mean + wishes.review),
@@ -160,8 +160,9 @@ def _numbers(history: History) -> tuple[Counts, Counts]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def _elsewhere(sku: Counts, lines: Lines, position: Counts) -> Counts:
+def elsewhere(history: History, lines: Lines, position: Counts) -> Counts:
     """Return how many units of each series' product the other stores lack up to their maximum."""
+    sku = _numbers(history)[1]
     room = np.maximum(lines.maximum - position, 0)
     whole = np.bincount(sku, weights=room)
     found: Counts = (whole[sku] - room).astype(np.int64)

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from trace_service.replenishment.kinds import KINDS, Proposed, counts, markdowns, transfers
-from trace_service.replenishment.planning import Plan, Wishes, make_plan
+from trace_service.replenishment.planning import Plan, Wishes
 from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.proposals import Place, review
 from trace_service.replenishment.queries import SQL
 from trace_service.replenishment.records import Records, read_records
+from trace_service.replenishment.shards import Compute, here, plan_in_shards
 from trace_service.replenishment.suspects import write_suspects
 from trace_service.store.connection import Connection, one
 from trace_service.store.locks import lock
@@ -39,11 +40,11 @@ class Report:
     open: dict[str, int]
 
 
-def run(connection: Connection, brand: str, now: datetime, fill: float) -> Report | None:
+def run(connection: Connection, brand: str, now: datetime, fill: float, compute: Compute = here) -> Report | None:
     """Do the nightly work of one brand; return None where another run is at it.
 
     While there is too little history for lines of its own, sales are counted and suspect goods noted, no more: the
-    configured lines stay in force.
+    configured lines stay in force. `compute` says where the shards of a large brand are planned: here, or on a cluster.
     """
     today = now.astimezone(STORE_ZONE).date()
     with connection.transaction():
@@ -56,9 +57,8 @@ def run(connection: Connection, brand: str, now: datetime, fill: float) -> Repor
         records = read_records(connection, brand, today)
         if records is None:
             return Report(brand, ready=False, places=0, own_lines=0, planned_orders=0, service=None, open={})
-        plan = make_plan(
-            records.history, records.stock, records.lead, Wishes(fill, bias=records.bias, coming=records.coming)
-        )
+        wishes = Wishes(fill, bias=records.bias, coming=records.coming)
+        plan = plan_in_shards(records.history, records.stock, records.lead, wishes, compute)
         _write(connection, brand, records, plan)
         made = [*transfers(records, plan), *markdowns(records, plan), *counts(records)]
         _settle(connection, brand, made)
