@@ -37,6 +37,8 @@ class Piece(Struct):
     at: int
     kind: int
     hits: list[Hit]
+    last: int = 0
+    devices: set[str] = set()
 
 
 class Cell(Struct):
@@ -137,14 +139,23 @@ class Cell(Struct):
             _put(self.pieces, hit)
 
 
+def piece_of(hits: list[Hit]) -> Piece:
+    """Return hits as one piece; it shows itself where its first one does."""
+    moments = [hit.at for hit in hits]
+    return Piece(min(moments), hits[0].kind, hits, max(moments), {hit.device for hit in hits if hit.device})
+
+
 def _put(pieces: list[Piece], hit: Hit) -> None:
     """Add a hit to the first piece that may have the same cause, or as a piece of its own."""
     for piece in pieces:
-        if any(_one_cause(hit, other) for other in piece.hits):
+        near = piece.at - _SAME_PARTY_MS <= hit.at <= piece.last + _SAME_PARTY_MS
+        if (near or hit.device in piece.devices) and any(_one_cause(hit, other) for other in piece.hits):
             piece.hits.append(hit)
-            piece.at = min(piece.at, hit.at)
+            piece.at, piece.last = min(piece.at, hit.at), max(piece.last, hit.at)
+            if hit.device:
+                piece.devices.add(hit.device)
             return
-    pieces.append(Piece(hit.at, hit.kind, [hit]))
+    pieces.append(piece_of([hit]))
 
 
 def apart(pieces: Iterable[Piece]) -> list[Piece]:

@@ -146,25 +146,29 @@ class FlowDetector:
         ]
         if len(cells) < 2:  # noqa: PLR2004  # one city is not a province
             return
-        pieces = apart(piece for each in cells for piece in each.pieces)
-        place = self.habits.place_of_province(cell.city)
-        honest = (self.habits.shares(cell.dealer, place) or (0.0,) * KINDS, self.habits.surge(cell.dealer, place))
-        weighed = self.weigher.drip(cell.dealer, pieces, honest, PROVINCE_DAYS, now)
         threshold = self.settings.province_nats + self.stricter()
-        covered = any((each.dealer, each.city) in self.alarming for each in cells)
-        nats = weighed.drip if enough(pieces, self.settings) and not covered else -99.0
         code = self.habits.provinces[province_of[cell.city]]
         claim = Claim(
             key=f"province/{cell.dealer}/{code}", detector="province", kind="drip", dealer=cell.dealer,
-            nats=max(nats, -99.0), threshold=threshold,
+            nats=-99.0, threshold=threshold,
         )  # fmt: skip
+        pieces = apart(piece for each in cells for piece in each.pieces)
+        covered = any((each.dealer, each.city) in self.alarming for each in cells)
+        if covered or not enough(pieces, self.settings):
+            yield claim
+            return
+        place = self.habits.place_of_province(cell.city)
+        honest = (self.habits.shares(cell.dealer, place) or (0.0,) * KINDS, self.habits.surge(cell.dealer, place))
+        weighed = self.weigher.drip(cell.dealer, pieces, honest, PROVINCE_DAYS, now)
+        nats = max(weighed.drip, -99.0)
+        claim = structs.replace(claim, nats=nats)
         if nats < threshold - self.settings.retract_margin_nats:
             yield claim
             return
         hits = self._telling(pieces, None)
         yield structs.replace(
             claim, adcode=code, contributions=contributions(hits, nats), figures=self._figures(cell, weighed),
-            material=self.keeper.province(cells, place, now, self.stricter()), lead=not covered, **_named(hits),
+            material=self.keeper.province(cells, place, now, self.stricter()), lead=True, **_named(hits),
         )  # fmt: skip
 
     def stricter(self) -> float:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from trace_service.detection.calibration import features, score
-from trace_service.detection.cell import Cell, Hit, Piece, apart
+from trace_service.detection.cell import Cell, Hit, Piece, apart, piece_of
 from trace_service.detection.collusion import takes_part, total_nats
 from trace_service.detection.flow import enough, spoken
 from trace_service.detection.material import (
@@ -208,7 +208,7 @@ def further_points(kept: KeptCell, number: int) -> list[tuple[float, float]]:
 
 
 def _piece(hits: list[Hit]) -> Piece:
-    return Piece(min(hit.at for hit in hits), hits[0].kind, hits)
+    return piece_of(hits)
 
 
 def _hit(kept: KeptHit) -> Hit:

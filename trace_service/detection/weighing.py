@@ -147,10 +147,12 @@ class Weigher:
         found.home = home_nats(len(cell.pieces), home, self.sightings.at_home_share)
         found.drip += found.home
         found.cases, found.spread = sum(len(each.hits) for each in cell.pieces), _spread(cell.pieces)
-        for shipment in dict.fromkeys(hit.shipment for piece in cell.pieces for hit in piece.hits):
-            if shipment is None:
-                continue
-            nats = self._bulk(cell, shipment, shares, surge) + found.home
+        by_shipment: dict[str, list[Piece]] = {}
+        for piece in cell.pieces:
+            for shipment in dict.fromkeys(hit.shipment for hit in piece.hits if hit.shipment is not None):
+                by_shipment.setdefault(shipment, []).append(piece)
+        for shipment, here in by_shipment.items():
+            nats = self._bulk(cell, (shipment, here), (shares, surge), found.bulk - found.home) + found.home
             if nats > found.bulk:
                 found.bulk, found.shipment = nats, shipment
         return found
@@ -179,19 +181,33 @@ class Weigher:
             located=widest, surge=surge, windows=tuple(rows),
         )  # fmt: skip
 
-    def _bulk(self, cell: Cell, shipment: str, shares: tuple[float, ...], surge: float) -> float:
-        """Weigh one shipment's cases against this city; hits that may have one cause are one case."""
-        here = [piece for piece in cell.pieces if any(hit.shipment == shipment for hit in piece.hits)]
-        if not here:
-            return -inf
+    def _bulk(self, cell: Cell, found: tuple[str, list[Piece]], usual: Honest, least: float) -> float:
+        """Weigh one shipment's cases against this city; hits that may have one cause are one case.
+
+        −inf where it cannot be more than `least`.
+        """
+        shipment, here = found
+        shares, surge = usual
         kappa = max(surge * shares[Kind.GPS] * 4, 0.002)
-        ratios: list[float] = []
+        positions: list[float] = []
         addresses: list[float] = []
         for piece in here:
             honest = max(min(1.0, surge * shares[piece.kind]), _LEAST_SHARE)
             ratio = LOCATED[piece.kind] / (honest + WHOLE_CASE * kappa * LOCATED[piece.kind])
-            (addresses if piece.kind == Kind.IP else ratios).append(ratio)
-        elsewhere = []
+            (addresses if piece.kind == Kind.IP else positions).append(ratio)
+        if sum(max(0.0, log(each)) for each in (*positions, *addresses)) <= least:
+            return -inf
+        elsewhere = self._elsewhere(cell, shipment)
+        nats = bulk_nats([*positions, *addresses, *elsewhere])
+        if addresses and nats > 0:
+            nats = gateway_capped(nats, bulk_nats([*addresses, *elsewhere]))
+        cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
+        place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
+        return gift_capped(nats, cases, place)
+
+    def _elsewhere(self, cell: Cell, shipment: str) -> list[float]:
+        """Return L1 / L0 of each of a shipment's cases that was seen, but not in this city."""
+        found = []
         for case in self.sightings.shipments[shipment]:
             if case not in cell.hits:
                 ratio = 1.0
@@ -199,13 +215,8 @@ class Weigher:
                     ratio *= 1 - LOCATED[kind]
                 if (cell.dealer, case) in self.sightings.stocked:
                     ratio *= 1 - LOCATED[Kind.STORE]
-                elsewhere.append(ratio)
-        nats = bulk_nats([*ratios, *addresses, *elsewhere])
-        if addresses and nats > 0:
-            nats = gateway_capped(nats, bulk_nats([*addresses, *elsewhere]))
-        cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
-        place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
-        return gift_capped(nats, cases, place)
+                found.append(ratio)
+        return found
 
 
 def _spread(pieces: list[Piece]) -> bool:
