@@ -4,7 +4,9 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -18,7 +20,9 @@ from cli.embedded.postgres import Database
 from cli.main import main
 from firmware_sim.world.parameters import Request
 from trace_service.cases.days import run_day
+from trace_service.cases.model import Policy
 from trace_service.cases.outcomes import outcomes
+from trace_service.cases.service import set_policy
 from trace_service.cases.sync import policy_of
 from trace_service.cases.verify import PackError, verify_pack
 from trace_service.detection.cell import Cell
@@ -43,13 +47,22 @@ def connection(site: Site) -> Iterator[Connection]:
         yield connection
 
 
-def signed_in(site: Site, login: str) -> httpx.Client:
-    client = httpx.Client(base_url=site.url, headers={"Origin": site.url}, follow_redirects=False, timeout=60)
-    page = client.get("/login").text
-    token = re.search(r'name="csrf" value="([^"]*)"', page)
-    fields = {"login": login, "password": PASSWORD, "csrf": token[1] if token else ""}
-    assert client.post("/login", data=fields).status_code == 303
-    return client
+@contextmanager
+def signed_in(site: Site, login: str) -> Iterator[httpx.Client]:
+    headers = {"Origin": site.url, "Accept-Language": "zh"}
+    with httpx.Client(base_url=site.url, headers=headers, timeout=60) as client:
+        token = re.search(r'name="csrf" value="([^"]*)"', client.get("/login").text)
+        fields = {"login": login, "password": PASSWORD, "csrf": token[1] if token else ""}
+        assert client.post("/login", data=fields).status_code == 303
+        yield client
+
+
+@contextmanager
+def program(site: Site) -> Iterator[httpx.Client]:
+    answer = httpx.post(f"{site.url}/api/v1/session", json={"login": MANAGER, "password": PASSWORD})
+    headers = {"Authorization": f"Bearer {answer.json()['token']}"}
+    with httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=60) as client:
+        yield client
 
 
 def send(client: httpx.Client, path: str, **fields: str) -> int:
@@ -72,11 +85,7 @@ def drips(connection: Connection) -> list[tuple[int, int]]:
 def test_a_case_of_the_engine_is_closed_by_two_persons_and_its_pack_says_why(
     site: Site, connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection.execute(
-        "INSERT INTO trace.case_policy (brand, daily_budget, audit_share, two_person_value, loss_share, deadline_days,"
-        " benign_days, zone, digest_at, detector, recorded_by)"
-        " VALUES ('w', 12, 0.05, 0, 0.3, 14, 90, 'Asia/Shanghai', '0 8 * * *', 'engine', 'test')"
-    )
+    set_policy(connection, BRAND, Policy(two_person_value=Decimal(0), benign_days=90), "test")
     alert, case = drips(connection)[0]
     with signed_in(site, MANAGER) as lin, signed_in(site, SECOND) as zhou:
         page = lin.get(f"/alerts/{alert}").text
@@ -137,60 +146,58 @@ def test_a_pack_whose_figures_do_not_follow_is_refused(site: Site, connection: C
 
 def test_what_an_alert_says_is_answered_over_http_without_positions(site: Site, connection: Connection) -> None:
     alert, _ = drips(connection)[1]
-    session = httpx.post(f"{site.url}/api/v1/session", json={"login": MANAGER, "password": PASSWORD}).json()
-    headers = {"Authorization": f"Bearer {session['token']}"}
-    api = httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=60)
-    said = api.get(f"/alerts/{alert}/explanation").json()["explanation"]
-    assert said["agrees"]
-    assert {each["code"] for each in said["considered"]} >= {"travel", "surge", "one_buyer", "late_paper", "outage"}
-    assert "material" not in api.get(f"/alerts/{alert}").json()["alert"]
-    assert api.get("/alerts/999999/explanation").status_code == 404
-    api.close()
+    with program(site) as api:
+        said = api.get(f"/alerts/{alert}/explanation").json()["explanation"]
+        assert said["agrees"]
+        assert {each["code"] for each in said["considered"]} >= {"travel", "surge", "one_buyer", "late_paper", "outage"}
+        assert "material" not in api.get(f"/alerts/{alert}").json()["alert"]
+        assert api.get("/alerts/999999/explanation").status_code == 404
 
 
 def test_leads_are_listed_drawn_with_the_chance_stored_and_reviewed_into_outcomes(
     site: Site, connection: Connection
 ) -> None:
-    session = httpx.post(f"{site.url}/api/v1/session", json={"login": MANAGER, "password": PASSWORD}).json()
-    headers = {"Authorization": f"Bearer {session['token']}"}
-    api = httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=60)
-    kept = api.get("/leads").json()["leads"]
-    assert kept, "the world has no lead"
-    assert all(each["ended"] is None for each in kept)
-    reason = json.dumps({"code": "drip", "parameters": {"nats": 5.1, "threshold": 7.0, "features": [1, 5, 0, 5, 0, 0]},
-        "versions": {"calibration": "1"}})  # fmt: skip
-    for number in range(40):  # just below the threshold, each somewhere else
-        connection.execute(
-            "INSERT INTO trace.lead (brand, claim, kind, near, city, cases, strength, probability, reason)"
-            " VALUES ('w', %s, 'drip', true, '330100', 3, 0.73, 0.4, %s)",
-            (f"flow/x/{number}", reason),
+    with program(site) as api:
+        kept = api.get("/leads").json()["leads"]
+        assert kept, "the world has no lead"
+        assert all(each["ended"] is None for each in kept)
+        figures = {"nats": 5.1, "threshold": 7.0, "features": [1, 5, 0, 5, 0, 0]}
+        reason = json.dumps({"code": "drip", "parameters": figures, "versions": {"calibration": "1"}})
+        for number in range(40):  # just below the threshold, each somewhere else
+            connection.execute(
+                "INSERT INTO trace.lead (brand, claim, kind, near, city, cases, strength, probability, reason)"
+                " VALUES ('w', %s, 'drip', true, '330100', 3, 0.73, 0.4, %s)",
+                (f"flow/x/{number}", reason),
+            )
+        near = api.get("/leads", params={"near": "true"}).json()["leads"]
+        assert len(near) >= 40
+        assert [each["strength"] for each in near] == sorted((each["strength"] for each in near), reverse=True)
+        policy = policy_of(connection, BRAND).model_copy(update={"daily_budget": 40, "audit_share": 0.25})
+        now = datetime.now(UTC)
+        drawn: list[int] = []
+        for day in range(10):
+            chosen = run_day(connection, BRAND, policy, date(2026, 3, 1) + timedelta(days=day), now)
+            drawn += [each.lead for each in chosen if each.lead is not None]
+            assert run_day(connection, BRAND, policy, date(2026, 3, 1) + timedelta(days=day), now) == []
+        rows = connection.execute("SELECT lead, probability FROM trace.lead_selection ORDER BY day").fetchall()
+        ours = connection.execute("SELECT id FROM trace.lead WHERE claim LIKE 'flow/x/%'").fetchall()
+        mine = [each for each in dict.fromkeys(drawn) if each in {row.id for row in ours}]
+        assert sorted(drawn) == sorted(row.lead for row in rows)
+        assert 40 <= len(drawn) <= 160  # a quarter of forty a day, over ten days
+        assert {row.probability for row in rows} == {10 / len(near)}
+        assert (
+            api.post(f"/leads/{mine[0]}/review", json={"outcome": "confirmed", "note": "货架上有"}).status_code == 200
         )
-    near = api.get("/leads", params={"near": "true"}).json()["leads"]
-    assert len(near) >= 40
-    assert [each["strength"] for each in near] == sorted((each["strength"] for each in near), reverse=True)
-    policy = policy_of(connection, BRAND).model_copy(update={"daily_budget": 40, "audit_share": 0.25})
-    now = datetime.now(UTC)
-    drawn: list[int] = []
-    for day in range(10):
-        chosen = run_day(connection, BRAND, policy, date(2026, 3, 1) + timedelta(days=day), now)
-        drawn += [each.lead for each in chosen if each.lead is not None]
-        assert run_day(connection, BRAND, policy, date(2026, 3, 1) + timedelta(days=day), now) == []
-    rows = connection.execute("SELECT lead, probability FROM trace.lead_selection ORDER BY day").fetchall()
-    assert sorted(drawn) == sorted(row.lead for row in rows)
-    assert 40 <= len(drawn) <= 160  # a quarter of forty a day, over ten days
-    assert {row.probability for row in rows} == {10 / len(near)}
-    assert api.post(f"/leads/{drawn[0]}/review", json={"outcome": "confirmed", "note": "货架上有"}).status_code == 200
-    assert api.post(f"/leads/{drawn[0]}/review", json={"outcome": "confirmed"}).status_code == 409
-    (learned,) = [each for each in outcomes(connection, BRAND) if each["case"] == -drawn[0]]
-    assert learned["confirmed"]
-    assert learned["selection_probability"] == pytest.approx(10 / len(near))
-    assert learned["alerts"][0]["reason"]["parameters"]["features"] == [1, 5, 0, 5, 0, 0]
-    api.close()
+        assert api.post(f"/leads/{mine[0]}/review", json={"outcome": "confirmed"}).status_code == 409
+        (learned,) = [each for each in outcomes(connection, BRAND) if each["case"] == -mine[0]]
+        assert learned["confirmed"]
+        assert learned["selection_probability"] == pytest.approx(10 / len(near))
+        assert learned["alerts"][0]["reason"]["parameters"]["features"] == [1, 5, 0, 5, 0, 0]
     with signed_in(site, MANAGER) as lin:
         assert "线索不是指控" in lin.get("/leads").text
-        page = lin.get(f"/leads/{drawn[-1]}").text
+        page = lin.get(f"/leads/{mine[-1]}").text
         assert "不足以要求经销商解释" in page
-        assert send(lin, f"/leads/{drawn[-1]}", outcome="tourist_or_gift", note="探亲带的") == 303
+        assert send(lin, f"/leads/{mine[-1]}", outcome="tourist_or_gift", note="探亲带的") == 303
 
 
 def test_a_benign_answer_holds_as_long_as_the_brand_says_and_no_longer() -> None:

@@ -98,7 +98,10 @@ def lead(words: Words, explanation: Explanation) -> list[str]:
         key = "explain.belief" if belief.reviewed else "explain.belief.plain"
         shown = {"belief": belief.probability, "low": belief.low, "high": belief.high}
         told = {name: words.percent(value) for name, value in shown.items()}
-        found.append(words(key, reviewed=belief.reviewed, **told))
+        # Versions of calibrations that were refitted to a brand's own outcomes have a number behind a point.
+        shipped = "." not in explanation.versions.get("calibration", "")
+        origin = _joint(words) + words("explain.shipped") if shipped else ""
+        found.append(words(key, reviewed=belief.reviewed, **told) + origin)
     return found
 
 

@@ -1,0 +1,98 @@
+"""An alert that the engine raised, and a lead, in a real browser: both languages, dark, and on a phone."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from conftest import fresh_database
+from console_world import PASSWORD, Site, running
+from engine_world import MANAGER, make_engine_world
+from playwright.sync_api import Browser, Page, expect
+
+from cli.embedded.postgres import Database
+from firmware_sim.world.parameters import Request
+from trace_service.store.connection import connect
+
+pytestmark = pytest.mark.browser
+REQUEST = Request(seed=21, days=150, dealers=40, items=20_000)
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Database, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with fresh_database(postgres, migrated_template) as database:
+        folder = tmp_path_factory.mktemp("world")
+        world = make_engine_world(database.owner_dsn, database.trace_dsn, folder, REQUEST)
+        with running(world) as site:
+            yield site
+
+
+@pytest.fixture
+def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Open pages as the manager; a complaint of the browser, the policy's included, fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_one(path: str, **options: object) -> Page:
+        context = chromium.new_context(timezone_id="Asia/Shanghai", **options)  # type: ignore[arg-type]
+        context.set_default_timeout(30_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{site.url}/login?next={path}")
+        page.locator("input[name=login]").fill(MANAGER)
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("main button").click()
+        page.wait_for_url(site.url + path)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def an_alert(site: Site) -> tuple[int, int]:
+    with connect(site.world.owner_dsn, "test") as connection:
+        row = connection.execute(
+            "SELECT alert.id, case_id FROM trace.alert JOIN trace.case_alert ON alert = alert.id"
+            " WHERE reason ->> 'code' = 'bulk' AND alert.state <> 'closed' ORDER BY alert.cases DESC LIMIT 1"
+        ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def test_an_alert_says_what_was_considered_and_what_would_change_it(site: Site, open_page: Callable[..., Page]) -> None:
+    alert, case = an_alert(site)
+    page = open_page(f"/alerts/{alert}", locale="en-GB", color_scheme="dark")
+    page.locator("#map[data-drawn=true]").wait_for()
+    expect(page.locator("#change .wishes li").first).to_contain_text("the alert is taken back")
+    expect(page.locator("#considered .explanations").first).to_contain_text("Travel and visits")
+    expect(page.locator("#considered")).to_contain_text("Not applicable")
+    page.get_by_text("Basis, and how to compute it again").click()
+    expect(page.locator(".command")).to_have_text(f"codefence case reproduce {case} --brand w")
+    expect(page.locator(".basis")).to_contain_text("as the alert says")
+    page.goto(f"{site.url}/language/zh?next=/cases/{case}")
+    expect(page.locator(".finding .wishes").first).to_contain_text("预警自动撤回")
+    expect(page.locator(".finding .explanations").first).to_contain_text("同一个买家、同一场宴席")
+
+
+def test_on_a_phone_nothing_runs_over_the_edge(site: Site, open_page: Callable[..., Page]) -> None:
+    alert, case = an_alert(site)
+    page = open_page(f"/alerts/{alert}", locale="zh-CN", viewport={"width": 390, "height": 844})
+    for path in (f"/alerts/{alert}", f"/cases/{case}", "/leads", "/leads?about=other"):
+        page.goto(site.url + path)
+        for closed in page.locator("main details:not(.journey)").all():
+            closed.evaluate("each => { each.open = true }")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+def test_a_lead_accuses_nobody_and_is_reviewed(site: Site, open_page: Callable[..., Page]) -> None:
+    with connect(site.world.owner_dsn, "test") as connection:
+        row = connection.execute("SELECT id, near FROM trace.lead WHERE ended IS NULL ORDER BY id LIMIT 1").fetchone()
+    assert row is not None
+    page = open_page(f"/leads?about={'near' if row.near else 'other'}", locale="zh-CN")
+    page.locator(f'a.open[href="/leads/{row.id}"]').click()
+    expect(page.locator(".outcome")).to_contain_text("这是线索，不是预警")
+    page.get_by_role("radio", name="无法判断").or_(page.locator("input[value=unresolved]")).first.check()
+    page.get_by_role("button", name="记录结果").click()
+    expect(page.locator("main")).to_contain_text("已有人查看并记录结果")
