@@ -8,6 +8,7 @@ from typing import Final, Never
 import click
 import msgspec
 
+from cli.device import running_installation
 from contracts.errors import CodefenceError, ConfigurationError
 from edge.shelf_calibrate import Bench, Record, store, watching
 from edge.sources.modbus import ShelfController
@@ -23,6 +24,17 @@ Exit codes:
   0  done
   1  no simulated shelves run, or they do not answer
   2  there is no such channel
+"""
+_DELIVER_HELP: Final = """\b
+Examples:
+  codefence shelf deliver S-CHENGDU-01/1 2
+  codefence shelf deliver S-HANGZHOU-01/1 1 --after 30 --json
+
+\b
+Exit codes:
+  0  received and put up
+  1  the system does not run, or does not take the delivery in
+  2  there is no such channel, or nothing is on its way there
 """
 _CALIBRATE_HELP: Final = """\b
 Examples:
@@ -78,6 +90,31 @@ def take(place: str, units: int, *, var: Path, as_json: bool) -> None:
 def put(place: str, units: int, *, var: Path, as_json: bool) -> None:
     """Put UNITS up on the simulated channel PLACE, named SITE/CHANNEL or DEVICE/CHANNEL."""
     _show(_move(place, -units, var), "put up", as_json=as_json)
+
+
+@shelf.command(epilog=_DELIVER_HELP)
+@click.argument("place")
+@click.argument("cases", type=click.IntRange(1, 100))
+@click.option("--after", default=12.0, show_default=True, type=click.FloatRange(0, 3600),
+              help="Seconds before the goods are put up.")  # fmt: skip
+@_VAR
+@_JSON
+def deliver(place: str, cases: int, *, after: float, var: Path, as_json: bool) -> None:
+    """Receive CASES by scan at the store of the simulated channel PLACE, then put what is in them up.
+
+    The cases are some that were shipped to the store's dealer; the shelf's agent hears of them before they come.
+    """
+    from cli.shelf_delivery import deliver as receive  # noqa: PLC0415  only this needs a database and a fleet's device
+
+    hand = Hand(*_place(place), 1)
+    try:
+        done = receive(running_installation(var), hand, cases, after)
+    except CodefenceError as error:
+        _fail(error)
+    if as_json:
+        click.echo(msgspec.json.encode(done))
+    else:
+        click.echo(f"{len(done.cases)} cases received, {done.items} items put up, {done.moved.left} on the shelf")
 
 
 @shelf.command(epilog=_CALIBRATE_HELP)
@@ -148,13 +185,18 @@ def _ask_person(what: str, _bench: Bench) -> None:
 
 
 def _move(place: str, units: int, var: Path) -> Moved:
+    name, channel = _place(place)
+    try:
+        return ask(var / "shelves", Hand(name, channel, units))
+    except CodefenceError as error:
+        _fail(error)
+
+
+def _place(place: str) -> tuple[str, int]:
     name, _, channel = place.rpartition("/")
     if not name or not channel.isdecimal() or not 1 <= int(channel) <= 64:  # noqa: PLR2004  channels of a controller
         raise click.BadParameter("name a place as S-CHENGDU-01/1", param_hint="PLACE")
-    try:
-        return ask(var / "shelves", Hand(name, int(channel), units))
-    except CodefenceError as error:
-        _fail(error)
+    return name, int(channel)
 
 
 def _show(moved: Moved, what: str, *, as_json: bool) -> None:

@@ -54,6 +54,7 @@ def test_goods_taken_by_hand_fall_on_the_page_are_proposed_approved_and_told_to_
         _approve_on_the_page(system, proposal["id"])
         wait_for(lambda: _told(heard, "proposal.approved", proposal["id"]), "the partner to hear of it", 30)
     _signed_and_of_this_store(heard, secret, proposal)
+    _delivered_cases_are_announced_and_stand_on_the_shelf(system)
 
 
 def _empty_below_the_line(system: System, page: StockPage) -> None:
@@ -72,6 +73,21 @@ def _empty_below_the_line(system: System, page: StockPage) -> None:
     assert falls == sorted(falls, reverse=True)
     assert falls[-1] <= REORDER
     assert len([at for at, _ in page.shown if at > began]) >= len(falls), "every look followed an event of the stream"
+
+
+def _delivered_cases_are_announced_and_stand_on_the_shelf(system: System) -> None:
+    wait_for(lambda: _row(system)["coming"], "cases to be shipped to the dealer", 120)
+    before = _row(system)["quantity"]
+    command = [str(CODEFENCE), "shelf", "deliver", f"{STORE}/1", "2", "--var", str(system.var), "--json"]
+    done = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert done["items"] == 6 * len(done["cases"])
+    wait_for(lambda: _row(system)["quantity"] >= before + done["items"] - 2, "the shelf to rise", 30)
+    row = _row(system)
+    assert (row["ledger"], row["counted"]) == (done["items"], True)
+    log = (system.var / "log" / "shelf-02.log").read_text("utf-8")
+    assert f'"action": "shelf.announced", "gtin": "{GTIN}", "units": {done["items"]}' in log
+    doors = system.rows("SELECT count(*) FROM landing.environment WHERE site = 'S-HANGZHOU-01' AND door_open")
+    assert doors[0][0] > 0, "whoever reaches in opens the door"
 
 
 def _approve_on_the_page(system: System, number: int) -> None:

@@ -1,6 +1,7 @@
-"""Take pictures of a running console: the four of the README, or every page in every form for a critical eye.
+"""Take pictures of a running console: those of README and docs, or every page in every form for a critical eye.
 
 python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password docs/images
+python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password docs/images --only stock --only proposal
 python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password some/folder --all
 """
 
@@ -38,6 +39,9 @@ README = [
     Shot("alert-zh", "alert", "zh", height=1180),
     Shot("alert-en", "alert", "en", height=1180),
     Shot("stock-en", "/stock", "en"),
+    Shot("stock-zh", "/stock", "zh"),
+    Shot("proposal-en", "/proposals", "en", height=520),
+    Shot("proposal-zh", "/proposals", "zh", height=520),
 ]
 PAGES = {
     "login": "/login",
@@ -59,12 +63,14 @@ def main() -> None:
     parser.add_argument("password_file", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", action="append", default=[], help="Only pictures whose name begins so.")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     password = chosen.password_file.read_text("utf-8").strip()
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        for shot in every_form() if chosen.all else README:
+        shots = every_form() if chosen.all else README
+        for shot in (each for each in shots if each.name.startswith(tuple(chosen.only) or "")):
             with signed_in(browser, chosen.url, password, shot) as page:
                 take(page, chosen.url, shot, chosen.folder / f"{shot.name}.png")
         browser.close()
