@@ -311,8 +311,9 @@ WHERE case_file.brand = %(brand)s AND case_file.state = 'closed' AND case_file.o
 ORDER BY case_file.closed_at, case_file.id
 
 -- name: pack_alerts
-SELECT to_jsonb(alert) FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
-WHERE case_alert.case_id = %(case)s ORDER BY alert.id
+-- By another name than the column of the link, which would be taken for it.
+SELECT to_jsonb(found) FROM trace.case_alert JOIN trace.alert AS found ON found.id = case_alert.alert
+WHERE case_alert.case_id = %(case)s ORDER BY found.id
 
 -- name: pack_evidence
 -- Each message as it landed, the verdict on it now, what the verdict said when it became evidence, and earlier ones.
