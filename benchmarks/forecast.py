@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.frame import DataMissingError, Figure, Outcome, Progress, Target, data_folder
+from benchmarks.load.intermittent import compare
 from cli.replenish_tables import price_list
 from trace_service.replenishment.backtest import backtest
 from trace_service.replenishment.history import History
@@ -123,7 +124,11 @@ def _policies(progress: Progress) -> dict[str, Figure]:
         best = min(found[name]["wrmsse"][days] for name in ("tsb", "tsb-weekday", "imapa", "adida"))
         figures[f"wrmsse_{days}_codefence"] = found["codefence"]["wrmsse"][days]
         figures[f"wrmsse_{days}_of_best_other"] = round(found["codefence"]["wrmsse"][days] / best, 4)
-    return figures | _splits(whole, progress)
+    theirs = compare(history, Protocol(begin, len(history.days)), progress)
+    covers = [value for key, value in theirs.items() if key.endswith("cover_95") and isinstance(value, float)]
+    if covers:
+        theirs["cover_95_of_best_statsforecast"] = round(cover["codefence"] / min(covers), 3)
+    return figures | theirs | _splits(whole, progress)
 
 
 def _splits(whole: History, progress: Progress) -> dict[str, Figure]:
