@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +84,7 @@ class Stage:
     clock: datetime = datetime(2020, 1, 1, tzinfo=UTC)
     codes: dict[str, str] = field(default_factory=dict)
     landed: int = 0
+    captured: dict[uuid.UUID, datetime] = field(default_factory=dict)
     _scans: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -94,6 +95,9 @@ class Stage:
         for item in self.world.items.values():
             for shipment in item.shipments:
                 self._cases[shipment].setdefault(item.case, item)
+        self._pallets: dict[str, dict[str, None]] = defaultdict(dict)
+        for item in self.world.items.values():
+            self._pallets[item.pallet][item.case] = None
         self._issue()
 
     def play(self, after: Callable[[], None] = lambda: None) -> None:
@@ -185,7 +189,7 @@ class Stage:
             "epcisBody": {"eventList": events},
         }  # fmt: skip
         job = capture_epcis(self.connection, (BRAND, "erp"), document, Behaviour.PROCEED, moment=self.clock)
-        self.problems = [*getattr(self, "problems", []), *job.problems]
+        self.captured[job.id] = self.clock
 
     def _event(self, event: Event) -> None:
         if event.type in ("void", "rebind"):
@@ -200,8 +204,9 @@ class Stage:
             self.work()
         elif event.type in _ACTIVITIES and event.type != "pack":
             self.clock = moment(event.received)
-            for code in dict.fromkeys(event.codes):
-                self._scans.append(self._scan(event, code))
+            # A gate that reads a pallet's label reports the cases on it.
+            read = {unit: None for code in event.codes for unit in self._pallets.get(code, (code,))}
+            self._scans += [self._scan(event, unit) for unit in read]
 
     def _rebinding(self, event: Event, at: datetime, links: list[str]) -> dict[str, Any]:
         approvers = event.approvers if isinstance(event.approvers, list) else []

@@ -14,6 +14,7 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from trace_service.cases import service
+from trace_service.cases.cli_backfill import backfill
 from trace_service.cases.days import check_schedule, run_day
 from trace_service.cases.machine import LIVE, State
 from trace_service.cases.model import Policy
@@ -218,3 +219,6 @@ def recalibrate(*, brand: str, as_json: bool) -> None:
     version = found.calibration.version if found.calibration else None
     row = {name: getattr(found, name) for name in names} | {"version": version}
     echo_rows([row] if as_json else [{"field": name, "value": value} for name, value in row.items()], as_json=as_json)
+
+
+case.add_command(backfill)

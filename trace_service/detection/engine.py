@@ -140,8 +140,10 @@ class Engine:
 
         What was observed before stands as it was judged: whoever corrects a territory observes it again.
         """
+        others = _sellers(self.network.channel) != _sellers(channel)
         self.network.replace(channel)
-        if self.clock is not None:
+        # A shop that changes hands, or a warehouse that moves, says nothing of what is usual.
+        if others and self.clock is not None:
             self.habits.learn(self.sightings, self.clock)
 
     def recalibrate(self, calibration: Calibration) -> None:
@@ -223,3 +225,8 @@ class Engine:
             "baseline": self.habits.snapshot,
             "calibration": self.calibration.version,
         }
+
+
+def _sellers(channel: Channel) -> tuple[object, ...]:
+    """Return who may sell where: what the baseline is learned by."""
+    return channel.territories, tuple((each.id, each.kind) for each in channel.dealers)

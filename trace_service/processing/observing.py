@@ -16,7 +16,7 @@ from trace_service.detection.live_told import tell, withdraw
 from trace_service.detection.observations import Observation
 from trace_service.domain.events import LOGISTIC_PREFIX, Event, Site, Source, Step
 from trace_service.domain.scene import CLOCK_TOLERANCE
-from trace_service.domain.verification import Code, Verdict
+from trace_service.domain.verification import Code
 from trace_service.domain.verification import CodeState as Registered
 from trace_service.processing.custody import Replayed
 from trace_service.processing.loading import read_event
@@ -40,12 +40,12 @@ class Judged:
     """Return the lots of containers, given an item in each."""
 
 
-def observe_scans(connection: Connection, judged: Judged, verdicts: Iterable[Verdict], replayed: Replayed) -> None:
-    """Queue what judged scans say, and the captured events of the same units that the news concern."""
+def observe_scans(connection: Connection, judged: Judged, brands: Iterable[str | None], replayed: Replayed) -> None:
+    """Queue what judged scans say, each of a brand, and the captured events of the same units that the news concern."""
     asked = [
-        (judged.scans[source], judged.codes[source], verdict.brand)
-        for source, verdict in zip(judged.scans, verdicts, strict=True)
-        if verdict.brand is not None and judged.codes[source].state not in _NOBODYS
+        (judged.scans[source], judged.codes[source], brand)
+        for source, brand in zip(judged.scans, brands, strict=True)
+        if brand is not None and judged.codes[source].state not in _NOBODYS
     ]
     captured = list(_captured(connection, replayed, judged.scans))
     units = {code.unit for _, code, _ in asked} | {event.unit for _, event in captured}

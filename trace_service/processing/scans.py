@@ -104,15 +104,29 @@ def _judge(  # noqa: PLR0913  what judging takes
     write_reliance(connection, replayed.custody, replayed.affected.keys() | {each.unit for each in verdicts})
     # 5. Every brand's engine is told what is new.
     came = moment or max((row.received_at for row in batch.scans.values()), default=None) or datetime.now(UTC)
-    shifted = any(row.crs not in (None, Crs.WGS84) for row in whole.scans.values())
-    mainland = books.mainland if shifted else None
-    lots = partial(_lots, connection, keys, books)
-    judged = Judged(whole.scans, whole.codes, whole.sites, batch.scans.keys(), came, mainland, lots)
-    observe_scans(connection, judged, verdicts, replayed)
+    judged = _judged(connection, keys, books, whole, (batch.scans.keys(), came))
+    observe_scans(connection, judged, [each.brand for each in verdicts], replayed)
     # 6. Which decided cases lost their ground?
     follow_verdicts(connection, {(each.device, each.boot, each.seq) for each in changed})
     told = {("scan", each.brand) for each in changed if each.brand}
     return News(frozenset(told), replayed.moved)
+
+
+def judged_before(connection: Connection, keys: KeyWrapper, books: Books, sources: Mapping[Source, datetime]) -> Judged:
+    """Return scans that were judged some time, each with the time of its capture, as if they came in just now."""
+    query = {**key_columns(sources), "moments": list(sources.values())}
+    rows = sorted(connection.execute(SQL["scans"], query).fetchall(), key=lambda row: row.received_at)
+    batch = _load(connection, keys, rows)
+    return _judged(connection, keys, books, batch, (batch.scans.keys(), rows[-1].received_at))
+
+
+def _judged(
+    connection: Connection, keys: KeyWrapper, books: Books, batch: _Batch, news: tuple[Collection[Source], datetime]
+) -> Judged:
+    """Return a batch as the engine is told of it; `news` are the scans that are new, and when they came."""
+    shifted = any(row.crs not in (None, Crs.WGS84) for row in batch.scans.values())
+    mainland = books.mainland if shifted else None
+    return Judged(batch.scans, batch.codes, batch.sites, *news, mainland, partial(_lots, connection, keys, books))
 
 
 def _lots(connection: Connection, keys: KeyWrapper, books: Books, items: Mapping[str, str]) -> Mapping[str, str]:

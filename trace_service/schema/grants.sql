@@ -73,6 +73,7 @@ GRANT UPDATE (cancelled_by, cancelled_at) ON trace.promotion TO codefence_trace;
 GRANT DELETE ON trace.coming_day TO codefence_trace;
 GRANT DELETE ON trace.observation_inbox TO codefence_trace;
 GRANT UPDATE (digest), DELETE ON trace.observed TO codefence_trace;
+GRANT UPDATE (at, device, boot, seq) ON trace.backfill TO codefence_trace;
 GRANT UPDATE (kind, near, dealer, city, cases, strength, probability, reason, material, updated_at, ended_at, ended)
     ON trace.lead TO codefence_trace;
 GRANT UPDATE ON trace.engine_snapshot TO codefence_trace;

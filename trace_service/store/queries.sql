@@ -269,6 +269,32 @@ JOIN trace.custody_event AS event ON event.unit = changed.unit
     AND event.occurred_at >= changed.since - interval '10 minutes'
 WHERE biz_step IN ('consumer_scanning', 'inspecting') AND event.brand IS NOT NULL
 
+-- name: lock_backfill
+SELECT pg_advisory_xact_lock(hashtextextended('backfill ' || %(brand)s, 0))
+
+-- name: backfilled
+SELECT at, device, boot, seq FROM trace.backfill WHERE brand = %(brand)s
+
+-- name: backfilled_to
+INSERT INTO trace.backfill (brand, at, device, boot, seq)
+VALUES (%(brand)s, %(at)s, %(device)s, %(boot)s, %(seq)s)
+ON CONFLICT (brand) DO UPDATE SET (at, device, boot, seq) = (excluded.at, excluded.device, excluded.boot, excluded.seq)
+
+-- name: past
+-- Scans that were judged, and events that no station scanned, in the order in which they came.
+SELECT at, device, boot, seq, at_ts, unit, captured FROM (
+    SELECT scan.received_at AS at, device, boot, seq, scan.ts AS at_ts, verdict.unit, false AS captured
+    FROM trace.verdict JOIN landing.scan USING (device, boot, seq)
+    WHERE verdict.brand = %(brand)s AND scan.ts = verdict.occurred_at
+    UNION ALL
+    SELECT recorded_at, device, boot, seq, occurred_at, unit, true
+    FROM trace.custody_event AS event
+    WHERE brand = %(brand)s AND NOT EXISTS (SELECT FROM trace.verdict WHERE verdict.device = event.device
+        AND verdict.boot = event.boot AND verdict.seq = event.seq)
+) AS past
+WHERE (at, device, boot, seq) > (%(at)s::timestamptz, %(device)s, %(boot)s::uuid, %(seq)s)
+ORDER BY at, device, boot, seq
+
 -- name: custody_details
 -- What a state's names stand for, as they were known; a dealer's levels with the root first.
 SELECT
