@@ -82,16 +82,20 @@ def _verify(pack: zipfile.ZipFile, key: bytes | None) -> Verified:
     if (place := broken_at(manifest["case"], entries)) is not None:
         raise PackError(f"entry {place} of the history does not follow from the one before", advice="Distrust it.")
     # 4. Do the alerts say what follows from what they were computed from?
-    for figure in reproduced(msgspec.json.decode(_read(pack, "alerts.json"))):
+    _check_figures(msgspec.json.decode(_read(pack, "alerts.json")))
+    return Verified(
+        manifest["case"], manifest["brand"], manifest["made_at"], manifest["key"]["id"], key is not None,
+        len(listed), len(entries),
+    )  # fmt: skip
+
+
+def _check_figures(alerts: list[dict[str, Any]]) -> None:
+    for figure in reproduced(alerts):
         if not figure.agrees:
             raise PackError(
                 f"{figure.name} of alert {figure.alert} is stated as {figure.stated} and comes to {figure.computed}",
                 advice="Verify with the version that made the pack; if it differs there, distrust the alert.",
             )
-    return Verified(
-        manifest["case"], manifest["brand"], manifest["made_at"], manifest["key"]["id"], key is not None,
-        len(listed), len(entries),
-    )  # fmt: skip
 
 
 def _read(pack: zipfile.ZipFile, path: str) -> bytes:
