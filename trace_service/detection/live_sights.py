@@ -166,7 +166,9 @@ class Observer:
         if crs is not Crs.WGS84 and self._mainland is not None:
             lons, lats = to_wgs84(np.array([lon]), np.array([lat]), crs, self._mainland)
             lon, lat = float(lons[0]), float(lats[0])
-        return Position(source=Source.IP if address else Source.GPS, lat=lat, lon=lon, accuracy_m=row.accuracy_m)
+        # Who inspects stands in a shop, and goods in a shop are no traveller's.
+        source = Source.IP if address else Source.STORE if row.activity == "inspect" else Source.GPS
+        return Position(source=source, lat=lat, lon=lon, accuracy_m=row.accuracy_m)
 
 
 def _at(site: Site | None) -> Position:
