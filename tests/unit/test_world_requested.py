@@ -48,7 +48,11 @@ def test_only_the_guilty_move_a_batch_after_everybody_has_heard(folder: Path) ->
         event = json.loads(line)
         for code in event.get("codes", ()):
             start = since.get(batch.get(code, ""))
-            if start and event["type"] in ("ship", "transfer", "sale") and event["occurred_at"][:10] > _days_later(start, 2):
+            if (
+                start
+                and event["type"] in ("ship", "transfer", "sale")
+                and event["occurred_at"][:10] > _days_later(start, 2)
+            ):
                 moved[event["event_id"] in guilty] += 1
     assert moved[True]
     assert not moved[False]
