@@ -30,12 +30,12 @@ from trace_service.inspections.whereabouts import Shelf, Whereabouts
 
 SHOPS: Final = 5
 CASES: Final = 6
-BASES: Final = 10
+BASES: Final = 30
 _THURSDAY: Final = 3  # the first day of the epoch
 _SETS_OUT: Final = (1, 3)  # on Tuesdays and Thursdays
 _WARM_UP_DAYS: Final = 30
 _LONGEST_QUIET: Final = 7
-_APART_KM: Final = 250.0
+_APART_KM: Final = 150.0
 
 
 class Made(Struct, frozen=True):
@@ -76,7 +76,8 @@ class Trial:
         self.bases = bases(self.places)
         self.attack_of: dict[str, int] = {}
         for index, attack in enumerate(truth.attacks):
-            self.attack_of |= dict.fromkeys([*attack.cases, *(attack.items if not attack.cases else ())], index)
+            # Of a copied or made-up label one scan shows nothing: only diverted cases are counted as met.
+            self.attack_of |= dict.fromkeys(attack.cases, index)
 
     def play(self, engine: Engine, policy: Policy | None, goods: "Goods", played: Played) -> None:
         """Play the world through an engine, with the inspectors of a policy or with none."""
@@ -92,7 +93,7 @@ class Trial:
         """Return how many shelves of a city hold diverted goods of attacks that are not among `found`."""
         done, number = set(found), 0
         for shelf in self.where.cities.get(city, ()):
-            attacks = {self.attack_of.get(shelf.cases[row] or shelf.codes[row]) for row in shelf.there(now)}
+            attacks = {self.attack_of.get(shelf.cases[row]) for row in shelf.there(now)}
             number += bool(attacks - done - {None})
         return number
 
