@@ -128,6 +128,11 @@ def test_stock_moves_between_stores_of_one_dealer_and_the_giver_keeps_what_it_ne
     assert (site, to_site) == (GIVER, TAKER)
     assert 5 < quantity < 40
     assert with_it < without
+    # What the goods earn must pay for the trip, whatever they weigh.
+    owner.execute("UPDATE trace.product SET unit_price = 1 WHERE gtin = %s", (gtin,))
+    nightly(market)
+    assert proposals(market, "transfer") == []
+    owner.execute("UPDATE trace.product SET unit_price = 328 WHERE gtin = %s", (gtin,))
     hold(owner, TAKER, gtin, 100)
     nightly(market)
     assert proposals(market, "transfer") == []

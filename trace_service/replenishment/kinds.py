@@ -1,23 +1,28 @@
 """The proposals that only a run makes: transfers, markdowns and counts, as rows."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import timedelta
-from math import ceil, cos, hypot, radians
+from math import ceil, cos, radians
 from typing import Any, Final
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Floats
+from trace_service.replenishment.kernel import Counts, Floats
+from trace_service.replenishment.lanes import plan as plan_lanes
+from trace_service.replenishment.lanes import regions
 from trace_service.replenishment.planning import Plan
 from trace_service.replenishment.records import LEAST_CERTAINTY, Records
 from trace_service.replenishment.shortfall import stockout
-from trace_service.replenishment.transfer import Goods, goods, solve
+from trace_service.replenishment.transfer import Goods, goods
 from trace_service.stock.counting import Candidate, count_list
 
 KINDS: Final = ("transfer", "markdown", "count")
 MARGIN: Final = 0.3
 _HANDLING: Final = 0.5
-_PER_KM: Final = 0.01
+_TRIP: Final = 10.0
+_PER_KM: Final = 1.5
+_REGION: Final = 25
 _KM_A_DEGREE: Final = 111.2
 _MARKDOWN: Final = 0.3
 _MOST_COUNTS: Final = 20
@@ -27,50 +32,98 @@ _LEAST_EVIDENCE: Final = 0.5
 Proposed = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """One dealer's stores: their sites, where they are, and the row of each (store, product)."""
+
+    sites: list[str]
+    places: Floats
+    rows: dict[str, list[tuple[int, int]]]
+
+
 def transfers(records: Records, plan: Plan) -> list[Proposed]:
-    """Return moves between stores of one dealer: between dealers they would be the diversion that is watched for."""
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    """Return moves between stores of one dealer: between dealers they would be the diversion that is watched for.
+
+    A lane's trip is paid once for all that goes over it, so that all products of a dealer are planned together.
+    """
+    return [move for stores in _dealers(records, plan) for move in _moves(records, plan, stores)]
+
+
+def _dealers(records: Records, plan: Plan) -> list[_Stores]:
+    """Return the stores of each dealer with two or more whose figures can be relied on and whose place is known."""
+    groups: dict[str, list[int]] = defaultdict(list)
     for at, row in enumerate(records.rows):
         sure = row.seen and row.certainty >= LEAST_CERTAINTY and plan.evidence[at] >= _LEAST_EVIDENCE
-        if row.dealer is not None and sure:
-            groups[row.dealer, row.gtin].append(at)
-    return [move for own in groups.values() if len(own) > 1 for move in _moves(records, plan, own)]
-
-
-def _moves(records: Records, plan: Plan, own: list[int]) -> list[Proposed]:
-    rows = [records.rows[at] for at in own]
-    mean, ratio = plan.demand.over(plan.lead.mean + 1.0, plan.lead.variance)
-    mean, ratio = mean[own], ratio[own]
-    position = (records.stock.on_hand + records.stock.on_order)[own]
-    product = goods(position, mean, ratio, MARGIN * float(rows[0].unit_price))
-    freight = _freight(rows)
-    # What is on its way cannot be sent on.
-    spare = np.minimum(product.spare, records.stock.on_hand[own])
-    moves = solve(Goods(spare, product.worth), freight)
+        if row.dealer is not None and sure and None not in {row.lon, row.lat}:
+            groups[row.dealer].append(at)
     found = []
-    for sender, receiver, units in zip(moves.sender, moves.receiver, moves.units, strict=True):
-        risk, after = (float(stockout(mean[[receiver]], ratio[[receiver]], position[[receiver]] + more)[0])
-                       for more in (0, int(units)))  # fmt: skip
-        cost = round(float(units * freight[sender, receiver]), 2)
-        parameters = {"to_stock": int(position[receiver]), "stock": int(position[sender]), "freight": cost,
-                      "kept": int(position[sender] - units), "p_stockout": round(risk, 3),
-                      "p_stockout_after": round(after, 3)}  # fmt: skip
-        found.append(
-            _row(records, plan, own[int(sender)], ("transfer", int(units), "surplus_elsewhere", parameters))
-            | {"to_site": rows[int(receiver)].site, "p_without": risk, "p_with": after, "cost": cost}
-        )
+    for own in groups.values():
+        spots = {records.rows[at].site: (records.rows[at].lon, records.rows[at].lat) for at in own}
+        sites = sorted(spots)
+        rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for at in own:
+            rows[records.rows[at].gtin].append((sites.index(records.rows[at].site), at))
+        shared = {gtin: each for gtin, each in rows.items() if len(each) > 1}
+        if shared:
+            found.append(_Stores(sites, _kilometres([spots[site] for site in sites]), shared))
     return found
 
 
-def _freight(rows: list[Any]) -> Floats:
-    """Return the cost of a unit from row to column: handling, and its share of the road."""
-    found = np.full((len(rows), len(rows)), np.inf)
-    for at, one in enumerate(rows):
-        for to, other in enumerate(rows):
-            if at != to and None not in {one.lon, other.lon}:
-                east = (one.lon - other.lon) * cos(radians(one.lat))
-                found[at, to] = _HANDLING + _PER_KM * _KM_A_DEGREE * hypot(east, one.lat - other.lat)
+def _moves(records: Records, plan: Plan, stores: _Stores) -> list[Proposed]:
+    mean, ratio = plan.demand.over(plan.lead.mean + 1.0, plan.lead.variance)
+    position = records.stock.on_hand + records.stock.on_order
+    products = [_goods(records, (position, mean, ratio), stores, gtin) for gtin in stores.rows]
+    distance = np.hypot(*(stores.places[:, None] - stores.places[None]).transpose(2, 0, 1))
+    freight = np.full(distance.shape, _HANDLING)
+    np.fill_diagonal(freight, np.inf)
+    trip = _TRIP + _PER_KM * distance
+    region = regions(stores.places, _REGION) if len(stores.sites) > _REGION else None
+    planned = plan_lanes(products, freight, trip, region).moves
+    if not planned:
+        return []
+    carried = np.zeros(distance.shape)
+    for moves in planned:
+        np.add.at(carried, (moves.sender, moves.receiver), moves.units)
+    found = []
+    for own, moves in zip(stores.rows.values(), planned, strict=True):
+        place = dict(own)
+        for sender, receiver, units in zip(moves.sender, moves.receiver, moves.units.tolist(), strict=True):
+            to = place[int(receiver)]
+            risks = [float(stockout(mean[[to]], ratio[[to]], position[[to]] + more)[0]) for more in (0, units)]
+            cost = units * (_HANDLING + trip[sender, receiver] / carried[sender, receiver])
+            held = int(position[place[int(sender)]]), int(position[to])
+            found.append(_move(records, plan, (place[int(sender)], to), (units, float(cost), *risks, *held)))
     return found
+
+
+def _move(
+    records: Records, plan: Plan, at: tuple[int, int], what: tuple[int, float, float, float, int, int]
+) -> Proposed:
+    units, cost, risk, after, stock, to_stock = what
+    parameters = {"to_stock": to_stock, "stock": stock, "freight": round(cost, 2), "kept": stock - units,
+                  "p_stockout": round(risk, 3), "p_stockout_after": round(after, 3)}  # fmt: skip
+    found = _row(records, plan, at[0], ("transfer", units, "surplus_elsewhere", parameters))
+    to_site = records.rows[at[1]].site
+    return found | {"to_site": to_site, "p_without": risk, "p_with": after, "cost": round(cost, 2)}
+
+
+def _goods(records: Records, figures: tuple[Counts, Floats, Floats], stores: _Stores, gtin: str) -> Goods:
+    """Return what each of the dealer's stores can give and gain of a product; those that do not have it, nothing."""
+    spots, at = (np.array(each) for each in zip(*stores.rows[gtin], strict=True))
+    position, mean, ratio = (each[at] for each in figures)
+    own = goods(position, mean, ratio, MARGIN * float(records.rows[int(at[0])].unit_price))
+    spare = np.zeros(len(stores.sites), dtype=np.int64)
+    # What is on its way cannot be sent on.
+    spare[spots] = np.minimum(own.spare, records.stock.on_hand[at])
+    worth = np.zeros((len(stores.sites), own.worth.shape[1]))
+    worth[spots] = own.worth
+    return Goods(spare, worth)
+
+
+def _kilometres(spots: list[tuple[float, float]]) -> Floats:
+    """Return the places on a flat map, in kilometres."""
+    middle = radians(sum(lat for _, lat in spots) / len(spots))
+    return np.array([(lon * cos(middle) * _KM_A_DEGREE, lat * _KM_A_DEGREE) for lon, lat in spots])
 
 
 def markdowns(records: Records, plan: Plan) -> list[Proposed]:
