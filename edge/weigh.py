@@ -22,6 +22,7 @@ MEDIAN_SECONDS: Final = 0.5
 _STUCK_SECONDS: Final = 30.0
 _UNSTABLE_SECONDS: Final = 20.0
 _GAP_SECONDS: Final = 2.0
+_MOST_ANNOUNCED: Final = 24
 _SURE: Final = 0.98
 _DOUBTFUL: Final = 0.5
 _LEAST_TOLERANCE_G: Final = 2.0
@@ -47,6 +48,14 @@ class Estimate(NamedTuple):
     grams: int
     confidence: float
     fault: str
+
+
+class _Run(NamedTuple):
+    """Announced refills from `first` to before `end`, and the units of all of them."""
+
+    first: int
+    end: int
+    units: int
 
 
 class Memory(Struct, frozen=True):
@@ -145,7 +154,7 @@ class Weigher:
         self._plateaus = Plateaus(tolerance(unit_weight_g))
         self._guard = Guard()
         self._steps = Steps(unit_weight_g)
-        self._expected = 0
+        self._announced: list[int] = []
         self._settled = False
         self._watched = False
         self._below = False
@@ -183,8 +192,11 @@ class Weigher:
         self._known, self._belief = self.units, None
 
     def expect(self, units: int) -> None:
-        """Expect a refill: `units` have come in by scan. It settles how many of about that weight were put up."""
-        self._expected = units
+        """Expect a refill: `units` have come in by scan. It settles how many of about that weight were put up.
+
+        What comes in case by case may be put up at once, or bit by bit.
+        """
+        self._announced = [*self._announced, units][-_MOST_ANNOUNCED:]
 
     def feed(self, sample: Sample, now: float) -> Estimate | None:
         """Take a sample in and return what the channel holds; None until a weight has stood still.
@@ -235,11 +247,19 @@ class Weigher:
         else:
             gap = np.array([0.0 if self._watched else _UNSEEN_SD_G])
             before = int(self._belief.units()[0])
-            self._steps.add(grams - float(self._belief.level[0]))
-            step(self._belief, level, gap, np.array([self._expected]), self._pack)
-            if int(self._belief.units()[0]) - before == self._expected:
-                self._expected = 0
+            change = grams - float(self._belief.level[0])
+            self._steps.add(change)
+            awaited = self._awaited(change / self.unit_weight_g)
+            step(self._belief, level, gap, np.array([awaited.units]), self._pack)
+            if awaited.units and int(self._belief.units()[0]) - before == awaited.units:
+                del self._announced[awaited.first : awaited.end]
         self._settled = self._watched = True
+
+    def _awaited(self, moved: float) -> _Run:
+        """Return the announced refills, one after another, that together come nearest to what was moved."""
+        ends = range(1, len(self._announced) + 1)
+        runs = (_Run(first, end, sum(self._announced[first:end])) for end in ends for first in range(end))
+        return min(runs, key=lambda run: abs(run.units - moved), default=_Run(0, 0, 0))
 
     @staticmethod
     def _bounded(units: int) -> int:

@@ -108,8 +108,8 @@ class MixedWeigher:
         return [] if self._memory is None else self._memory.units
 
     def expect(self, index: int, units: int) -> None:
-        """Expect a refill of one of the products."""
-        self._expected[index] = units
+        """Expect a refill of one of the products; what comes case by case is put up together."""
+        self._expected[index] += units
 
     def interrupt(self) -> None:
         """Forget the plateau: what comes next does not follow it."""

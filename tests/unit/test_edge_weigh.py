@@ -147,6 +147,18 @@ def test_a_refill_of_uneven_units_is_settled_by_the_scan_that_announced_it() -> 
     assert estimate.confidence > doubtful.confidence + 0.2
 
 
+@pytest.mark.parametrize("trips", [(40,), (20, 20), (10, 30), (20, 10, 10)])
+def test_cases_announced_one_by_one_settle_whatever_is_put_up_at_once(trips: tuple[int, ...]) -> None:
+    cell = Cell(0, Weigher(40.0, known=0), unit=40.0)
+    cell.seconds(6)
+    for _ in range(4):
+        cell.weigher.expect(10)
+    for units in trips:
+        cell.load += units * 40.0 + 25.0  # heavy ones: the weight alone says one more
+        cell.seconds(6)
+    assert cell.weigher.units == 40
+
+
 def test_an_error_made_at_a_refill_is_noticed_once_the_shelf_is_nearly_empty() -> None:
     cell = Cell(0, Weigher(150.0, known=0), unit=150.0)
     cell.seconds(6)
