@@ -35,7 +35,7 @@ from trace_service.worker import Worker
 _KEYS: Final = KeyWrapper(SecretStr(base64.b64encode(bytes(32)).decode()))
 _DIVERTER: Final = "D-CHENGDU"
 _BOOT: Final = UUID(int=11)
-_RATE, _RUNS = 500, 40
+_RATE, _RUNS, _ATTACK_EVERY = 500, 40, 5
 _STEP_S: Final = 0.05
 _FAR_KM: Final = 600.0
 _ATTACK_S: Final = 15.0
@@ -192,7 +192,7 @@ class _Seen:
 
 
 def _stream(worlds: list[World]) -> Iterator[_Told]:
-    """Yield what an honest market's phones scan, with a diversion of each run's largest order among it, by time."""
+    """Yield what an honest market's phones scan, with diversions of some runs' largest order among it, by time."""
     chance, random_ = random.Random(3), np.random.default_rng(3)
     honest: list[Scan] = []
     diverted: list[tuple[float, Scan]] = []
@@ -200,7 +200,8 @@ def _stream(worlds: list[World]) -> Iterator[_Told]:
     for number, world in enumerate(worlds):
         dealer = next(each for each in world.dealers if each.id == _DIVERTER)
         far = [place for place in world.places if distance_km(dealer, place) > _FAR_KM]
-        cases = [case for case in world.cases if world.dealer_of_order[case.order].id == _DIVERTER]
+        attacked = number % _ATTACK_EVERY == 0
+        cases = [each for each in world.cases if attacked and world.dealer_of_order[each.order].id == _DIVERTER]
         gone = {item for case in cases for item in case.items}
         honest += [each.scan for each in make_plan(world, number, attack=False).scans if each.scan.code not in gone]
         begins = chance.uniform(1, seconds - _ATTACK_S)
