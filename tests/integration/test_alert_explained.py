@@ -165,13 +165,15 @@ def test_papers_and_approvals_clear_what_rests_on_records(told: list[Told]) -> N
 
 
 def test_innocent_explanations_are_each_given_with_what_they_took_off(told: list[Told]) -> None:
+    travel = [said.nats for each in told for said in each.says.considered if said.code == "travel" and said.nats]
+    assert max(travel) > 1
     for each in told:
         codes = {said.code: said for said in each.says.considered}
         assert codes, each.alert.detector
         if each.alert.detector in {"drip", "bulk"}:
-            travel = codes["travel"]
-            assert travel.nats is not None
-            assert travel.nats > 0
+            # Nothing where one large present, and not travel, is the likelier explanation.
+            assert codes["travel"].nats is not None
+            assert codes["travel"].nats >= 0
             assert codes["outage"].bearing == "not_applicable"
             assert codes["one_bottle"].figures["cases"] == each.alert.reason["parameters"]["at_home"]
         if each.alert.detector == "rebind":

@@ -104,7 +104,7 @@ def _of_places(figures: Mapping[str, Any], material: Material) -> list[Considere
 
     def taken(change: Change) -> float | None:
         """Return how many nats stronger the evidence would be with a change; only one city's claim is compared."""
-        return round(min(_MOST_NATS, recount(material, change).nats - base.nats), 2) if single else None
+        return round(max(0.0, min(_MOST_NATS, recount(material, change).nats - base.nats)), 2) if single else None
 
     part = material.parts[0]
     at_home, carried, pieces, in_pieces = (numbers[each] for each in ("at_home", "carried", "pieces", "in_pieces"))
