@@ -65,6 +65,13 @@ def test_a_shipment_of_which_nothing_was_seen_is_a_lead_and_no_alert(engine: Eng
     assert claim.figures["usual"] > 8
 
 
+def test_a_dealer_who_has_nothing_to_compare_with_is_no_lead() -> None:
+    engine = Engine(NETWORK)
+    engine.observe(ship("ALONE", 30))
+    engine.advance(START + 91 * DAY_MS)
+    assert engine.leads == {}
+
+
 def test_an_answer_ends_a_lead(engine: Engine) -> None:
     answer = Reviewed(key="strip/SILENT", number="", confirmed=False, received_at=START + 92 * DAY_MS)
     assert engine.observe(answer) == []

@@ -19,7 +19,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     clone_nats: float = 6.9
     # Only a lead below this: a shipment that sells late looks the same.
     strip_nats: float = 30.0
-    strip_lead_nats: float = 6.0
+    strip_lead_nats: float = 2.5
     least_cases: int = 3
     windows_days: tuple[int, ...] = (21, 63, 100_000)
     # A swapped or lost territory is sold off: goods that left before may be seen there this long.

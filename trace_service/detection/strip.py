@@ -1,7 +1,7 @@
 """Labels removed: matured shipments of which far fewer cases were ever seen than usual. A lead for a field check."""
 
 from collections.abc import Iterable
-from math import exp, log, log1p
+from math import exp, lgamma, log, log1p
 from typing import Final
 
 from trace_service.detection.changes import Claim, Contribution
@@ -13,9 +13,13 @@ from trace_service.detection.sightings import Sightings
 _MATURE_DAYS: Final = 90
 _LEAST_CASES: Final = 8
 _STRIPPED_SHARES: Final = (0.5, 0.75, 1.0)
-_PRIOR_SEEN: Final = (3.0, 10.0)
-# A dealer whose customers scan little is no thief: the usual share is the lower of the dealer's and everybody's.
-_PRIOR_DEALER: Final = 60.0
+# A dealer whose customers scan little is no thief: the usual share is that of the dealer's own other shipments, from a
+# while before the one in question up to those that had time enough to be seen, and so many cases of them are needed.
+_PRIOR_SEEN: Final = (1.0, 8.0)
+_BEFORE_DAYS: Final = 20
+_KNOWN_DAYS: Final = 40
+_LEAST_OTHERS: Final = 20
+_MOST_WORTH: Final = 40.0
 
 
 class StripDetector:
@@ -26,7 +30,8 @@ class StripDetector:
     def __init__(self, network: Network, settings: Settings, sightings: Sightings) -> None:
         self.network, self.settings, self.sightings = network, settings, sightings
         self._due: dict[int, list[Shipment]] = {}
-        self._seen: dict[str | None, list[int]] = {}
+        self._to: dict[str, list[Shipment]] = {}
+        self._passing: dict[str, list[int]] = {}  # cases that ended with a dealer, of how many that came
         self._last: dict[str, str] = {}
         self._tested = 0
 
@@ -36,6 +41,7 @@ class StripDetector:
             self._last.update(dict.fromkeys(observation.cases, observation.key))
             day = max(now, observation.departed_at) // DAY_MS + _MATURE_DAYS
             self._due.setdefault(day, []).append(observation)
+            self._to.setdefault(observation.receiver, []).append(observation)
         return ()
 
     def close_day(self, now: int) -> Iterable[Claim]:
@@ -48,17 +54,19 @@ class StripDetector:
     def _judge(self, shipment: Shipment, now: int) -> Claim | None:
         dealer = shipment.receiver
         # Only what ended with this dealer: what was sold on is looked at with the next one's paper.
-        cases = [case for case in shipment.cases if self._last.get(case) == shipment.key]
-        if len(cases) < _LEAST_CASES:
-            return None
+        cases = self._ended(shipment)
+        tally = self._passing.setdefault(dealer, [0, 0])
+        tally[0] += len(cases)
+        tally[1] += len(shipment.cases)
+        if len(cases) < _LEAST_CASES or 2 * tally[0] < tally[1]:
+            return None  # what a dealer who passes goods on has not passed on stands in the warehouse
         seen = [case for case in cases if (dealer, case) in self.sightings.cities]
-        usual = self._usual(dealer)
-        for group in (None, dealer):
-            tally = self._seen.setdefault(group, [0, 0])
-            tally[0] += len(seen)
-            tally[1] += len(cases)
+        others, others_seen = self._others(shipment, now)
+        if others < _LEAST_OTHERS:
+            return None
+        usual = (others_seen + _PRIOR_SEEN[0]) / (others + _PRIOR_SEEN[1])
         self._tested += 1
-        nats = _zero_inflated(len(seen), len(cases), usual)
+        nats = stripped_nats(len(seen), len(cases), usual, min(_MOST_WORTH, others + _PRIOR_SEEN[1]))
         threshold = self.settings.strip_nats + log(self._tested)
         if nats < self.settings.strip_lead_nats:
             return None
@@ -78,18 +86,36 @@ class StripDetector:
             lead=True,
         )
 
-    def _usual(self, dealer: str) -> float:
-        every = self._seen.get(None, [0, 0])
-        common = (every[0] + _PRIOR_SEEN[0]) / (every[1] + _PRIOR_SEEN[1])
-        own = self._seen.get(dealer, [0, 0])
-        return min(0.9, common, (own[0] + _PRIOR_DEALER * common) / (own[1] + _PRIOR_DEALER))
+    def _ended(self, shipment: Shipment) -> list[str]:
+        return [case for case in shipment.cases if self._last.get(case) == shipment.key]
+
+    def _others(self, shipment: Shipment, now: int) -> tuple[int, int]:
+        """Return the cases of the dealer's shipments of about that time and after it, and how many of them were seen.
+
+        Where younger goods are seen already, older ones of which nothing is seen do not just sell late.
+        """
+        number = seen = 0
+        first, last = shipment.departed_at - _BEFORE_DAYS * DAY_MS, now - _KNOWN_DAYS * DAY_MS
+        for other in self._to.get(shipment.receiver, ()):
+            if other.key != shipment.key and first < other.departed_at <= last:
+                cases = self._ended(other)
+                number += len(cases)
+                seen += sum((shipment.receiver, case) in self.sightings.cities for case in cases)
+        return number, seen
 
 
-def _zero_inflated(seen: int, cases: int, usual: float) -> float:
-    """Return ln of the mean over shares of stripped cases of P(seen | stripped) / P(seen | usual)."""
+def stripped_nats(seen: int, cases: int, usual: float, worth: float) -> float:
+    """Return ln of the mean over shares of stripped cases of P(seen | stripped) / P(seen | usual).
+
+    Honest shares are beta distributed of mean `usual` and sum of parameters `worth`: shipments of one dealer differ.
+    """
+    first, second = usual * worth, (1 - usual) * worth
+    honest = (
+        lgamma(seen + first) + lgamma(cases - seen + second) - lgamma(cases + worth)
+        - lgamma(first) - lgamma(second) + lgamma(worth)
+    )  # fmt: skip
     total = 0.0
     for share in _STRIPPED_SHARES:
         rate = max(usual * (1 - share), 1e-4)
-        nats = seen * log(rate / usual) + (cases - seen) * (log1p(-rate) - log1p(-usual))
-        total += exp(nats)
+        total += exp(seen * log(rate) + (cases - seen) * log1p(-rate) - honest)
     return log(total / len(_STRIPPED_SHARES))
