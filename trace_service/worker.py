@@ -54,7 +54,7 @@ def _now() -> datetime:
 class Worker:
     """One process's worth of work; `run` blocks until `stop` is set."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts that a process puts together, by name where they are seldom given
         self,
         dsn: str,
         keys: KeyWrapper,
