@@ -37,6 +37,7 @@ class Told(msgspec.Struct, frozen=True):
     to: str = ""
     from_dealer: str = ""
     to_dealer: str = ""
+    approvers: tuple[str, ...] = ()
 
 
 def events(folder: Path) -> Iterator[Told]:

@@ -55,7 +55,7 @@ def scans(told: Told, clock: Clock, shops: Mapping[str, Position], *, at_home: b
         activity=activity,
         reference=told.shipment,
         to=told.to,
-        operator=told.actor if activity is Activity.INSPECT else "",
+        operator={Activity.INSPECT: told.actor, Activity.CONSUMER: told.device_id}.get(activity, ""),
         parent=link(told.parent) if told.parent else "",
         position=position,
     )
@@ -68,7 +68,8 @@ def position_of(told: Told, shops: Mapping[str, Position]) -> Position | None:
         return shops.get(told.place)
     if told.lat is None or told.lon is None:
         return None
-    return Position(lon=told.lon, lat=told.lat, accuracy_m=told.accuracy_m, platform=Platform(told.platform))
+    platform = Platform.ADDRESS if told.source == "ip" else Platform(told.platform)
+    return Position(lon=told.lon, lat=told.lat, accuracy_m=told.accuracy_m, platform=platform)
 
 
 def captured(told: Told, clock: Clock) -> list[dict[str, Any]]:
@@ -82,15 +83,15 @@ def captured(told: Told, clock: Clock) -> list[dict[str, Any]]:
             return [_object(told, clock, "shipping", disposition="returned", **_number(told.shipment))]
         case "rebind":
             to = {"type": "owning_party", "destination": f"urn:codefence:dealer:{told.to_dealer}"}
-            number = _number(f"REBIND-{told.event_id}")
-            return [_object(told, clock, "shipping", destinationList=[to], **number)]
+            more = {"destinationList": [to], "codefence:approvers": list(told.approvers), **_number(told.event_id)}
+            return [_object(told, clock, "urn:codefence:step:rebinding", **more)]
     return []
 
 
 def document(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Return an EPCIS document of these events."""
     return {
-        "@context": [_CONTEXT],
+        "@context": [_CONTEXT, {"codefence": "urn:codefence:"}],
         "type": "EPCISDocument",
         "schemaVersion": "2.0",
         "creationDate": datetime.now(UTC).isoformat(),

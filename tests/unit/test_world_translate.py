@@ -68,7 +68,12 @@ def test_a_phone_says_what_it_knows() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "step"),
-    [("pack", "commissioning"), ("void", "decommissioning"), ("return", "shipping"), ("rebind", "shipping")],
+    [
+        ("pack", "commissioning"),
+        ("void", "decommissioning"),
+        ("return", "shipping"),
+        ("rebind", "urn:codefence:step:rebinding"),
+    ],
 )
 def test_what_no_station_can_say_is_a_paper(kind: str, step: str) -> None:
     event = told(kind, place="D0001", source="site", shipment="SH1", to_dealer="D0002")
