@@ -93,6 +93,7 @@ class Scan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     to: Name = ""
     """The dealer or store that a shipment goes to."""
     operator: Name = ""
+    """Who scanned; of a consumer's scan a pseudonym of the phone, where the gateway knows one."""
     position: Position | None = None
     image: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
     """SHA-256 of the photo that the code was read from."""
