@@ -34,7 +34,9 @@ ASKED: Final = {
     "/logout", "/api/v1/territories/proposals/report", "/api/v1/geofence/check", "/api/v1/geofence/explain",
     "/api/v1/geofence/check/batch",
 }  # fmt: skip
-ROLES: Final[Mapping[str, set[str]]] = {"viewer": set(), "inspector": {"/uploads/checks/{number}"}}
+ROLES: Final[Mapping[str, set[str]]] = {
+    "viewer": set(), "inspector": {"/uploads/checks/{number}", "/leads/{number}"},
+}  # fmt: skip
 # Names in these addresses are a brand's own, or everybody's: another brand's are other things.
 NAMED_BY_ANYBODY: Final = (
     "/api/v1/trip-sites/", "/api/v1/trip-routes/", "/api/v1/channel/export/", "/channel/template/",
@@ -67,6 +69,7 @@ class House:
     draft: int
     stock: tuple[str, str]
     scan: tuple[str, str, str]
+    lead: int
     tokens: dict[str, str]
     routes: list[Route]
 
@@ -75,6 +78,7 @@ class House:
         by_family = {
             "/alerts/{number}": self.site.world.alert, "/cases/{number}": self.case, "/checks/{number}": self.check,
             "/drafts/{number}": self.draft, "/proposals/{number}": self.site.world.proposal,
+            "/leads/{number}": self.lead,
             "/orders/{number}": "OURS-1", "/trips/{name}": "OURS-T", "/trip-sites/{name}": "OURS-S",
             "/trip-routes/{name}": "OURS-R",
         }  # fmt: skip
@@ -114,6 +118,8 @@ def photo() -> bytes:
 BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "/alerts/{number}/close": {"outcome": "confirmed"},
     "/cases/{number}": {"action": "comment", "version": 1, "text": "x"},
+    "/leads/{number}": {"outcome": "confirmed"},
+    "/api/v1/leads/{number}/review": {"outcome": "confirmed"},
     "/cases/{number}/checks": {"instructions": "x", "due": "2030-01-01"},
     "/proposals/{number}/override": {"decision": "reject"},
     "/stock/{site}/{gtin}/count": {"counted": 3},
@@ -190,11 +196,14 @@ def furnished(site: Site, case: int, tokens: dict[str, str]) -> House:
                 "SELECT id FROM trace.case_attachment",
                 "SELECT site, gtin FROM trace.stock ORDER BY 1, 2",
                 "SELECT device, boot, seq FROM trace.alert_evidence",
+                """INSERT INTO trace.lead (brand, claim, kind, near, dealer, cases, strength, reason) VALUES
+                ('qingyuan', 'flow/OURS-/1', 'drip', true, 'D-CHENGDU', 3, 0.9, '{"code": "drip"}') RETURNING id""",
             )
         ]
-    check, attachment, place, scan = (row or () for row in rows)
+    check, attachment, place, scan, lead = (row or () for row in rows)
     return House(
-        site, case, check[0], attachment[0], number, (place[0], place[1]), scan, tokens, routes(site.world.settings)
+        site, case, check[0], attachment[0], number, (place[0], place[1]), scan, lead[0], tokens,
+        routes(site.world.settings),
     )  # fmt: skip
 
 
