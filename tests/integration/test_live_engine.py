@@ -127,7 +127,9 @@ def test_one_worker_at_a_time_runs_a_brands_engine(
         put(connection, "w", observations[:100])
         assert one.follow(first) == 100
         put(connection, "w", observations[100:150])
-        assert other.follow(second) == 0
+        first.execute("LISTEN work")
+        assert [other.follow(second) for _ in range(3)] == [0, 0, 0]
+        assert len(list(first.notifies(timeout=0.5))) == 1, "who has the brand hears of it once"
         assert one.follow(first) == 50
         put(connection, "w", observations[150:160])
         first.close()

@@ -71,6 +71,7 @@ class Live:
         self._tell = tell
         self._snapshots = snapshots
         self._running: dict[str, _Running] = {}
+        self._announced: dict[str, int] = {}
 
     def forget(self) -> None:
         """Drop every engine: the session is gone, and with it the locks, so that another worker may have gone on."""
@@ -86,8 +87,8 @@ class Live:
     def follow(self, connection: Connection) -> int:
         """Take in what waits for the brands that are this worker's; return how many observations that were."""
         total = 0
-        for (brand,) in connection.execute(SQL["brands_waiting"]).fetchall():
-            total += self._follow(connection, brand)
+        for brand, newest in connection.execute(SQL["brands_waiting"]).fetchall():
+            total += self._follow(connection, brand, newest)
         return total
 
     def close_days(self, connection: Connection, now: datetime | None = None) -> None:
@@ -98,9 +99,13 @@ class Live:
             if clock is not None and moment // DAY_MS > clock // DAY_MS:
                 self._in_one(connection, brand, partial(self._pass_days, connection, brand, moment))
 
-    def _follow(self, connection: Connection, brand: str) -> int:
+    def _follow(self, connection: Connection, brand: str, newest: int) -> int:
         if brand not in self._running:
             if not one(connection, SQL["own"], {"space": _LOCK_SPACE, "brand": brand}).had:
+                # The worker whose the brand is may be asleep: what waits is announced to it, once.
+                if newest > self._announced.get(brand, 0):
+                    self._announced[brand] = newest
+                    connection.execute("NOTIFY work")
                 return 0
             self._running[brand] = self._start(connection, brand)
         done = self._in_one(connection, brand, partial(self._take, connection, brand))

@@ -61,7 +61,7 @@ GROUP BY sent.shipment, sent.dealer, sent.departed, sent.units, sender.dealer, r
 ORDER BY sent.departed, sent.shipment
 
 -- name: brands_waiting
-SELECT brand FROM trace.observation_inbox GROUP BY brand ORDER BY min(id)
+SELECT brand, max(id) AS newest FROM trace.observation_inbox GROUP BY brand ORDER BY min(id)
 
 -- name: own
 -- Held by the session of the worker that runs the brand's engine; it ends with the session, however that ends.
