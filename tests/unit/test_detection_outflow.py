@@ -82,7 +82,7 @@ def test_travellers_whose_case_was_opened_at_home_are_no_outflow() -> None:
     assert raised(engine, both) == []
 
 
-@given(located=st.integers(1, 40), away=st.integers(0, 40), usual=st.floats(0.02, 0.7), worth=st.floats(5, 30))
+@given(located=st.integers(1, 40), away=st.integers(0, 40), usual=st.floats(0.02, 0.7), worth=st.floats(20, 30))
 def test_more_cities_speak_more_and_a_dealer_who_is_always_far_off_less(
     located: int, away: int, usual: float, worth: float
 ) -> None:

@@ -17,7 +17,7 @@ from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Sighting, Withdrawn
 from trace_service.detection.settings import DAY_MS, Settings
 
-_LEAST_CITIES: Final = 4
+_LEAST_CITIES: Final = 6
 # How much of a shipment goes elsewhere, if some of it does.
 _PHIS: Final = (0.3, 0.6, 0.9)
 # Pieces that the market's share counts for beside a dealer's own, and the most that any share is believed for: honest

@@ -15,7 +15,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     retract_probability: float = 0.2
     province_nats: float = 11.0
     collusion_nats: float = 18.0
-    outflow_nats: float = 8.5
+    outflow_nats: float = 9.5
     clone_nats: float = 6.9
     # Only a lead below this: a shipment that sells late looks the same.
     strip_nats: float = 30.0
