@@ -95,9 +95,9 @@ class Observer:
         )
 
     def event(self, event: Event, received: datetime) -> Iterator[Sighting | Movement]:
-        """Yield what an event of another source than a station says."""
+        """Yield what an event of another source than a station says; a captured shipment is a paper and no reading."""
         site = self._keeper.situation.sites.get(event.site)
-        if event.step in MOVEMENTS:
+        if event.step in MOVEMENTS and event.step is not Step.SHIP:
             yield from self._movements(event, site, received, ("", ""))
         elif event.step in SIGHTINGS:
             moment = believed(event.occurred_at, received)

@@ -23,6 +23,7 @@ from trace_service.processing.loading import read_event
 from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL as STORE
 
+_SILENT: Final = frozenset({Step.PACK, Step.COMMISSION, Step.CORRECT})
 _NOBODYS: Final = frozenset({Registered.MALFORMED, Registered.FOREIGN})
 
 
@@ -164,5 +165,7 @@ def _keeper(
         )
         for row in rows
     }
-    events = {event.source: event for found in replayed.loaded.events.values() for event in found}
+    # What packs and commissions says nothing of who may hold a unit, and is most of what there is.
+    loaded = replayed.loaded.events.values()
+    events = {event.source: event for found in loaded for event in found if event.step not in _SILENT}
     return Keeper(Situation(replayed.custody, events, {**replayed.loaded.sites, **sites}, contents))
