@@ -200,9 +200,10 @@ class CloneDetector:
         alone = _FIRST_NATS + log(_COPIED / usual)
         when_and_where = sum(min(_MOST_OF_ONE, each.nats - alone) for each in chosen)
         nats = unusual + when_and_where - _BATCH_PENALTY if len(chosen) >= _LEAST_OF_BATCH else 0.0
-        return self._spoken(f"clone/batch/{batch}", nats, chosen)
+        # All alike, so that they add up to the whole as those of a case do.
+        return self._spoken(f"clone/batch/{batch}", nats, chosen, (nats + POOL_PENALTY) / max(1, len(chosen)))
 
-    def _spoken(self, key: str, nats: float, chosen: list[_Unit]) -> Claim:
+    def _spoken(self, key: str, nats: float, chosen: list[_Unit], share: float | None = None) -> Claim:
         return Claim(
             key=key,
             detector="clone",
@@ -213,7 +214,7 @@ class CloneDetector:
             contributions=tuple(
                 Contribution(
                     case=each.case,
-                    nats=round(each.nats, 3),
+                    nats=round(each.nats if share is None else share, 3),
                     events=tuple(scan.event for scan in each.scans.values()),
                     first_at=min(scan.at for scan in each.scans.values()),
                     note="impossible_travel" if _travel(_phones(each)) else "",
