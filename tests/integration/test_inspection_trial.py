@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from trace_service.inspections.measuring import Result, measure, per_hundred, table
+from trace_service.inspections.measuring import Result, measure, per_hundred, table, watch
 
 SIZE = ["--seed", "33", "--dealers", "20", "--items", "12000", "--days", "150"]
 
@@ -56,6 +56,14 @@ def test_who_knows_meets_more_than_chance_and_everybody_keeps_to_the_day(world: 
     assert all(each.hours <= 9 * 2 * 22 for each in found.values()), "nine hours, two days a week"
     assert random.lots == pytest.approx(random.visits, abs=5)
     assert 0 < planner.lots < planner.visits / 3
+
+
+def test_looking_on_changes_nothing_for_the_engine(world: Path) -> None:
+    found = {each.policy: each for each in watch(world, lambda _: None, ["random", "oracle"])}
+    assert len({each.alerts for each in found.values()}) == 1
+    assert found["none"].beyond == 0
+    assert all(each.beyond >= 0 for each in found.values())
+    assert found["oracle"].beyond + sum(days > 0 for days in found["oracle"].earlier) == found["oracle"].met > 0
 
 
 def test_a_world_without_the_truth_is_refused_in_one_line(world: Path, tmp_path: Path) -> None:

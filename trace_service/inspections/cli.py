@@ -10,7 +10,7 @@ import msgspec
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.inspections import store
-from trace_service.inspections.measuring import POLICIES, Result, measure, table
+from trace_service.inspections.measuring import POLICIES, Result, measure, table, watch
 from trace_service.inspections.model import Base
 from trace_service.inspections.plots import write_plot
 from trace_service.replenishment.policy import STORE_ZONE
@@ -113,11 +113,16 @@ def bases(brand: str, *, as_json: bool) -> None:
 @click.argument("worlds", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False), metavar="WORLD...")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
 @click.option("--policy", "policies", multiple=True, type=click.Choice(POLICIES), help="Only these; all by default.")
+@click.option("--look-on", is_flag=True, help="One run a world: inspectors look, and the engine hears nothing of it.")
 @_JSON
 @reported
-def trial(worlds: tuple[Path, ...], *, out: Path, policies: tuple[str, ...], as_json: bool) -> None:
-    """Play each WORLD without inspections and under each policy; attacks found per 100 visits beyond those without."""
+def trial(worlds: tuple[Path, ...], *, out: Path, policies: tuple[str, ...], look_on: bool, as_json: bool) -> None:
+    """Play each WORLD without inspections and under each policy; attacks found per 100 visits beyond those without.
+
+    With --look-on an attack is found when its goods are come upon, and one run serves all policies.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    play = watch if look_on else measure
     kept = out / "results.json"
     done = msgspec.json.decode(kept.read_bytes(), type=list[Result]) if kept.exists() else []
     for folder in worlds:
@@ -127,7 +132,7 @@ def trial(worlds: tuple[Path, ...], *, out: Path, policies: tuple[str, ...], as_
             if not any(each.world == folder.name and each.policy == name for each in done)
         ]
         if missing:
-            found = measure(folder, lambda line: click.echo(line, err=True), missing)
+            found = play(folder, lambda line: click.echo(line, err=True), missing)
             done += [each for each in found if each.policy != "none"]
             kept.write_bytes(msgspec.json.encode(done))
     mine = {folder.name for folder in worlds}

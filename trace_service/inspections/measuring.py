@@ -1,6 +1,7 @@
 """Policies held against each other on the same worlds: attacks found per 100 visits, beyond those found without."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,14 +10,14 @@ from msgspec import Struct
 
 from trace_service.backtest.errors import WorldError
 from trace_service.backtest.truth import Truth, read_attacks
-from trace_service.backtest.world import read_world
+from trace_service.backtest.world import World, read_world
 from trace_service.detection.engine import Engine
 from trace_service.detection.network import Network
 from trace_service.detection.settings import DAY_MS
 from trace_service.inspections.gain import Model
 from trace_service.inspections.model import Share
 from trace_service.inspections.policies import Counted, Lottery, Oracle, Planner, Policy
-from trace_service.inspections.trial import Goods, Played, Trial
+from trace_service.inspections.trial import Goods, Played, Trial, Walk
 from trace_service.inspections.whereabouts import Whereabouts
 
 POLICIES: Final = ("random", "complaints", "foreign scans", "planner", "oracle")
@@ -49,50 +50,76 @@ class Rate(Struct, frozen=True):
     high: float
 
 
-def measure(
-    folder: Path, progress: Progress, policies: Sequence[str] = POLICIES, model: Model | None = None
-) -> list[Result]:
-    """Play one world once without inspections and once under each policy. Raises WorldError."""
+def _opened(folder: Path) -> tuple[World, Trial]:
     world = read_world(folder, lambda _: None)
     attacks = read_attacks(folder)
     if attacks is None:
         raise WorldError(f"{folder} has no labels.json", advice="Only a generated world says what was found.")
     network = Network(world.channel)
     trial = Trial(world, network, Truth(attacks, network), Whereabouts(folder, network), _seed(folder))
+    return world, trial
+
+
+def measure(folder: Path, progress: Progress, policies: Sequence[str] = POLICIES) -> list[Result]:
+    """Play one world once without inspections and once under each policy. Raises WorldError."""
+    world, trial = _opened(folder)
     found: list[Result] = []
     alone = None
     for name in ("none", *policies):
-        engine = Engine(network)
+        engine = Engine(trial.network)
         goods = Goods(world, engine)
         played = Played(policy=name)
-        policy = None if name == "none" else _policy(name, trial, engine, (goods, model or Model(), played))
+        policy = None if name == "none" else _policy(name, trial, engine, (goods, Model(), partial(_found, played)))
         trial.play(engine, policy, goods, played)
         alone = alone or played
-        found.append(_result(folder.name, len(attacks), played, alone))
-        progress(
-            f"{folder.name}: {name}, {len(played.visits)} visits, {len(played.found)} of {len(attacks)} attacks found"
-        )
+        found.append(_result(folder.name, trial, played, alone))
+        progress(_line(folder, trial, played))
     return found
 
 
-def _policy(name: str, trial: Trial, engine: Engine, parts: tuple[Goods, Model, Played]) -> Policy:
-    goods, model, played = parts
+def watch(folder: Path, progress: Progress, policies: Sequence[str] = POLICIES) -> list[Result]:
+    """Play one world once, with the inspectors of every policy looking on. Raises WorldError."""
+    world, trial = _opened(folder)
+    engine = Engine(trial.network)
+    goods, alone = Goods(world, engine), Played(policy="none")
+    walks = []
+    for name in policies:
+        played = Played(policy=name)
+        policy = _policy(name, trial, engine, (goods, Model(), partial(_found, played, alone)))
+        walks.append(Walk(policy, played))
+    trial.watch(engine, walks, goods, alone)
+    for played in (alone, *(each.played for each in walks)):
+        progress(_line(folder, trial, played))
+    return [_result(folder.name, trial, played, alone) for played in (alone, *(each.played for each in walks))]
+
+
+def _found(*played: Played) -> set[int]:
+    return {index for each in played for index in each.found}
+
+
+def _line(folder: Path, trial: Trial, played: Played) -> str:
+    of = f"{len(played.found)} of {len(trial.truth.attacks)} attacks found"
+    return f"{folder.name}: {played.policy}, {len(played.visits)} visits, {of}"
+
+
+def _policy(name: str, trial: Trial, engine: Engine, parts: tuple[Goods, Model, Callable[[], set[int]]]) -> Policy:
+    goods, model, found = parts
     if name == "planner":
         return Planner(engine, trial.places, goods.left, (trial.seed, model))
     if name == "random":
         return Lottery(trial.places, trial.seed)
     if name == "oracle":
-        return Oracle(trial.places, lambda city, now: trial.standing(city, now, played.found))
+        return Oracle(trial.places, lambda city, now: trial.standing(city, now, found()))
     return Counted(name, engine, trial.places, trial.seed)
 
 
-def _result(world: str, attacks: int, played: Played, alone: Played) -> Result:
+def _result(world: str, trial: Trial, played: Played, alone: Played) -> Result:
     both = played.found.keys() & alone.found.keys()
     lots = [each for each in played.visits if each.share is Share.LOT]
     return Result(
         world=world,
         policy=played.policy,
-        attacks=attacks,
+        attacks=len(trial.truth.attacks),
         visits=len(played.visits),
         hours=sum(each.hours for each in played.visits),
         beyond=len(played.found) - len(alone.found),

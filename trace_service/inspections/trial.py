@@ -81,12 +81,26 @@ class Trial:
 
     def play(self, engine: Engine, policy: Policy | None, goods: "Goods", played: Played) -> None:
         """Play the world through an engine, with the inspectors of a policy or with none."""
-        run = _Run(self, engine, policy, played)
+        walks = [] if policy is None else [Walk(policy, played)]
+        self._run(_Run(self, engine, played, walks), goods)
+
+    def watch(self, engine: Engine, walks: list["Walk"], goods: "Goods", alone: Played) -> None:
+        """Play the world once, without inspections, and let every policy's inspectors look on beside each other.
+
+        What they scan does not enter the engine: an attack is found when its goods are come upon.
+        """
+        self._run(_Run(self, engine, alone, walks, enters=False), goods)
+        for walk in walks:
+            walk.played.alerts, walk.played.right = alone.alerts, alone.right
+            for index, at in alone.found.items():
+                walk.played.found[index] = min(at, walk.played.found.get(index, at))
+
+    def _run(self, run: "_Run", goods: "Goods") -> None:
         for observation in run.feed:
             run.mornings(observation.received_at)
             goods.observe(observation)
-            if policy is not None:
-                policy.observe(observation)
+            for walk in run.walks:
+                walk.policy.observe(observation)
             run.observe(observation)
 
     def standing(self, city: str, now: int, found: Iterable[int]) -> int:
@@ -122,13 +136,20 @@ class Goods:
         return total
 
 
-class _Run:
-    """One playing of a world."""
+class Walk:
+    """One policy's inspectors, and what came of their visits."""
 
-    def __init__(self, trial: Trial, engine: Engine, policy: Policy | None, played: Played) -> None:
-        self.trial, self.engine, self.policy, self.played = trial, engine, policy, played
+    def __init__(self, policy: Policy, played: Played) -> None:
+        self.policy, self.played = policy, played
+        self.looks: list[Look] = []
+
+
+class _Run:
+    """One playing of a world; `played` keeps the engine's alerts."""
+
+    def __init__(self, trial: Trial, engine: Engine, played: Played, walks: list[Walk], *, enters: bool = True) -> None:
+        self.trial, self.engine, self.played, self.walks, self._enters = trial, engine, played, walks, enters
         self.feed = _Inspected(trial.world, trial.network)
-        self._looks: list[Look] = []
         self._begun: int | None = None
 
     def observe(self, observation: Observation) -> None:
@@ -147,40 +168,44 @@ class _Run:
     def mornings(self, now: int) -> None:
         """Send somebody out on each of the days for it that begin until now."""
         clock = self.engine.clock
-        if clock is None or self.policy is None:
+        if clock is None or not self.walks:
             return
         self._begun = self._begun or clock
         for day in range(clock // DAY_MS + 1, min(now // DAY_MS, clock // DAY_MS + _LONGEST_QUIET) + 1):
             if (day + _THURSDAY) % 7 in _SETS_OUT and day * DAY_MS >= self._begun + _WARM_UP_DAYS * DAY_MS:
                 self._note(self.engine.advance(day * DAY_MS))
-                self._morning(self.policy, day * DAY_MS)
+                for walk in self.walks:
+                    self._morning(walk, day * DAY_MS)
 
-    def _morning(self, policy: Policy, now: int) -> None:
-        worth = policy.worth(now, self._looks)
-        rules = Rules(lot_share=policy.by_lot)
+    def _morning(self, walk: Walk, now: int) -> None:
+        worth = walk.policy.worth(now, walk.looks)
+        rules = Rules(lot_share=walk.policy.by_lot)
         for tour in plan(worth, self.trial.bases, now, self.trial.seed, rules):
             for visit in tour.visits:
-                self._visit(visit, now)
+                self._visit(walk, visit, now)
 
-    def _visit(self, visit: Visit, now: int) -> None:
+    def _visit(self, walk: Walk, visit: Visit, now: int) -> None:
         city = visit.prospect.place.city
         shelves = self.trial.where.cities.get(city, [])
         random = np.random.default_rng([self.trial.seed, now // DAY_MS, int(city)])
         chosen = random.permutation(len(shelves))[:SHOPS].tolist()
         foreign: set[str] = set()
         attacks: set[int] = set()
-        before = set(self.played.found)
+        before = {*self.played.found, *walk.played.found}
         for number, index in enumerate(chosen):
             shelf = shelves[index]
             rows = random.permutation(shelf.there(now))[:CASES].tolist()
-            attacks |= {self.trial.attack_of.get(shelf.cases[row] or shelf.codes[row], -1) for row in rows}
-            if rows:
+            attacks |= {self.trial.attack_of.get(shelf.cases[row], -1) for row in rows}
+            if rows and self._enters:
                 event = _event(shelf, [shelf.codes[row] for row in rows], now + number, city)
                 foreign |= self._scan(event)
         fresh = attacks - before - {-1}
-        hours = visit.hours
-        self.played.visits.append(Made(city=city, at=now, share=visit.share, hours=hours, attacks=tuple(sorted(fresh))))
-        self._looks.append(Look(city=city, at=now, dealers=tuple(sorted(foreign))))
+        if not self._enters:
+            foreign = {self.trial.truth.attacks[each].dealer or "" for each in attacks - {-1}}
+            walk.played.found |= dict.fromkeys(fresh, now)
+        made = Made(city=city, at=now, share=visit.share, hours=visit.hours, attacks=tuple(sorted(fresh)))
+        walk.played.visits.append(made)
+        walk.looks.append(Look(city=city, at=now, dealers=tuple(sorted(foreign))))
 
     def _scan(self, event: Event) -> set[str]:
         """Let the engine see what was scanned; return the dealers whose goods may not be there."""
