@@ -273,6 +273,22 @@ def test_copies_are_taken_back_with_the_scans_that_did_not_happen() -> None:
     assert len(raised) == len(retracted) == 1
 
 
+def test_few_copies_of_many_labels_are_told_by_their_batch_and_tables_of_guests_are_not() -> None:
+    def batch(later: float, place: tuple[float, float]) -> list[str]:
+        stream: list[Observation] = [sighting(f"h{n}", goods(n), n / 10) for n in range(600)]
+        spot = Position(source=Source.GPS, lat=place[0], lon=place[1], accuracy_m=20)
+        for n in range(600, 608):
+            what = structs.replace(goods(n), batch="B9")
+            stream.append(sighting(f"a{n}", what, 60 + n / 600))
+            if n < 606:
+                stream.append(sighting(f"b{n}", what, 60 + n / 600 + later, position=spot))
+        raised, _, _ = clones(stream)
+        return [alert.key for alert in raised if alert.key.startswith("clone/batch/")]
+
+    assert batch(20, HOME_AT) == ["clone/batch/B9"]
+    assert batch(0.01, AWAY_AT) == []
+
+
 def forged(number: int, day: float, unit: str = "", **more: object) -> Sighting:
     what = Goods(unit=unit or f"/01/P/21/FORGED{number}", state=CodeState.UNKNOWN, **{"product": "P"} | more)
     return sighting(f"f{number}", what, day)
