@@ -33,8 +33,8 @@ Examples:
 \b
 Exit codes:
   0  received and put up
-  1  the system does not run, or does not take the delivery in
-  2  there is no such channel, or nothing is on its way there
+  1  the system does not answer, or does not take the delivery in
+  2  no system runs there, it has no such channel, or nothing is on its way
 """
 _CALIBRATE_HELP: Final = """\b
 Examples:

@@ -120,3 +120,10 @@ def test_without_a_running_system_the_command_says_how_to_start_one(tmp_path: Pa
     assert answer.exit_code == 1
     assert "codefence up" in answer.output
     assert CliRunner().invoke(main, ["shelf", "take", "STORE-1", "1"]).exit_code == 2
+
+
+@pytest.mark.parametrize("place", ["S-CHENGDU-01/1", "S-CHENGDU-01", "/1", "S-CHENGDU-01/65"])
+def test_a_delivery_needs_a_running_system_and_a_channel(tmp_path: Path, place: str) -> None:
+    told = CliRunner().invoke(main, ["shelf", "deliver", place, "1", "--var", str(tmp_path)])
+    assert told.exit_code == 2
+    assert "codefence up" in told.output or "name a place" in told.output
