@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_service.detection.calibration import Calibration, Evidence, Model, features, refit
+from trace_service.detection.collusion import choice_nats
 from trace_service.detection.ratios import bulk_nats, dispersion_at, drip_nats, gift_capped, home_nats
 
 means = st.floats(1e-4, 20)
@@ -50,6 +51,17 @@ def test_cases_elsewhere_weaken_a_shipment_and_a_gift_caps_it(ratios: list[float
 
 def test_cases_seen_at_home_speak_for_travellers() -> None:
     assert home_nats(5, 0, 0.3) > 0 > home_nats(5, 2, 0.3)
+
+
+def test_many_cases_that_were_not_seen_at_home_say_no_more_than_a_few() -> None:
+    assert home_nats(4, 0, 0.3) < home_nats(40, 0, 0.3) == home_nats(400, 0, 0.3)
+
+
+def test_dealers_picked_among_many_of_a_city_need_more_to_be_colluding() -> None:
+    """A pair among a hundred dealers is one of 4,950; among five it is paid for by what is taken off anyway."""
+    assert choice_nats(5, 2) == 0.0
+    assert choice_nats(100, 2) > 5
+    assert choice_nats(100, 4) > choice_nats(100, 3) > choice_nats(50, 3)
 
 
 def _evidence(nats: float) -> Evidence:

@@ -1,7 +1,7 @@
 """Several dealers who send little each to one place: cells too weak alone, weighed together."""
 
 from collections.abc import Iterable, Sequence
-from math import log
+from math import comb, log
 from typing import Final
 
 from trace_service.detection.cell import Cell
@@ -54,7 +54,7 @@ class CollusionDetector:
             return Claim(key=key, detector="collusion", kind="collusion", dealer=None, nats=0.0, threshold=1.0)
         total = total_nats([nats for nats, _ in parts])
         hits = [(hit, len(piece.hits)) for _, cell in parts for piece in cell.pieces for hit in piece.hits]
-        raised = self.flow.stricter()
+        raised = self.flow.stricter() + choice_nats(len(self.flow.by_city[city]), len(parts))
         threshold = self.settings.collusion_nats + raised
         near = not alone and total >= threshold - self.settings.retract_margin_nats
         return Claim(
@@ -84,3 +84,8 @@ def takes_part(nats: float, cell: Cell, now: int) -> bool:
 def total_nats(nats: Sequence[float]) -> float:
     """Return what the cells of several dealers say together."""
     return sum(nats) - _CHOICE_NATS * (len(nats) - 1)
+
+
+def choice_nats(dealers: int, parties: int) -> float:
+    """Return what choosing so many among a city's dealers costs beyond what `total_nats` takes off."""
+    return max(0.0, log(comb(dealers, parties)) - _CHOICE_NATS * (parties - 1))

@@ -18,6 +18,7 @@ GATEWAY: Final = 0.005
 DIVERTED_AT_HOME: Final = 0.04
 _MOST: Final = 60
 _MOST_NATS: Final = 500.0
+_MOST_HOME: Final = 3.0
 
 
 def dispersion_at(mean: float) -> float:
@@ -65,9 +66,11 @@ def bulk_nats(ratios: Sequence[float]) -> float:
 def home_nats(away: int, at_home: float, usual: float) -> float:
     """Return what it says that so many of a place's cases were seen at home as well, or were not.
 
-    `usual` is the share of honest travellers' cases that were. Goods that are sold elsewhere as a whole are not.
+    `usual` is the share of honest travellers' cases that were. Goods that are sold elsewhere as a whole are not. Places
+    differ in that share, so that many cases that were not seen at home say no more than a few.
     """
-    return at_home * log(DIVERTED_AT_HOME / usual) + away * log((1 - DIVERTED_AT_HOME) / (1 - usual))
+    found = at_home * log(DIVERTED_AT_HOME / usual) + away * log((1 - DIVERTED_AT_HOME) / (1 - usual))
+    return min(_MOST_HOME, found)
 
 
 def gift_capped(nats: float, cases: int, share: float) -> float:

@@ -11,7 +11,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     drip_nats: float = 7.0
     bulk_nats: float = 8.5
     least_probability: float = 0.6
-    certain_nats: float = 13.0
+    certain_nats: float = 15.0
     retract_probability: float = 0.2
     province_nats: float = 11.0
     collusion_nats: float = 18.0
