@@ -5,7 +5,8 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -15,6 +16,8 @@ from console_world import BRAND, LOGIN, PASSWORD, Site, make_world, running
 from openpyxl import load_workbook
 from test_console_pages import log_in
 
+from trace_service.domain.events import Event, Source, Step
+from trace_service.processing.capture import capture
 from trace_service.store.connection import connect
 from trace_service.tokens import add_token
 
@@ -56,13 +59,24 @@ def test_a_token_for_something_else_opens_nothing(site: Site, database: TestData
     assert (answer.status_code, answer.json()["code"]) == (403, "SCOPE_MISSING")
 
 
-def test_receipts_of_an_approved_order_are_an_epcis_document(erp: httpx.Client, site: Site) -> None:
+def test_receipts_of_an_approved_order_are_an_epcis_document(
+    erp: httpx.Client, site: Site, database: TestDatabase
+) -> None:
     path = f"/proposals/{site.world.proposal}"
     assert erp.get(f"{path}/receipts").status_code == 409
     erp.post(f"{path}/decision", json={"decision": "approve"})
     document = erp.get(f"{path}/receipts").json()
     assert document["type"] == "EPCISQueryDocument"
     assert document["epcisBody"]["queryResults"]["resultsBody"]["eventList"] == []
+    store = erp.get("/proposals").json()["proposals"][0]["site"]
+    unit = site.world.cases[0]
+    source = Source("door", uuid4(), 1)
+    with connect(database.trace_dsn, "test") as connection, connection.transaction():
+        capture(connection, BRAND, [Event(unit, Step.RECEIVE, store, datetime.now(UTC) + timedelta(seconds=1), source)])
+    document = erp.get(f"{path}/receipts").json()
+    (event,) = document["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
+    assert event["bizStep"] == "receiving"
+    assert unit in event["epcList"][0]
 
 
 def test_tables_hold_the_same_as_csv_and_excel(erp: httpx.Client) -> None:
