@@ -82,9 +82,10 @@ class Observer:
         consumer = step is Step.CONSUME
         # A gateway speaks for many phones: it names them where it knows them.
         device, actor = (row.operator, "") if consumer else (row.device, row.operator)
+        name = number(source)
         yield Sighting(
-            key=number(source),
-            event=number(source),
+            key=name,
+            event=name,
             kind=SIGHTINGS[step],
             goods=goods,
             position=self._position(row, site),
