@@ -18,6 +18,8 @@ TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 # Names that come from data: Chinese ones stand in Chinese text without a space.
 NAMES = {
     "dealer",
+    "dealers",
+    "day",
     "city",
     "month",
     "product",
