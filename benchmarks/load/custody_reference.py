@@ -5,45 +5,13 @@ for another moment or another set of events it starts again from nothing.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from benchmarks.load.custody_things import Spot, Thing, first
 from trace_service.domain.events import Event, Site, Source
 
 _MINUTES: Final = timedelta(minutes=10)
-Spot = tuple[int, str, bool, str | None, str | None]
-"""A statement: its number in the order of events, site, under way, dealer (None: nobody), number (None: never said)."""
-
-
-def first(*problems: tuple[object, str]) -> str | None:
-    """Return the word for the first problem that there is."""
-    return next((word for there, word in problems if there), None)
-
-
-@dataclass
-class Thing:
-    """A unit, a product or a lot."""
-
-    life: str = "active"
-    commissioned: str | None = None
-    sold: datetime | None = None
-    parent: str | None = None
-    spot: Spot | None = None
-    before: Spot | None = None
-    transfer: tuple[str, str] | None = None
-    block: tuple[str, str] | None = None
-    recall: str | None = None
-
-    @property
-    def moving(self) -> bool:
-        """Whether it is under way."""
-        return self.spot is not None and self.spot[2]
-
-    @property
-    def number(self) -> int:
-        """The number of the event that put it where it is; 0 without one."""
-        return self.spot[0] if self.spot else 0
 
 
 class Reference:
