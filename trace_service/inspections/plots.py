@@ -18,12 +18,13 @@ _STYLE: Final = (
 def write_plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a bar for each row of `measuring.table`."""
     height = _TOP + _ROW * len(rows) + 34
-    most = max([0.1, *(float(row["beyond_per_100"][2]) for row in rows)])
+    # The bound goes beyond the frame; the others are what is to be compared.
+    most = max([0.1, *(float(row["beyond_per_100"][2]) for row in rows if row["policy"] != "oracle")])
     least = min([0.0, *(float(row["beyond_per_100"][1]) for row in rows)])
     scale = (_WIDTH - _LEFT - 70) / (most - least)
 
     def x(value: float) -> float:
-        return _LEFT + (value - least) * scale
+        return _LEFT + (min(value, most) - least) * scale
 
     marks = [
         f'<rect class="paper" width="{_WIDTH}" height="{height}"/>',
