@@ -76,7 +76,7 @@ def _dealers(
         yield Dealer(id=row.id, parent=parent, level=row.level + below, kind=row.kind, lat=lat, lon=lon)
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
     """From a moment until before another; None where it is open."""
 
     begin: datetime
@@ -90,10 +90,10 @@ def _territories(rows: list[Any]) -> Iterator[Territory]:
     for row in rows:
         sellers[row.dealer, row.channel, row.product_line].append(row)
     for (dealer, _, _), versions in sellers.items():
-        later: list[_Span] = []
+        later: list[Span] = []
         found: list[Territory] = []
         for row in reversed(versions):
-            own = _Span(row.valid_from, row.valid_to)
+            own = Span(row.valid_from, row.valid_to)
             codes = tuple(code.ljust(6, "0") for code in row.adcodes)
             found += (
                 Territory(
@@ -102,13 +102,13 @@ def _territories(rows: list[Any]) -> Iterator[Territory]:
                     valid_from=milliseconds(each.begin),
                     valid_to=milliseconds(each.end) if each.end else None,
                 )
-                for each in _without(own, later)
+                for each in without(own, later)
             )
             later.append(own)
         yield from sorted(found, key=lambda each: each.valid_from)
 
 
-def _without(span: _Span, others: Iterable[_Span]) -> list[_Span]:
+def without(span: Span, others: Iterable[Span]) -> list[Span]:
     """Return what of a span no other one covers."""
     left = [span]
     for other in others:
@@ -120,9 +120,9 @@ def _without(span: _Span, others: Iterable[_Span]) -> list[_Span]:
                 pieces.append(each)
                 continue
             if each.begin < other.begin:
-                pieces.append(_Span(each.begin, other.begin))
+                pieces.append(Span(each.begin, other.begin))
             if other.end is not None and (each.end is None or other.end < each.end):
-                pieces.append(_Span(other.end, each.end))
+                pieces.append(Span(other.end, each.end))
         left = pieces
     return left
 
