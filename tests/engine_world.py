@@ -20,11 +20,11 @@ from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import read_world
 from trace_service.cases.grouping import distance_km
 from trace_service.detection.engine import Engine
-from trace_service.detection.live import Live
-from trace_service.detection.live_feed import put
+from trace_service.detection.live.feed import put
+from trace_service.detection.live.follow import Live
+from trace_service.detection.live.snapshots import Snapshots
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Binding, Movement, Observation, Sighting
-from trace_service.detection.snapshots import Snapshots
 from trace_service.places import load_places
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection, connect

@@ -19,9 +19,9 @@ from psycopg import errors
 
 from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap
-from trace_service.detection.live import Live
-from trace_service.detection.live_network import load_network
-from trace_service.detection.snapshots import Snapshots
+from trace_service.detection.live.follow import Live
+from trace_service.detection.live.network import load_network
+from trace_service.detection.live.snapshots import Snapshots
 from trace_service.domain.events import Source
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper

@@ -13,14 +13,14 @@ from firmware_sim.world.writing import write_world
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import read_world
 from trace_service.detection.changes import Alert, Retracted
-from trace_service.detection.clearing import Change
 from trace_service.detection.engine import Engine
-from trace_service.detection.explaining import Explanation, explain, facts_of
+from trace_service.detection.explaining.clearing import Change
+from trace_service.detection.explaining.explanation import Explanation, explain, facts_of
+from trace_service.detection.explaining.recount import further_points
 from trace_service.detection.material import KeptCell, read_material
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Binding, Goods, Movement, Observation, Position, Sighting, Withdrawn
 from trace_service.detection.observations import Source as Where
-from trace_service.detection.recount import further_points
 
 REQUEST = Request(seed=21, days=150, dealers=40, items=20_000)
 

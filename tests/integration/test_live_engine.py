@@ -22,11 +22,11 @@ from trace_service.cases.machine import Action
 from trace_service.cases.service import Order, act
 from trace_service.detection.changes import Retracted
 from trace_service.detection.engine import Engine
-from trace_service.detection.live import Live, feed
-from trace_service.detection.live_feed import put
+from trace_service.detection.live.feed import put
+from trace_service.detection.live.follow import Live, feed
+from trace_service.detection.live.snapshots import Snapshots
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation
-from trace_service.detection.snapshots import Snapshots
 from trace_service.store.connection import Connection, connect
 
 REQUEST = Request(seed=4, days=90, dealers=30, items=12_000, scan_rate=0.3)

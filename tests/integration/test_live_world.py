@@ -19,7 +19,7 @@ from trace_service.backtest.world import World, read_world
 from trace_service.detection.changes import Alert, Retracted
 from trace_service.detection.divisions import load_divisions
 from trace_service.detection.engine import Engine
-from trace_service.detection.live_feed import read
+from trace_service.detection.live.feed import read
 from trace_service.detection.network import Network
 from trace_service.processing.backfill import backfill
 from trace_service.processing.books import Books

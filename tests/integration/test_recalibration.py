@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from cli.main import main
 from trace_service.detection.calibration import Calibration, Evidence, features
-from trace_service.detection.recalibration import current, recalibrate_due
+from trace_service.detection.live.recalibration import current, recalibrate_due
 from trace_service.store.connection import Connection, connect
 
 SHIPPED = Calibration()

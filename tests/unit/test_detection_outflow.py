@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_service.detection.changes import Raised, Retracted
+from trace_service.detection.detectors.outflow import scattered_nats
 from trace_service.detection.engine import Engine
 from trace_service.detection.network import Channel, Dealer, Network, Place, Territory
 from trace_service.detection.observations import Goods, Observation, Position, Sighting, Source, Withdrawn
-from trace_service.detection.outflow import scattered_nats
 from trace_service.detection.settings import DAY_MS
 
 START = 20_000 * DAY_MS

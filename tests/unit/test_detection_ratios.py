@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_service.detection.calibration import Calibration, Evidence, Model, features, refit
-from trace_service.detection.collusion import choice_nats
+from trace_service.detection.detectors.collusion import choice_nats
 from trace_service.detection.ratios import bulk_nats, dispersion_at, drip_nats, gift_capped, home_nats
 
 means = st.floats(1e-4, 20)

@@ -6,12 +6,15 @@ from msgspec import structs
 from test_detection_shops import AWAY, AWAY_AT, CHANNEL, HOME_AT
 
 from trace_service.detection.changes import Alert, Claim, Raised, Retracted
-from trace_service.detection.clone import CloneDetector
 from trace_service.detection.detector import Detector
-from trace_service.detection.dwell import DwellDetector
+from trace_service.detection.detectors.clone import CloneDetector
+from trace_service.detection.detectors.dwell import DwellDetector
+from trace_service.detection.detectors.lots import LotSkipDetector
+from trace_service.detection.detectors.offroute import OffRouteDetector
+from trace_service.detection.detectors.ordering import OrderingPrior
+from trace_service.detection.detectors.withheld import WithheldDetector
 from trace_service.detection.engine import Engine
 from trace_service.detection.ledger import Judged, Ledger
-from trace_service.detection.lots import LotSkipDetector
 from trace_service.detection.network import Channel, Network
 from trace_service.detection.observations import (
     CodeState,
@@ -24,11 +27,8 @@ from trace_service.detection.observations import (
     Source,
     Withdrawn,
 )
-from trace_service.detection.offroute import OffRouteDetector
-from trace_service.detection.ordering import OrderingPrior
 from trace_service.detection.placing import Placer
 from trace_service.detection.settings import DAY_MS, Settings
-from trace_service.detection.withheld import WithheldDetector
 
 START = 19_700
 NETWORK = Network(CHANNEL)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_service.detection.live_network import Span, without
+from trace_service.detection.live.network import Span, without
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = st.integers(0, 20)

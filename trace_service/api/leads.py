@@ -10,7 +10,7 @@ from trace_service.cases import leads
 from trace_service.cases.leads import LeadRow
 from trace_service.cases.machine import Outcome
 from trace_service.cases.model import WITHOUT_NUL
-from trace_service.detection.explaining import explain, facts_stored
+from trace_service.detection.explaining.explanation import explain, facts_stored
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.parameters import Number

@@ -26,7 +26,7 @@ from trace_service.cases.sync import policy_of
 from trace_service.cases.verify import PackError, verify_pack
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
-from trace_service.detection.recalibration import recalibrate as refitted
+from trace_service.detection.live.recalibration import recalibrate as refitted
 
 _EXAMPLES: Final = {
     "list": "codefence case list --brand qingyuan --state open --json",

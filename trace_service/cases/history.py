@@ -10,7 +10,7 @@ import msgspec
 from trace_service.cases.keeping import explained
 from trace_service.cases.machine import State
 from trace_service.cases.queries import SQL
-from trace_service.detection.explaining import Explanation
+from trace_service.detection.explaining.explanation import Explanation
 from trace_service.store.connection import Connection
 from trace_service.webhooks import enqueue
 

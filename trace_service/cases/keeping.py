@@ -6,7 +6,7 @@ import msgspec
 
 from trace_service.cases.queries import SQL
 from trace_service.detection.changes import Alert
-from trace_service.detection.explaining import Explanation, explain, facts_stored
+from trace_service.detection.explaining.explanation import Explanation, explain, facts_stored
 from trace_service.store.connection import Connection
 
 

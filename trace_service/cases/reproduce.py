@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from trace_service.detection.explaining import facts_stored
-from trace_service.detection.recount import recount
+from trace_service.detection.explaining.explanation import facts_stored
+from trace_service.detection.explaining.recount import recount
 
 # Stored figures have three or four digits.
 _AGREES: Final = 0.002

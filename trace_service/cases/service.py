@@ -12,7 +12,7 @@ from trace_service.cases.machine import LIVE, SAID, Action, Actor, Outcome, Role
 from trace_service.cases.model import Attachment, Case, Entry, Policy, standing_of
 from trace_service.cases.queries import SQL
 from trace_service.cases.sync import policy_of
-from trace_service.detection.live_feed import tell_engine
+from trace_service.detection.live.feed import tell_engine
 from trace_service.store.connection import Connection, one
 from trace_service.web.errors import InvalidParameterError, NotFoundError
 

@@ -22,29 +22,29 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, get_args
 
-from trace_service.detection.backflow import BackflowDetector
 from trace_service.detection.believing import believed
 from trace_service.detection.calibration import Calibration, features
 from trace_service.detection.changes import Change, Claim, Lead
-from trace_service.detection.clone import CloneDetector
-from trace_service.detection.collusion import CollusionDetector
 from trace_service.detection.detector import Detector
-from trace_service.detection.dwell import DwellDetector
-from trace_service.detection.flow import FlowDetector
-from trace_service.detection.forged import ForgedDetector
+from trace_service.detection.detectors.backflow import BackflowDetector
+from trace_service.detection.detectors.clone import CloneDetector
+from trace_service.detection.detectors.collusion import CollusionDetector
+from trace_service.detection.detectors.dwell import DwellDetector
+from trace_service.detection.detectors.flow import FlowDetector
+from trace_service.detection.detectors.forged import ForgedDetector
+from trace_service.detection.detectors.lots import LotSkipDetector
+from trace_service.detection.detectors.offroute import OffRouteDetector
+from trace_service.detection.detectors.ordering import OrderingPrior
+from trace_service.detection.detectors.outflow import OutflowDetector
+from trace_service.detection.detectors.rebind import RebindDetector
+from trace_service.detection.detectors.strip import StripDetector
+from trace_service.detection.detectors.withheld import WithheldDetector
 from trace_service.detection.habits import Habits
 from trace_service.detection.ledger import Judged, Ledger
-from trace_service.detection.lots import LotSkipDetector
 from trace_service.detection.network import Channel, Network
 from trace_service.detection.observations import Observation, Reviewed
-from trace_service.detection.offroute import OffRouteDetector
-from trace_service.detection.ordering import OrderingPrior
-from trace_service.detection.outflow import OutflowDetector
-from trace_service.detection.rebind import RebindDetector
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
-from trace_service.detection.strip import StripDetector
-from trace_service.detection.withheld import WithheldDetector
 
 # A stream whose clock leaps further than this has a wrong clock, unless many observations in a row agree on it.
 LARGEST_LEAP_MS: Final = 400 * DAY_MS

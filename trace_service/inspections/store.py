@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from contracts.errors import ConfigurationError
 from trace_service.detection.engine import Engine
-from trace_service.detection.live_feed import milliseconds
+from trace_service.detection.live.feed import milliseconds
 from trace_service.inspections.gain import Model, prospects
 from trace_service.inspections.model import Base, Known, Look, Place, Share, Suspicion, Visit
 from trace_service.inspections.observing import Watch

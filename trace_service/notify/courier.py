@@ -11,7 +11,7 @@ import structlog
 
 from contracts.errors import CodefenceError
 from trace_service.cases.days import run_due
-from trace_service.detection.recalibration import recalibrate_due
+from trace_service.detection.live.recalibration import recalibrate_due
 from trace_service.notify.mail import connected, message
 from trace_service.notify.queries import SQL
 from trace_service.notify.texts import text_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from trace_service.detection.clearing import Change
+from trace_service.detection.explaining.clearing import Change
 from trace_service.places import load_places
 from trace_service.web.explained import changes, small
 from trace_service.web.words import Words

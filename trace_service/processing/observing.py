@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from geofence.coordinates import Region
-from trace_service.detection.live_feed import milliseconds
-from trace_service.detection.live_goods import Contents, Keeper, Situation
-from trace_service.detection.live_papers import returned, shipments
-from trace_service.detection.live_queries import SQL
-from trace_service.detection.live_sights import MOVEMENTS, SIGHTINGS, Observer, key_of, number
-from trace_service.detection.live_told import tell, withdraw
+from trace_service.detection.live.feed import milliseconds
+from trace_service.detection.live.goods import Contents, Keeper, Situation
+from trace_service.detection.live.papers import returned, shipments
+from trace_service.detection.live.queries import SQL
+from trace_service.detection.live.sights import MOVEMENTS, SIGHTINGS, Observer, key_of, number
+from trace_service.detection.live.told import tell, withdraw
 from trace_service.detection.observations import Observation
 from trace_service.domain.events import LOGISTIC_PREFIX, Event, Site, Source, Step
 from trace_service.domain.scene import CLOCK_TOLERANCE

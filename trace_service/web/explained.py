@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from trace_service.detection.clearing import Change
-from trace_service.detection.considering import Considered
-from trace_service.detection.explaining import Explanation
+from trace_service.detection.explaining.clearing import Change
+from trace_service.detection.explaining.considering import Considered
+from trace_service.detection.explaining.explanation import Explanation
 from trace_service.web.places import Places
 from trace_service.web.words import Words
 

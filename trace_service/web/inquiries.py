@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from trace_service.detection.explaining import Explanation, explain, facts_stored
+from trace_service.detection.explaining.explanation import Explanation, explain, facts_stored
 from trace_service.web.auth.sessions import Session
 from trace_service.web.database import Database
 from trace_service.web.errors import NotFoundError, StateConflictError

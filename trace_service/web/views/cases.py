@@ -23,7 +23,7 @@ from trace_service.cases.pack import write_pack
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order
 from trace_service.cases.sync import policy_of
-from trace_service.detection.explaining import Explanation
+from trace_service.detection.explaining.explanation import Explanation
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
 from trace_service.web import inquiries

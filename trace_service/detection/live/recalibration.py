@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from trace_service.cases.machine import Outcome
 from trace_service.cases.outcomes import outcomes
 from trace_service.detection.calibration import FEATURES, Calibration, Model
-from trace_service.detection.live_queries import SQL
+from trace_service.detection.live.queries import SQL
 from trace_service.detection.refitting import Decision, Label, Proposal, propose
 from trace_service.store.connection import Connection
 from trace_service.store.locks import lock

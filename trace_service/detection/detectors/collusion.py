@@ -6,7 +6,7 @@ from typing import Final
 
 from trace_service.detection.cell import Cell
 from trace_service.detection.changes import Claim
-from trace_service.detection.flow import FlowDetector, contributions
+from trace_service.detection.detectors.flow import FlowDetector, contributions
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Sighting, Withdrawn
 from trace_service.detection.settings import DAY_MS, Settings

@@ -23,13 +23,13 @@ from trace_service.cases.sync import follow_alerts
 from trace_service.detection.calibration import Calibration
 from trace_service.detection.changes import Change, Lead
 from trace_service.detection.engine import Engine
-from trace_service.detection.live_feed import CLOCK, milliseconds, read
-from trace_service.detection.live_queries import SQL
-from trace_service.detection.live_write import write
+from trace_service.detection.live.feed import CLOCK, milliseconds, read
+from trace_service.detection.live.queries import SQL
+from trace_service.detection.live.recalibration import current
+from trace_service.detection.live.snapshots import Snapshot, Snapshots
+from trace_service.detection.live.write import write
 from trace_service.detection.network import Channel, Network
-from trace_service.detection.recalibration import current
 from trace_service.detection.settings import DAY_MS
-from trace_service.detection.snapshots import Snapshot, Snapshots
 from trace_service.inspections.store import observe_engine
 from trace_service.store.connection import Connection, one
 

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from trace_service.detection.changes import Claim, Contribution
-from trace_service.detection.flow import FlowDetector
+from trace_service.detection.detectors.flow import FlowDetector
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Sighting, Withdrawn
 from trace_service.detection.settings import DAY_MS, Settings

@@ -11,9 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from trace_service.detection.explaining.recount import Change, Verdict, pieces, recount
 from trace_service.detection.habits import LARGEST_SURGE
 from trace_service.detection.material import Material
-from trace_service.detection.recount import Change, Verdict, pieces, recount
 
 SURE: Final = 0.95
 _FEW: Final = 14  # pieces up to which the best next one is looked for among all

@@ -5,8 +5,8 @@ from hashlib import blake2b
 
 import msgspec
 
-from trace_service.detection.live_feed import kind_of, put
-from trace_service.detection.live_queries import SQL
+from trace_service.detection.live.feed import kind_of, put
+from trace_service.detection.live.queries import SQL
 from trace_service.detection.observations import Observation, Withdrawn
 from trace_service.store.connection import Connection
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from trace_service.detection.backflow import receipt_nats
-from trace_service.detection.clone import POOL_PENALTY
+from trace_service.detection.detectors.backflow import receipt_nats
+from trace_service.detection.detectors.clone import POOL_PENALTY
 from trace_service.detection.settings import Settings
 
 _MARGIN: Final = Settings().retract_margin_nats

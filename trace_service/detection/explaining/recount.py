@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from trace_service.detection.calibration import features, score
 from trace_service.detection.cell import Cell, Hit, Piece, apart, piece_of
-from trace_service.detection.collusion import takes_part, total_nats
-from trace_service.detection.flow import enough, spoken
+from trace_service.detection.detectors.collusion import takes_part, total_nats
+from trace_service.detection.detectors.flow import enough, spoken
 from trace_service.detection.material import (
     AT_HOME,
     CARRIED,

@@ -7,7 +7,7 @@ from typing import Final
 
 from contracts.errors import CodeError
 from contracts.tc20 import split
-from trace_service.detection.live_feed import milliseconds
+from trace_service.detection.live.feed import milliseconds
 from trace_service.detection.observations import CodeState, Goods
 from trace_service.domain.custody import Custody
 from trace_service.domain.events import LOGISTIC_PREFIX, Event, Site, Source, Step

@@ -8,8 +8,8 @@ import numpy as np
 from msgspec import structs
 
 from geofence.coordinates import Crs, Region, to_wgs84
-from trace_service.detection.live_feed import milliseconds
-from trace_service.detection.live_goods import Keeper
+from trace_service.detection.live.feed import milliseconds
+from trace_service.detection.live.goods import Keeper
 from trace_service.detection.observations import Binding, CodeState, Movement, Position, Sighting, Source
 from trace_service.domain.events import Event, Site, Step
 from trace_service.domain.events import Source as Message

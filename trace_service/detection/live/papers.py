@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from trace_service.detection.live_feed import milliseconds
-from trace_service.detection.live_queries import SQL
+from trace_service.detection.live.feed import milliseconds
+from trace_service.detection.live.queries import SQL
 from trace_service.detection.observations import Shipment
 from trace_service.domain.events import Event
 from trace_service.store.connection import Connection

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from trace_service.detection.live_queries import SQL
+from trace_service.detection.live.queries import SQL
 from trace_service.detection.observations import (
     BENIGN_DAYS,
     Binding,

@@ -7,7 +7,7 @@ import structlog
 
 from trace_service.cases.keeping import keep_material
 from trace_service.detection.changes import Alert, Change, Retracted
-from trace_service.detection.live_queries import SQL
+from trace_service.detection.live.queries import SQL
 from trace_service.store.connection import Connection
 from trace_service.store.queries import SQL as STORE
 from trace_service.store.rows import key_columns, recordset

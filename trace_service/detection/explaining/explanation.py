@@ -12,9 +12,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from trace_service.detection.changes import Alert
-from trace_service.detection.clearing import Change, clearing
-from trace_service.detection.considering import Considered, considered
-from trace_service.detection.counterfactual import (
+from trace_service.detection.explaining.clearing import Change, clearing
+from trace_service.detection.explaining.considering import Considered, considered
+from trace_service.detection.explaining.counterfactual import (
     enough_surge,
     falls,
     fewest_at_home,
@@ -23,8 +23,8 @@ from trace_service.detection.counterfactual import (
     papers,
     unraised,
 )
+from trace_service.detection.explaining.recount import counted, recount
 from trace_service.detection.material import Material, read_material
-from trace_service.detection.recount import counted, recount
 
 # Beyond this a ratio says nothing more: models of honest travel are not known to be right to one in a thousand.
 MOST_TIMES: Final = 1_000

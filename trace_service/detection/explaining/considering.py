@@ -5,9 +5,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from trace_service.detection.explaining.recount import Change, counted, recount
 from trace_service.detection.material import Material
 from trace_service.detection.placing import BORDER_KM, Kind
-from trace_service.detection.recount import Change, counted, recount
 
 Bearing: TypeAlias = Literal["counted", "looked_at", "not_applicable"]
 _NO_TRAVEL: Final = 1e-6

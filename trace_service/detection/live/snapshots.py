@@ -1,9 +1,9 @@
 """Snapshots of a brand's engine, so that a new worker need not feed it its whole log again.
 
 A snapshot is what `pickle` makes of the engine, compressed. It is read only where three things hold: its code (every
-module of this package, Python and numpy) and its places are the present ones, its seal (HMAC-SHA-256 by a key derived
-from the service's) is right for this brand and place in the log, and nothing in it but this package's classes and plain
-containers is named. Whatever fails, the log has everything: it is fed again from the beginning.
+module of the engine and its detectors, Python and numpy) and its places are the present ones, its seal (HMAC-SHA-256
+by a key derived from the service's) is right for this brand and place in the log, and nothing in it but the engine's
+classes and plain containers is named. Whatever fails, the log has everything: it is fed again from the beginning.
 """
 
 import gc
@@ -24,7 +24,7 @@ import numpy as np
 import structlog
 
 from trace_service.detection.engine import Engine
-from trace_service.detection.live_queries import SQL
+from trace_service.detection.live.queries import SQL
 from trace_service.detection.network import Place
 from trace_service.store.connection import Connection, connect
 
@@ -34,6 +34,7 @@ _LONGEST_S: Final = 300
 _PROTOCOL: Final = 5
 _FASTEST: Final = 1
 _PACKAGE: Final = "trace_service.detection."
+_ENGINE: Final = ("trace_service.detection", "trace_service.detection.detectors")
 _CONTAINERS: Final = frozenset(
     {
         ("builtins", "dict"), ("builtins", "list"), ("builtins", "set"), ("builtins", "frozenset"),
@@ -126,7 +127,7 @@ class Snapshots:
 
 
 class _Reader(pickle.Unpickler):
-    """Knows the classes of this package and plain containers, and no other name."""
+    """Knows the classes of detection and plain containers, and no other name."""
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  as the base class has it
         if (module, name) in _CONTAINERS or module.startswith(_PACKAGE):
@@ -139,9 +140,10 @@ class _Reader(pickle.Unpickler):
 def _fingerprint(places: tuple[Place, ...]) -> str:
     """Return what a snapshot is bound to: the code that made it, and the places that its engine counts by."""
     digest = hashlib.sha256(f"{sys.version_info[:2]} {np.__version__}".encode())
-    for module in sorted(resources.files(__package__).iterdir(), key=lambda each: each.name):
-        if module.name.endswith(".py"):
-            digest.update(module.name.encode())
-            digest.update(module.read_bytes())
+    for package in _ENGINE:
+        for module in sorted(resources.files(package).iterdir(), key=lambda each: each.name):
+            if module.name.endswith(".py"):
+                digest.update(module.name.encode())
+                digest.update(module.read_bytes())
     digest.update(msgspec.json.encode(places))
     return digest.hexdigest()

@@ -4,4 +4,4 @@ from typing import Final
 
 from trace_service.sql import load_queries
 
-SQL: Final = load_queries("trace_service.detection")
+SQL: Final = load_queries("trace_service.detection.live")

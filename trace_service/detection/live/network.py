@@ -12,8 +12,8 @@ import msgspec
 from geofence.errors import UnknownAdcodeError
 from geofence.maps import AtomMap, Level
 from trace_service.detection.divisions import load_divisions
-from trace_service.detection.live_feed import milliseconds
-from trace_service.detection.live_queries import SQL
+from trace_service.detection.live.feed import milliseconds
+from trace_service.detection.live.queries import SQL
 from trace_service.detection.network import (
     COUNTRY,
     Channel,

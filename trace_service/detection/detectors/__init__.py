@@ -1,0 +1,1 @@
+"""The detectors: each one way of finding an attack."""
