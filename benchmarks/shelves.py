@@ -242,6 +242,16 @@ def _count(connection: psycopg.Connection[tuple[int]], query: LiteralString) -> 
     return row[0] if row else 0
 
 
+def _fill(dsn: str) -> None:
+    """Add the shelves, and somebody who looks at them."""
+    with psycopg.connect(dsn) as connection:
+        for statement in _SEED.split(";\n"):
+            connection.execute(statement.encode(), {"shelves": _SHELVES})
+    with connect(dsn, "bench") as connection:
+        profile = {"brand": "page", "name": "Bench", "role": "viewer", "language": "en"}
+        add_account(connection, "bench", _PASSWORD, profile)
+
+
 @contextmanager
 def _system(folder: Path) -> Iterator[_Parts]:
     """Run database, broker, ingest and one worker."""
@@ -253,17 +263,12 @@ def _system(folder: Path) -> Iterator[_Parts]:
         create_database(database.dsn(), DATABASE)
         roles = Roles(installation.secret("ingest-database"), installation.secret("trace-database"))
         migrate(installation.owner_dsn, roles)
-        with psycopg.connect(installation.owner_dsn) as connection:
-            for statement in _SEED.split(";\n"):
-                connection.execute(statement.encode(), {"shelves": _SHELVES})
+        _fill(installation.owner_dsn)
         devices = [device_user("P1", "shelf-page", _PASSWORD)]
         devices += [device_user(f"S{n}", f"shelf-{n}", _PASSWORD) for n in range(1, _SHELVES + 1)]
         broker = Broker(folder, [*devices, ingest_user(installation.secret("ingest-broker"))])
         port = broker.prepare()
         ensure_assets(lambda _: None)
-        with connect(installation.owner_dsn, "bench") as connection:
-            profile = {"brand": "page", "name": "Bench", "role": "viewer", "language": "en"}
-            add_account(connection, "bench", _PASSWORD, profile)
         installation = replace(installation, broker_port=port)
         children = {child.name: child for child in installation.server_children()}
         patient = {**children["ingest"].env, "INGEST_FLUSH_MS": str(_FLUSH_MS)}

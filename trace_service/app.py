@@ -88,6 +88,13 @@ def create_app(settings: TraceSettings) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadersAndMetrics, metrics=console.metrics, https=settings.https)
     answers.install(app)
+    _add_routes(app)
+    app.mount("/epcis", create_epcis_app(console))
+    app.mount("/static", ImmutableFiles(BUILD))
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
     for page in (
         alerts, cases, channel, checks, codes, devices, events, health, inspections, leads, login, maps, orders,
         proposals, scans, stock, territories,
@@ -99,9 +106,6 @@ def create_app(settings: TraceSettings) -> FastAPI:
     ours = (api_session, api_alerts, api_cases, api_leads, api_inspections, api_stock, api_scans)
     for part in (api_replenishment, api_promotions, *ours, *partners):
         app.include_router(part.router, prefix="/api/v1", responses=documentation.PROBLEMS)
-    app.mount("/epcis", create_epcis_app(console))
-    app.mount("/static", ImmutableFiles(BUILD))
-    return app
 
 
 def _make_console(settings: TraceSettings) -> Console:

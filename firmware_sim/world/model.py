@@ -76,20 +76,9 @@ def make_world(request: Request) -> World:
     judged = (dealer, crowd.foreign(scans.case, scans.day, scans.seen))
     difficulty = measure(land, scans, judged, attacks)
     return World(
-        request,
-        nature,
-        land,
-        network,
-        goods,
-        routes,
-        fates,
-        attacks,
-        scans,
-        difficulty,
-        parties,
-        round(travel, 4),
+        request, nature, land, network, goods, routes, fates, attacks, scans, difficulty, parties, round(travel, 4),
         withheld,
-    )
+    )  # fmt: skip
 
 
 def _promotions(network: Network, nature: Nature, request: Request, random: Random) -> list[tuple[int, float]]:

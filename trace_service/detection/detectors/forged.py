@@ -5,7 +5,7 @@ Kept: what of the last sixty days is bad, scans by city for thirteen months, and
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import log
 
 from msgspec import Struct
@@ -175,6 +175,18 @@ class ForgedDetector:
         expected = max(_LEAST_MISREADS, scans * share)
         return found * log(found / expected) - (found - expected) if found > expected else 0.0
 
+    def _weigh(self, pool: Pool, seen: Sequence[_Seen], devices: int, now: int) -> tuple[float, list[float]]:
+        """Return the nats of a pool's codes together, and each one's share."""
+        product, city = pool
+        if product and not product.startswith(_FOREIGN_FORM):
+            shares = [self._nats(each) for each in seen]
+            return sum(shares) + _NATS_A_DEVICE * (devices - 1), shares
+        found = min(len(seen), devices)
+        nats = self._series_nats(city, found, now)
+        if product:
+            nats = max(nats, _NATS_A_CODE[CodeState.UNKNOWN] * found)
+        return nats, [nats / max(1, len(seen))] * len(seen)
+
     def _claim(self, pool: Pool, now: int) -> Claim:
         product, city = pool
         since, until = now - _POOL_DAYS * DAY_MS, now - self._grace_ms
@@ -182,15 +194,7 @@ class ForgedDetector:
         if not product or product.startswith(_FOREIGN_FORM):
             seen = [each for each in seen if _LABEL.fullmatch(each.unit)]
         devices = {device for each in seen for _, device in each.keys.values()}
-        if product and not product.startswith(_FOREIGN_FORM):
-            shares = [self._nats(each) for each in seen]
-            nats = sum(shares) + _NATS_A_DEVICE * (len(devices) - 1)
-        else:
-            found = min(len(seen), len(devices))
-            nats = self._series_nats(city, found, now)
-            if product:
-                nats = max(nats, _NATS_A_CODE[CodeState.UNKNOWN] * found)
-            shares = [nats / max(1, len(seen))] * len(seen)
+        nats, shares = self._weigh(pool, seen, len(devices), now)
         return Claim(
             key=f"forged/{product}/{city}",
             detector="forged",

@@ -176,6 +176,12 @@ class LotSkipDetector:
         broken = _OUTAGE / (_OUTAGE + (1 - _OUTAGE) * exp(-gap / span))
         return min(_MOST_SILENT_NATS, -log(min(1.0, 1 - usual + usual * broken)))
 
+    def _city(self, lot: _Lot) -> str | None:
+        first = min(lot.shops.values(), key=lambda each: each.occurred_at, default=None)
+        if first is None or first.position.lat is None or first.position.lon is None:
+            return None
+        return self.network.city_near(first.position.lat, first.position.lon)
+
     def _claim(self, lot: _Lot) -> Claim:
         had = set(lot.read.values())
         cases = {each.goods.case: each for each in lot.shops.values() if each.goods.case and each.goods.case not in had}
@@ -183,10 +189,6 @@ class LotSkipDetector:
         shops = min(_MOST_SHOP_NATS, _SHOP_NATS * len(cases))
         nats = silent + shops if silent > 0 and len(cases) >= _LEAST_CASES else 0.0
         keepers = {each.position.place for each in lot.shops.values() if each.position.place}
-        first = min(lot.shops.values(), key=lambda each: each.occurred_at, default=None)
-        adcode = None
-        if first is not None and first.position.lat is not None and first.position.lon is not None:
-            adcode = self.network.city_near(first.position.lat, first.position.lon)
         return Claim(
             key=f"lot/{lot.key}",
             detector="level_skip",
@@ -194,7 +196,7 @@ class LotSkipDetector:
             dealer=lot.dealer,
             nats=nats,
             threshold=_THRESHOLD,
-            adcode=adcode,
+            adcode=self._city(lot),
             contributions=tuple(
                 Contribution(
                     case=case, nats=round(shops / len(cases), 3), note="level_missing", first_at=each.occurred_at,
