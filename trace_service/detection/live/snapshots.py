@@ -2,8 +2,9 @@
 
 A snapshot is what `pickle` makes of the engine, compressed. It is read only where three things hold: its code (every
 module of the engine and its detectors, Python and numpy) and its places are the present ones, its seal (HMAC-SHA-256
-by a key derived from the service's) is right for this brand and place in the log, and nothing in it but the engine's
-classes and plain containers is named. Whatever fails, the log has everything: it is fed again from the beginning.
+by a key derived from the service's) is right for this brand and place in the log, and nothing in it but classes of the
+engine and its detectors and plain containers is named: no function, and nothing that their modules import. Whatever
+fails, the log has everything: it is fed again from the beginning.
 """
 
 import gc
@@ -33,13 +34,12 @@ EVERY: Final = 50_000
 _LONGEST_S: Final = 300
 _PROTOCOL: Final = 5
 _FASTEST: Final = 1
-_PACKAGE: Final = "trace_service.detection."
 _ENGINE: Final = ("trace_service.detection", "trace_service.detection.detectors")
 _CONTAINERS: Final = frozenset(
     {
         ("builtins", "dict"), ("builtins", "list"), ("builtins", "set"), ("builtins", "frozenset"),
-        ("collections", "Counter"), ("collections", "OrderedDict"), ("collections", "defaultdict"),
-        ("collections", "deque"), ("msgspec._utils", "rebuild"), ("numpy", "dtype"), ("numpy", "ndarray"),
+        ("collections", "Counter"), ("collections", "defaultdict"), ("collections", "deque"),
+        ("msgspec._utils", "rebuild"), ("numpy", "dtype"), ("numpy", "ndarray"),
         ("numpy._core.numeric", "_frombuffer"), ("numpy._core.multiarray", "_reconstruct"),
         ("numpy._core.multiarray", "scalar"),
     }
@@ -73,8 +73,9 @@ class Snapshots:
             return None
         gc.disable()  # nothing of it is garbage, and looking for some takes ten times as long as reading
         try:
-            engine = _Reader(io.BytesIO(zlib.decompress(row.state))).load()
-        except (pickle.UnpicklingError, zlib.error, AttributeError, ImportError, TypeError) as error:
+            engine = read_engine(row.state)
+        except (pickle.UnpicklingError, zlib.error, AttributeError, EOFError, ImportError, LookupError, TypeError,
+                ValueError) as error:  # fmt: skip
             log.warning("a snapshot cannot be read", action="live.unreadable", brand=brand, error=str(error))
             return None
         finally:
@@ -126,12 +127,28 @@ class Snapshots:
         return hmac.digest(self._key, about + b"\n" + state, "sha256")
 
 
+def read_engine(state: bytes) -> Engine:
+    """Return the engine of a snapshot whose seal was found right.
+
+    Raises what `pickle` and `zlib` raise; `UnpicklingError` where something is named, or comes out, that is no engine.
+    """
+    found = _Reader(io.BytesIO(zlib.decompress(state))).load()
+    if not isinstance(found, Engine):
+        raise pickle.UnpicklingError("the snapshot holds no engine")
+    return found
+
+
 class _Reader(pickle.Unpickler):
-    """Knows the classes of detection and plain containers, and no other name."""
+    """Knows the classes that the engine and its detectors define and plain containers, and no other name."""
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  as the base class has it
-        if (module, name) in _CONTAINERS or module.startswith(_PACKAGE):
+        if (module, name) in _CONTAINERS:
             return super().find_class(module, name)
+        if module.rpartition(".")[0] in _ENGINE:
+            found = super().find_class(module, name)
+            # A name with dots in it would reach whatever the module imports.
+            if isinstance(found, type) and (found.__module__, found.__qualname__) == (module, name):
+                return found
         message = f"{module}.{name} is no part of an engine"
         raise pickle.UnpicklingError(message)
 
