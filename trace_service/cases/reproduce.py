@@ -3,11 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from contracts.errors import CodefenceError
 from trace_service.detection.explaining.explanation import facts_stored
 from trace_service.detection.explaining.recount import recount
 
 # Stored figures have three or four digits.
 _AGREES: Final = 0.002
+
+
+class FiguresError(CodefenceError):
+    """An alert whose figures follow from nothing, since what is stored with it has another form."""
+
+    code = "FIGURES_UNREADABLE"
 
 
 class Figure(NamedTuple):
@@ -28,22 +37,36 @@ class Figure(NamedTuple):
 
 
 def reproduced(rows: Iterable[Mapping[str, Any]]) -> Iterator[Figure]:
-    """Yield the figures of stored alerts: mappings with `id`, `reason`, `probability` and `material`."""
+    """Yield the figures of stored alerts: mappings with `id`, `reason`, `probability` and `material`.
+
+    Raises `FiguresError` for an alert that is stored in a form which no engine writes.
+    """
     for row in rows:
-        facts = facts_stored(row["reason"], row["probability"], row["material"])
-        given = facts.figures
-        nats = given.get("nats")
-        if facts.material is None:
-            yield Figure(row["id"], facts.detector, "nats", nats, None)
-            continue
-        found = recount(facts.material)
-        computed: dict[str, float | None] = {"nats": found.nats, "threshold": found.threshold}
-        stated: dict[str, float | None] = {"nats": nats, "threshold": given.get("threshold")}
-        if found.probability is not None:
-            computed["probability"], stated["probability"] = found.probability, row["probability"]
-        if facts.material.rule != "several":
-            weighed = found.weighed
-            computed |= {"observed": weighed.pieces, "expected": weighed.expected, "surge": weighed.surge}
-            stated |= {name: given.get(name) for name in ("observed", "expected", "surge")}
-        for name, value in computed.items():
-            yield Figure(row["id"], facts.detector, name, stated[name], None if value is None else round(value, 6))
+        try:
+            yield from list(_figures(row))
+        except (msgspec.ValidationError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            number = row.get("id") if isinstance(row, Mapping) else row
+            raise FiguresError(
+                f"what is stored with alert {number} cannot be computed from: {error}",
+                advice="Use the version that wrote it; if it cannot read it either, distrust the alert.",
+            ) from error
+
+
+def _figures(row: Mapping[str, Any]) -> Iterator[Figure]:
+    facts = facts_stored(row["reason"], row["probability"], row["material"])
+    given = facts.figures
+    nats = given.get("nats")
+    if facts.material is None:
+        yield Figure(row["id"], facts.detector, "nats", nats, None)
+        return
+    found = recount(facts.material)
+    computed: dict[str, float | None] = {"nats": found.nats, "threshold": found.threshold}
+    stated: dict[str, float | None] = {"nats": nats, "threshold": given.get("threshold")}
+    if found.probability is not None:
+        computed["probability"], stated["probability"] = found.probability, row["probability"]
+    if facts.material.rule != "several":
+        weighed = found.weighed
+        computed |= {"observed": weighed.pieces, "expected": weighed.expected, "surge": weighed.surge}
+        stated |= {name: given.get(name) for name in ("observed", "expected", "surge")}
+    for name, value in computed.items():
+        yield Figure(row["id"], facts.detector, name, stated[name], None if value is None else round(value, 6))

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from contracts.errors import CodefenceError
 from trace_service.cases.history import broken_at
 from trace_service.cases.pack import FORMAT, SIGNED
-from trace_service.cases.reproduce import reproduced
+from trace_service.cases.reproduce import FiguresError, reproduced
 
 _LARGEST_FILE: Final = 256 * 1024 * 1024
 _MOST_FILES: Final = 2_000
@@ -90,12 +90,16 @@ def _verify(pack: zipfile.ZipFile, key: bytes | None) -> Verified:
 
 
 def _check_figures(alerts: list[dict[str, Any]]) -> None:
-    for figure in reproduced(alerts):
-        if not figure.agrees:
-            raise PackError(
-                f"{figure.name} of alert {figure.alert} is stated as {figure.stated} and comes to {figure.computed}",
-                advice="Verify with the version that made the pack; if it differs there, distrust the alert.",
-            )
+    try:
+        for figure in reproduced(alerts):
+            if not figure.agrees:
+                raise PackError(
+                    f"{figure.name} of alert {figure.alert} is stated as {figure.stated} and comes to"
+                    f" {figure.computed}",
+                    advice="Verify with the version that made the pack; if it differs there, distrust the alert.",
+                )
+    except FiguresError as error:
+        raise PackError(error.message, advice=error.advice) from error
 
 
 def _read(pack: zipfile.ZipFile, path: str) -> bytes:

@@ -22,6 +22,7 @@ CARRIED: Final = 2
 SETTLED: Final = 4
 STOCKED: Final = 8
 PROVINCE_DAYS: Final = (28, 100_000)
+_MOST_UNSEEN: Final = 1_000_000
 
 
 class KeptHit(Struct, frozen=True, array_like=True):
@@ -156,5 +157,15 @@ def _devices(cell: Cell) -> Iterable[str]:
 
 
 def read_material(kept: dict[str, Any]) -> Material | None:
-    """Return kept material, None for an alert that has none. Raises `msgspec.ValidationError` for another form."""
-    return msgspec.convert(kept, Material, str_keys=True) if kept else None
+    """Return kept material, None for an alert that has none.
+
+    Raises `msgspec.ValidationError` for another form, and for more goods that nobody saw than shipments can have.
+    """
+    found = msgspec.convert(kept, Material, str_keys=True) if kept else None
+    if found is not None and sum(_unseen(part) for part in found.parts) > _MOST_UNSEEN:
+        raise msgspec.ValidationError(f"more than {_MOST_UNSEEN:,} cases that nobody saw")
+    return found
+
+
+def _unseen(part: Part) -> int:
+    return sum(abs(number) for profiles in part.silent.values() for number in profiles.values())
