@@ -16,7 +16,8 @@ from trace_service.detection.changes import Alert, Retracted
 from trace_service.detection.engine import Engine
 from trace_service.detection.explaining.clearing import Change
 from trace_service.detection.explaining.explanation import Explanation, explain, facts_of
-from trace_service.detection.explaining.recount import further_points
+from trace_service.detection.explaining.recount import Change as Supposed
+from trace_service.detection.explaining.recount import further_points, recount, recount_with_more
 from trace_service.detection.material import KeptCell, read_material
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Binding, Goods, Movement, Observation, Position, Sighting, Withdrawn
@@ -135,6 +136,17 @@ def test_further_cases_make_it_as_sure_as_is_said(told: list[Told]) -> None:
         fewer = each.after(more[:-1])
         assert fewer is not None
         assert not more or fewer.probability < 0.95
+
+
+def test_more_cases_one_by_one_are_the_same_as_so_many_at_once(told: list[Told]) -> None:
+    found = [read_material(each.alert.material) for each in told if each.alert.material]
+    cities = [each for each in found if each is not None and each.rule == "city"]
+    assert cities
+    for material in cities:
+        shipment = recount(material).shipment
+        at_once = [recount(material, Supposed(more=number, more_of=shipment)) for number in range(6)]
+        assert list(recount_with_more(material, 5, shipment)) == at_once
+    assert len({each.nats for each in at_once}) > 1
 
 
 def test_papers_and_approvals_clear_what_rests_on_records(told: list[Told]) -> None:

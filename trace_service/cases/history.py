@@ -11,7 +11,7 @@ from trace_service.cases.keeping import explained
 from trace_service.cases.machine import State
 from trace_service.cases.queries import SQL
 from trace_service.detection.explaining.explanation import Explanation
-from trace_service.store.connection import Connection
+from trace_service.store.connection import Connection, one
 from trace_service.webhooks import enqueue
 
 START: Final = bytes(32)
@@ -104,7 +104,7 @@ def tell(connection: Connection, brand: str, case: int, step: Step) -> None:
         shown = {name: getattr(found, name) for name in _SHOWN}
         said = {"action": step.action, "actor": step.actor, **step.detail}
         payload: dict[str, Any] = {"case": shown, "step": said}
-        if topic in _EXPLAINED:
+        if topic in _EXPLAINED and _is_heard(connection, brand, topic, step.actor):
             payload["explained"] = [_told(*each) for each in explained(connection, case)[:_MOST_EXPLAINED]]
         publish(connection, brand, topic, payload, step.actor)
 
@@ -133,12 +133,21 @@ def publish(
 ) -> None:
     """Queue a message for the brand's webhooks, chat robots and mail; whoever acted gets no mail of it."""
     enqueue(connection, brand, topic, payload)
-    family = topic.partition(".")[0] + ".*"
     row = {
         "brand": brand,
         "topic": topic,
-        "patterns": [topic, family, "*"],
+        "patterns": _patterns(topic),
         "actor": actor,
         "payload": msgspec.json.encode(payload).decode(),
     }
     connection.execute(SQL["queue_mail"], row)
+
+
+def _is_heard(connection: Connection, brand: str, topic: str, actor: str | None) -> bool:
+    """Whether a message would go to anybody: what it costs to make holds up every alert behind it."""
+    row = {"brand": brand, "patterns": _patterns(topic), "actor": actor}
+    return bool(one(connection, SQL["is_heard"], row).heard)
+
+
+def _patterns(topic: str) -> list[str]:
+    return [topic, topic.partition(".")[0] + ".*", "*"]

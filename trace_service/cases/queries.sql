@@ -216,6 +216,14 @@ SELECT clock_timestamp() AS at
 -- name: tell_console
 SELECT pg_notify('console', %(payload)s)
 
+-- name: is_heard
+-- Whether a webhook or an account wants messages of a topic.
+SELECT EXISTS (SELECT FROM trace.webhook
+        WHERE brand = %(brand)s AND removed_at IS NULL AND topics && %(patterns)s::text[])
+    OR EXISTS (SELECT FROM trace.account
+        WHERE brand = %(brand)s AND disabled_at IS NULL AND email IS NOT NULL
+            AND mail_topics && %(patterns)s::text[] AND login IS DISTINCT FROM %(actor)s) AS heard
+
 -- name: queue_mail
 INSERT INTO trace.mail (brand, login, topic, payload)
 SELECT account.brand, account.login, %(topic)s, %(payload)s FROM trace.account

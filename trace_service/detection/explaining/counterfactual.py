@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from trace_service.detection.explaining.recount import Change, Verdict, pieces, recount
+from trace_service.detection.explaining.recount import Change, Verdict, pieces, recount, recount_with_more
 from trace_service.detection.habits import LARGEST_SURGE
 from trace_service.detection.material import Material
 
@@ -132,9 +132,8 @@ def more_until_sure(material: Material) -> tuple[int, str | None] | None:
     now = recount(material)
     if now.probability is None:
         return None
-    for number in range(_MOST_MORE + 1):
-        probability = recount(material, Change(more=number, more_of=now.shipment)).probability
-        if probability is not None and probability >= SURE:
+    for number, verdict in enumerate(recount_with_more(material, _MOST_MORE, now.shipment)):
+        if verdict.probability is not None and verdict.probability >= SURE:
             return number, now.shipment
     return None
 

@@ -1,6 +1,6 @@
 """A claim about places computed again from its material: as it was, and as it would be with something changed. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -64,16 +64,28 @@ class _Kept:
         self.part, self.change, self.at = part, change, material.at
         self.hits = [hit for cell in part.cells for hit in cell.hits]
         self.gone = [hit for hit in self.hits if hit.case in change.out]
-        hits, home, carried = material.totals
-        lost_home = sum(bool(hit.marks & AT_HOME) for hit in self.gone)
-        self.at_home_share = (home - lost_home + len(change.home) + 5.0) / (hits - len(self.gone) + change.more + 25.0)
-        lost_carried = sum(bool(hit.marks & CARRIED) for hit in self.gone)
-        self.carried_share = (carried - lost_carried) / (hits - len(self.gone) + change.more + 25.0)
+        self.totals = material.totals
         self.shipments: dict[str, dict[str, None]] = {}
         self.cities: dict[tuple[str, str], dict[int, tuple[int, bool]]] = {}
         self.stocked: dict[tuple[str, str], set[str]] = {}
         self.exposure = self
         self._trace()
+
+    @property
+    def at_home_share(self) -> float:
+        """How many of the cases in foreign cells were seen at home as well, with a prior."""
+        lost = sum(bool(hit.marks & AT_HOME) for hit in self.gone)
+        return (self.totals[1] - lost + len(self.change.home) + 5.0) / self._foreign
+
+    @property
+    def carried_share(self) -> float:
+        """How many of the cases in foreign cells a shop of their dealer had had, with a prior."""
+        lost = sum(bool(hit.marks & CARRIED) for hit in self.gone)
+        return (self.totals[2] - lost) / self._foreign
+
+    @property
+    def _foreign(self) -> float:
+        return self.totals[0] - len(self.gone) + self.change.more + 25.0
 
     def _trace(self) -> None:
         for shipment, profiles in self.part.silent.items():
@@ -123,10 +135,27 @@ def recount(material: Material, change: Change = NOTHING) -> Verdict:
     return _several(material, change)
 
 
+def recount_with_more(material: Material, most: int, more_of: str | None) -> Iterator[Verdict]:
+    """Yield what the claim of a city would say with no further case, with one, and so on up to `most`.
+
+    The same as `recount` with each number as its `more`, without beginning anew for each.
+    """
+    part = material.parts[0]
+    cell, kept = _cell(part.cells[0], material.at, NOTHING, 0), _Kept(material, part, NOTHING)
+    yield _judged(material, kept, cell)
+    for number, point in enumerate(further_points(part.cells[0], most)):
+        cell.add(_further(number, point, material.at, more_of))
+        kept.change = Change(more=number + 1, more_of=more_of)
+        yield _judged(material, kept, cell)
+
+
 def _city(material: Material, change: Change) -> Verdict:
-    part, settings = material.parts[0], material.settings
-    cell = _cell(part.cells[0], material.at, change, 0)
-    kept = _Kept(material, part, change)
+    part = material.parts[0]
+    return _judged(material, _Kept(material, part, change), _cell(part.cells[0], material.at, change, 0))
+
+
+def _judged(material: Material, kept: _Kept, cell: Cell) -> Verdict:
+    settings = material.settings
     weighed = Weigher(settings, kept, kept).weigh(cell, material.at)
     pieces = cell.with_carried() if weighed.booked else cell.pieces
     nats, threshold, by_bulk = spoken(weighed, pieces, settings, material.raised)
@@ -195,9 +224,13 @@ def _cell(kept: KeptCell, at: int, change: Change, place: int) -> Cell:
     if change.single:
         cell.pieces = [_piece([hit]) for piece in cell.pieces for hit in piece.hits]
     points = further_points(kept, change.more if place == 0 else 0)
-    for number, (lat, lon) in enumerate(points):
-        cell.add(_hit(KeptHit(f"further {number}", at, int(Kind.GPS), change.more_of, 0, lat, lon, 0, ())))
+    for number, point in enumerate(points):
+        cell.add(_further(number, point, at, change.more_of))
     return cell
+
+
+def _further(number: int, point: tuple[float, float], at: int, shipment: str | None) -> Hit:
+    return _hit(KeptHit(f"further {number}", at, int(Kind.GPS), shipment, 0, *point, 0, ()))
 
 
 def further_points(kept: KeptCell, number: int) -> list[tuple[float, float]]:
