@@ -38,7 +38,10 @@ _LARGEST_LEAP_MS: Final = 400 * DAY_MS
 
 
 class Event(Struct):
-    """A line of events.jsonl; `occurred` and `received` are milliseconds, filled in by the reader."""
+    """A line of events.jsonl; `occurred` and `received` are milliseconds, filled in by the reader.
+
+    So is `dated`: False where the clock was not believed, and `occurred` is when it arrived.
+    """
 
     event_id: str
     type: str
@@ -67,6 +70,7 @@ class Event(Struct):
     reason: str | None = None
     occurred: int = 0
     received: int = 0
+    dated: bool = True
 
 
 _KNOWN: Final = frozenset(Event.__struct_fields__)
@@ -140,7 +144,9 @@ class EventReader:
         if received is None:
             return False
         event.received = received
-        event.occurred = self._occurred(number, event)
+        occurred = self._occurred(number, event)
+        event.dated = occurred is not None
+        event.occurred = received if occurred is None else min(occurred, received)
         return True
 
     def _received(self, number: int, event: Event) -> int | None:
@@ -159,16 +165,16 @@ class EventReader:
         self._clock = received
         return received
 
-    def _occurred(self, number: int, event: Event) -> int:
-        """Return when it happened; a clock that is ahead or half a year behind is not believed."""
+    def _occurred(self, number: int, event: Event) -> int | None:
+        """Return when it happened; None for a clock that is ahead or half a year behind, which is not believed."""
         occurred = to_milliseconds(event.occurred_at)
         if occurred > event.received + DAY_MS // 24:
             self._notice("occurred_in_the_future", number)
-            return event.received
+            return None
         if occurred < event.received - _OLDEST_MS:
             self._notice("occurred_too_long_ago", number)
-            return event.received
-        return min(occurred, event.received)
+            return None
+        return occurred
 
     def _notice(self, rule: str, number: int) -> None:
         self.notices[rule] += 1

@@ -133,6 +133,7 @@ class Feed:
                 received_at=event.received,
                 device=_text(event.device_id),
                 actor=_text(event.actor),
+                dated=event.dated,
             )
             if item is None:
                 self.notices["unknown_code"] += 1
@@ -178,6 +179,7 @@ class Feed:
                 documented=documented,
                 device=_text(event.device_id),
                 actor=_text(event.actor),
+                dated=event.dated,
             )
             if not documented and event.type == "receive":
                 self._undocumented[case].append((movement, item))

@@ -51,9 +51,12 @@ def key_of(event: Event) -> str:
 
 def believed(occurred: datetime, received: datetime) -> datetime:
     """Return when something happened; a clock that is ahead or half a year behind is not believed."""
-    if occurred > received + _AHEAD or occurred < received - _OLDEST:
-        return received
-    return min(occurred, received)
+    return min(occurred, received) if is_dated(occurred, received) else received
+
+
+def is_dated(occurred: datetime, received: datetime) -> bool:
+    """Tell whether the clock of what reported something is believed."""
+    return received - _OLDEST <= occurred <= received + _AHEAD
 
 
 class Observer:
@@ -69,11 +72,11 @@ class Observer:
             return
         source = Message(row.device, row.boot, row.seq)
         site = self._keeper.situation.sites.get(row.site)
-        moment = believed(row.ts, row.received_at)
+        moment, dated = believed(row.ts, row.received_at), is_dated(row.ts, row.received_at)
         if step in MOVEMENTS:
             if code.state.accepted:
                 event = Event(code.unit, step, row.site, moment, source, shipment=row.reference or None)
-                yield from self._movements(event, site, received, (row.device, row.operator))
+                yield from self._movements(event, site, received, (row.device, row.operator), dated=dated)
             return
         goods = self._keeper.goods(code.unit, moment, code)
         if goods.state is CodeState.UNKNOWN and row.symbology == _TYPED:
@@ -93,6 +96,7 @@ class Observer:
             received_at=milliseconds(received),
             device=device,
             actor=actor,
+            dated=dated,
         )
 
     def event(self, event: Event, received: datetime) -> Iterator[Sighting | Movement]:
@@ -111,6 +115,7 @@ class Observer:
                 occurred_at=milliseconds(moment),
                 received_at=milliseconds(received),
                 device=event.source.device if event.step is Step.SELL else "",
+                dated=is_dated(event.occurred_at, received),
             )
 
     def binding(self, key: str, events: Sequence[Event], received: datetime) -> Binding:
@@ -132,7 +137,7 @@ class Observer:
         )
 
     def _movements(
-        self, event: Event, site: Site | None, received: datetime, by: tuple[str, str]
+        self, event: Event, site: Site | None, received: datetime, by: tuple[str, str], *, dated: bool = True
     ) -> Iterator[Movement]:
         if site is None:
             return
@@ -154,6 +159,7 @@ class Observer:
                 documented=documented,
                 device=by[0],
                 actor=by[1],
+                dated=dated,
             )
 
     def _position(self, row: Any, site: Site | None) -> Position:  # noqa: ANN401  likewise
