@@ -83,7 +83,7 @@ def test_a_world_raises_live_what_its_backtest_raises(
     changes = register(connection, database.owner_dsn, world.folder, tmp_path / "tables", atoms)
     with pytest.MonkeyPatch.context() as patch:
         # A world has no Hong Kong, Macau and Taiwan.
-        patch.setattr("trace_service.detection.live_network._places", lambda _: load_divisions())
+        patch.setattr("trace_service.detection.live.network._places", lambda _: load_divisions())
         stage = Stage(world, database, connection, atoms, changes)
         stage.play()
     assert stored(connection) == expected
