@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from trace_service.replenishment.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LO
 from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.promotions import cancel as cancel_one
 from trace_service.replenishment.promotions import listed, plan
+from trace_service.store.brands import require_brand
 from trace_service.store.connection import Connection, connect
 
 _ADD: Final = """\b
@@ -79,7 +80,7 @@ def _database() -> Iterator[Connection]:
 def add(gtin: str, brand: str, **given: Any) -> None:  # noqa: ANN401  click's options
     """Plan a promotion of the product GTIN."""
     first, last = calendar_day(given["first"], "--from"), calendar_day(given["last"], "--to")
-    if not first <= last <= first + LONGEST_PROMOTION:
+    if not timedelta(0) <= last - first <= LONGEST_PROMOTION:
         raise click.BadParameter("a promotion lasts a day to a year", param_hint="--to")
     wanted = Promotion(gtin, first, last, frozenset(given["sites"]), given["uplift"], given["name"])
     with _database() as connection:
@@ -109,6 +110,7 @@ def list_(brand: str, since: str | None, *, as_json: bool) -> None:
     today = datetime.now(UTC).astimezone(STORE_ZONE).date()
     first: date = calendar_day(since, "--since") if since else today
     with _database() as connection:
+        require_brand(connection, brand)
         rows = listed(connection, brand, first, cancelled=True)
     shown = [
         {

@@ -1,7 +1,7 @@
 """What the commands of `codefence replenish` share: options that name columns, days, zones and small tables."""
 
 import csv
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,6 +17,7 @@ from trace_service.replenishment.planning import Stock
 from trace_service.replenishment.table import Reading
 
 _MOST: Final = 10**9
+_LARGEST_TABLE: Final = 64 * 2**20
 
 
 def mapped_columns(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -84,7 +85,7 @@ def promotion_list(path: Path | None) -> list[Promotion]:
     found = []
     for line, row in table_rows(path, ("sku", "from", "to")):
         first, last = (_promotion_day(path, line, column, row[column]) for column in ("from", "to"))
-        if not first <= last <= first + LONGEST_PROMOTION:
+        if not timedelta(0) <= last - first <= LONGEST_PROMOTION:
             raise DemandTableError(f"{path}, line {line}, column to: a promotion lasts a day to a year")
         uplift = number(path, line, "uplift", row["uplift"]) if row.get("uplift") else None
         if uplift is not None and not LEAST_UPLIFT <= uplift <= GREATEST_UPLIFT:
@@ -105,12 +106,19 @@ def table_rows(path: Path | None, needed: tuple[str, ...]) -> list[tuple[int, di
     """Return the rows of a small CSV with their lines, none for no file; raises DemandTableError."""
     if path is None:
         return []
+    if path.stat().st_size > _LARGEST_TABLE:
+        raise DemandTableError(f"{path} is larger than {_LARGEST_TABLE // 2**20} MB", advice="Load it in parts.")
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, restval="")
-        missing = [name for name in needed if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DemandTableError(f"{path}, line 1: no column {missing[0]!r}", advice=f"Name {', '.join(needed)}.")
-        return [(reader.line_num, row) for row in reader]
+        try:
+            reader = csv.DictReader(stream, restval="")
+            missing = [name for name in needed if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DemandTableError(f"{path}, line 1: no column {missing[0]!r}", advice=f"Name {', '.join(needed)}.")
+            return [(reader.line_num, row) for row in reader]
+        except UnicodeDecodeError as error:
+            raise DemandTableError(f"{path} is not UTF-8: {error}", advice="Save it as CSV UTF-8.") from error
+        except csv.Error as error:
+            raise DemandTableError(f"{path}: {error}", advice="Save it as CSV UTF-8.") from error
 
 
 def shelved(history: History, path: Path, reading: Reading) -> tuple[History, Stock]:

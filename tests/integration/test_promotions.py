@@ -80,6 +80,7 @@ def nightly(database: TestDatabase) -> None:
 WRONG: tuple[dict[str, object], ...] = (
     {"gtin": "04012345000009"}, {"sites": ["S-NOWHERE"]}, {"uplift": 50}, {"to": "2026-09-01"}, {"gtin": "7"},
     {"to": "2028-09-01"}, {"name": "x" * 101}, {"price": 3},
+    {"from": "9999-12-31", "to": "9999-12-30"}, {"from": "0001-01-01", "to": "9999-12-31"}, {"name": "a\0b"},
 )  # fmt: skip
 
 
@@ -88,6 +89,12 @@ def test_what_makes_no_sense_is_refused_with_a_code_and_nothing_is_planned(erp: 
         answer = erp.post("/promotions", json={"promotions": [planned(), planned() | wrong]})
         assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_PARAMETER"), wrong
     assert erp.get("/promotions", params={"since": "2026-01-01"}).json() == {"promotions": []}
+
+
+def test_a_promotion_at_the_end_of_all_days_stops_no_nightly_run(erp: httpx.Client, database: TestDatabase) -> None:
+    body = {"promotions": [planned() | {"from": "9999-12-30", "to": "9999-12-31"}]}
+    assert erp.post("/promotions", json=body).json() == {"planned": 1}
+    nightly(database)
 
 
 def promotion(command: str, *arguments: str) -> Result:
@@ -114,3 +121,13 @@ def test_a_file_is_taken_over_whole_or_not_at_all(
     listed = promotion("list", "--since", "2026-01-01", "--json").stdout
     assert listed.count("\n") == 1
     assert '"name": "中秋"' in listed
+    for wrong, why in (
+        (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,中秋\n".encode("gbk"), "not UTF-8"),
+        (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,{'x' * 200_000}\n".encode(), "field larger"),
+        (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,{'x' * 101}\n".encode(), "too long"),
+        (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,a\x01b\n".encode(), "no text"),
+        (f"sku,from,to\n{GTIN},9999-12-31,9999-12-30\n".encode(), "a day to a year"),
+    ):
+        table.write_bytes(wrong)
+        refused = promotion(*command)
+        assert (refused.exit_code, why in refused.stderr) == (1, True), (why, refused.stderr)

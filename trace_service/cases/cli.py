@@ -27,6 +27,7 @@ from trace_service.cases.verify import PackError, verify_pack
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.detection.live.recalibration import recalibrate as refitted
+from trace_service.store.brands import require_brand
 
 _EXAMPLES: Final = {
     "list": "codefence case list --brand qingyuan --state open --json",
@@ -211,6 +212,7 @@ def day(*, brand: str, as_json: bool) -> None:
 def recalibrate(*, brand: str, as_json: bool) -> None:
     """Fit the brand's calibration to its reviewed outcomes now, as is done each night that has new ones."""
     with opened("case recalibrate") as (connection, _):
+        require_brand(connection, brand)
         found = refitted(connection, brand, "command line")
     if found is None:
         click.echo("no case was decided yet", err=True)

@@ -14,6 +14,7 @@ from trace_service.inspections.measuring import POLICIES, Result, measure, table
 from trace_service.inspections.model import Base
 from trace_service.inspections.plots import write_plot
 from trace_service.replenishment.policy import STORE_ZONE
+from trace_service.store.brands import require_brand
 
 _PLAN: Final = """\b
 Examples:
@@ -72,6 +73,7 @@ def plan(brand: str, *, as_json: bool) -> None:
     now = datetime.now(UTC)
     night = now.astimezone(STORE_ZONE).date()
     with opened("inspect plan") as (connection, _):
+        require_brand(connection, brand)
         store.make_plan(connection, brand, night, now)
         found = store.newest(connection, brand)
     visits = found[1] if found else []
@@ -94,6 +96,7 @@ def base(brand: str, name: str, **day: Unpack[_Day]) -> None:
     """Note where an inspector of BRAND starts; the same NAME again changes it."""
     start = Base(name=name, lat=day["lat"], lon=day["lon"], hours=day["hours"], speed_kmh=day["speed"])
     with opened("inspect base") as (connection, _):
+        require_brand(connection, brand)
         store.put_base(connection, brand, start)
     click.echo(f"{name}: {start.hours:g} hours a day" if start.hours else f"{name} is given up")
 
@@ -105,6 +108,7 @@ def base(brand: str, name: str, **day: Unpack[_Day]) -> None:
 def bases(brand: str, *, as_json: bool) -> None:
     """List where BRAND's inspectors start."""
     with opened("inspect bases") as (connection, _):
+        require_brand(connection, brand)
         rows = [msgspec.structs.asdict(each) for each in store.bases(connection, brand)]
     echo_rows(rows, as_json=as_json)
 

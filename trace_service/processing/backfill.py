@@ -15,6 +15,7 @@ from trace_service.processing.custody import Replayed
 from trace_service.processing.loading import brands_of, load, read_event
 from trace_service.processing.observing import observe_captured, observe_scans
 from trace_service.processing.scans import judged_before
+from trace_service.store.brands import require_brand
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL
 
@@ -26,10 +27,12 @@ _BEGIN: Final = ("-infinity", "", "00000000-0000-0000-0000-000000000000", -1)
 def backfill(dsn: str, keys: KeyWrapper, books: Books, brand: str, progress: Callable[[int], None]) -> int:
     """Tell a brand's engine its past from where that stopped; return how many scans and events that was.
 
-    `progress` is told the number so far after each batch. Another backfill of the brand waits for this one.
+    `progress` is told the number so far after each batch. Another backfill of the brand waits for this one. Raises
+    `ConfigurationError` for an unknown brand.
     """
     done = 0
     with connect(dsn, "backfill") as connection, connect(dsn, "past") as reader, reader.transaction():
+        require_brand(reader, brand)
         reader.execute(SQL["lock_backfill"], {"brand": brand})
         begin = reader.execute(SQL["backfilled"], {"brand": brand}).fetchone() or _BEGIN
         with reader.cursor("past") as past:

@@ -1,8 +1,9 @@
 """Promotions that a brand plans: entered one by one or by file, cancelled and never changed."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from trace_service.replenishment.coming import Promotion
 from trace_service.replenishment.errors import PromotionError
@@ -11,13 +12,22 @@ from trace_service.store.connection import Connection
 from trace_service.store.rows import recordset
 
 Row = dict[str, Any]
+_LONGEST_NAME: Final = 100
+_NO_TEXT: Final = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 
 
 def plan(connection: Connection, brand: str, promotions: Sequence[Promotion], by: str) -> int:
     """Take over promotions, all or none; those that stand already are left out. Return how many are new.
 
-    The next nightly run counts with them. Raises PromotionError for a product of another brand or a site without it.
+    The next nightly run counts with them. Raises PromotionError for a product of another brand, a site without it, and
+    names that are too long or no text.
     """
+    for each in promotions:
+        if len(each.name) > _LONGEST_NAME or _NO_TEXT.search(" ".join((each.sku, each.name, *each.nodes))):
+            raise PromotionError(
+                f"the promotion of product {each.sku!r} has a name that is too long, or no text",
+                advice=f"Names have at most {_LONGEST_NAME} characters and no control characters.",
+            )
     wanted = {_key(each.sku, each.nodes, each.first, each.last): each for each in promotions}
     rows = [
         {"gtin": each.sku, "sites": sorted(each.nodes), "first_day": each.first, "last_day": each.last,

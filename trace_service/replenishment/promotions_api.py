@@ -1,6 +1,6 @@
 """Promotions for partners' programs: planned, listed and cancelled."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -33,7 +33,7 @@ class Planned(BaseModel):
 
     @model_validator(mode="after")
     def _lasts(self) -> "Planned":
-        if not self.first <= self.last <= self.first + LONGEST_PROMOTION:
+        if not timedelta(0) <= self.last - self.first <= LONGEST_PROMOTION:
             raise ValueError("a promotion lasts a day to a year")
         return self
 

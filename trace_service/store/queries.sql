@@ -552,3 +552,6 @@ SELECT gtin FROM landing.stock WHERE device = %(device)s AND boot = %(boot)s AND
 
 -- name: oldest_work
 SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 AS seconds FROM landing.work ORDER BY id LIMIT 1;
+
+-- name: brand_known
+SELECT FROM trace.brand WHERE id = %(brand)s
