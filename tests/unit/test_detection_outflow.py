@@ -1,5 +1,6 @@
 """One shipment spread over many foreign cities speaks, where no city does; presents and gateways do not."""
 
+from collections import Counter
 from collections.abc import Sequence
 from math import exp, lgamma
 
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from trace_service.detection.changes import Raised, Retracted
 from trace_service.detection.detectors.outflow import scattered_nats
 from trace_service.detection.engine import Engine
-from trace_service.detection.network import Channel, Dealer, Network, Place, Territory
-from trace_service.detection.observations import Goods, Observation, Position, Sighting, Source, Withdrawn
+from trace_service.detection.network import Channel, Dealer, Network, Place, Store, Territory
+from trace_service.detection.observations import Goods, Movement, Observation, Position, Sighting, Source, Withdrawn
 from trace_service.detection.settings import DAY_MS
+from trace_service.detection.sightings import AT_HOME
 
 START = 20_000 * DAY_MS
 HOME = ("510100", 30.6, 104.1)
@@ -23,6 +25,7 @@ NETWORK = Network(
         dealers=(Dealer(id="D", parent=None, level=1, kind="city", lat=30.6, lon=104.1),),
         territories=(Territory(dealer="D", adcodes=("510100",), valid_from=0),),
         places=tuple(Place(adcode=code, lat=lat, lon=lon, population=5e6) for code, lat, lon in [HOME, *AWAY]),
+        stores=(Store(id="SHOP", dealer="D", lat=30.6, lon=104.1, adcode="510100", valid_from=0),),
     )
 )
 
@@ -80,6 +83,35 @@ def test_travellers_whose_case_was_opened_at_home_are_no_outflow() -> None:
     raised(engine, honest())
     both = [scan(f"X-{place}", "X", where, 20 + place) for place, city in enumerate(AWAY) for where in (HOME, city)]
     assert raised(engine, both) == []
+
+
+def receipt(case: str, shipment: str) -> Movement:
+    goods = Goods(unit=case, case=case, dealer="D", shipment=shipment, shipped_at=START, chain=("D",))
+    return Movement(
+        key=f"receipt {case}", event=f"receipt {case}", kind="receive", goods=goods, site_dealer="D",
+        position=Position(source=Source.STORE, lat=30.6, lon=104.1, place="SHOP"), occurred_at=START, received_at=START,
+    )  # fmt: skip
+
+
+SHIPMENTS = st.sampled_from("XY")
+CASES = st.sampled_from("abc")
+OBSERVED = st.one_of(
+    st.builds(scan, CASES, SHIPMENTS, st.sampled_from([HOME, *AWAY[:3]]), st.just(1.0)),
+    st.builds(receipt, CASES, SHIPMENTS),
+)
+
+
+@given(st.lists(st.tuples(OBSERVED, st.booleans()), max_size=30))
+def test_what_is_counted_of_a_shipment_is_what_its_cases_say_one_by_one(said: list[tuple[Observation, bool]]) -> None:
+    engine = Engine(NETWORK)
+    for each, withdrawn in said:
+        engine.observe(Withdrawn(key=each.key, received_at=START) if withdrawn else each)
+    sightings = engine.sightings
+    for shipment in "XY":
+        stands_for = [sightings.place_of("D", case) for case in sightings.shipments.get(shipment, ())]
+        trace = sightings.traces[shipment, "D"]
+        assert trace.home == stands_for.count(AT_HOME)
+        assert trace.away == Counter(each for each in stands_for if each not in (None, AT_HOME))
 
 
 @given(located=st.integers(1, 40), away=st.integers(0, 40), usual=st.floats(0.02, 0.7), worth=st.floats(20, 30))

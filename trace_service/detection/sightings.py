@@ -1,6 +1,7 @@
 """Who was seen where: sightings become cells of independent pieces, exposure, and shipments' traces."""
 
 from collections import defaultdict
+from typing import Final
 
 from msgspec import Struct
 
@@ -10,6 +11,8 @@ from trace_service.detection.network import Network
 from trace_service.detection.observations import Movement, Sighting
 from trace_service.detection.placing import Kind, Placer
 from trace_service.detection.settings import Settings
+
+AT_HOME: Final = -1
 
 
 class _Record(Struct):
@@ -22,6 +25,25 @@ class _Record(Struct):
     foreign: bool
     shipment: str | None
     at: int
+
+
+class Trace(Struct):
+    """A dealer's cases of one shipment: how many were seen at home, and how many only elsewhere, by their first city.
+
+    Cases that a shop of the dealer had are no trace of it elsewhere.
+    """
+
+    home: int = 0
+    away: dict[int, int] = {}
+
+    def count(self, place: int | None, number: int) -> None:
+        """Count so many more cases that stand for a city, for home or for nothing (None)."""
+        if place == AT_HOME:
+            self.home += number
+        elif place is not None and (left := self.away.get(place, 0) + number):
+            self.away[place] = left
+        elif place is not None:
+            del self.away[place]
 
 
 class Sightings:
@@ -38,6 +60,10 @@ class Sightings:
         # (dealer, case) → city → kind of the first sighting there, and whether that is foreign.
         self.cities: dict[tuple[str, str], dict[int, tuple[int, bool]]] = defaultdict(dict)
         self.records: dict[str, _Record] = {}
+        # (shipment, dealer): what `shipments` and `cities` say of it, counted as they change.
+        self.traces: dict[tuple[str, str], Trace] = defaultdict(Trace)
+        self._shipments_of: dict[str, list[str]] = defaultdict(list)
+        self._places: dict[str, dict[str, int]] = defaultdict(dict)  # case → dealer → what it counts for
         self._seen: dict[tuple[str, str, int], list[str]] = defaultdict(list)
         # (dealer, case): what one of the dealer's own shops took in. What is seen elsewhere later was carried there.
         self.stocked: dict[tuple[str, str], set[str]] = {}  # with the receipts that say so
@@ -73,6 +99,7 @@ class Sightings:
             del self._seen[place]
             self.exposure.add(record.dealer, record.kind, record.at, -1)
             self.cities[record.dealer, record.case].pop(record.city, None)
+            self._trace(record.dealer, record.case)
         changed = []
         cell = self.cells.get((record.dealer, record.city))
         if cell is not None and (hit := cell.hits.get(record.case)) is not None and key in hit.keys:
@@ -104,8 +131,9 @@ class Sightings:
         if len(keys) == 1:
             self.exposure.add(goods.dealer, placed.kind, sighting.occurred_at)
             if goods.shipment is not None:
-                self.shipments[goods.shipment][goods.case] = None
+                self._join(goods.shipment, goods.case)
             self.cities[goods.dealer, goods.case][placed.city] = (placed.kind, placed.foreign)
+            self._trace(goods.dealer, goods.case)
         changed = [] if placed.foreign else self._at_home(goods.dealer, goods.case)
         return changed + self._hit(sighting, record) if placed.foreign else changed
 
@@ -124,7 +152,8 @@ class Sightings:
         self._receipts[movement.key] = stocked
         self.stocked.setdefault(stocked, set()).add(movement.key)
         if movement.goods.shipment is not None:
-            self.shipments[movement.goods.shipment][case] = None
+            self._join(movement.goods.shipment, case)
+        self._trace(dealer, case)
         changed = [cell for cell in self._cells_of(dealer, case) if cell.take_out(case)]
         self._carried += len(changed)
         return returned + changed
@@ -146,9 +175,42 @@ class Sightings:
         if self.stocked[place]:
             return []
         del self.stocked[place]
+        self._trace(*place)
         changed = [cell for cell in self._cells_of(*place) if cell.put_back(place[1])]
         self._carried -= len(changed)
         return changed
+
+    def place_of(self, dealer: str, case: str) -> int | None:
+        """Return `AT_HOME`, the first city of a case that was seen elsewhere only, or None where that says nothing."""
+        places = self.cities.get((dealer, case))
+        if not places:
+            return None
+        if any(not foreign for _, foreign in places.values()):
+            return AT_HOME
+        return None if (dealer, case) in self.stocked else next(iter(places))
+
+    def _trace(self, dealer: str, case: str) -> None:
+        """Count a case anew in the shipments that it belongs to."""
+        found, known = self.place_of(dealer, case), self._places[case].get(dealer)
+        if found == known:
+            return
+        for shipment in self._shipments_of.get(case, ()):
+            trace = self.traces[shipment, dealer]
+            trace.count(known, -1)
+            trace.count(found, 1)
+        if found is None:
+            del self._places[case][dealer]
+        else:
+            self._places[case][dealer] = found
+
+    def _join(self, shipment: str, case: str) -> None:
+        """Note a case that was seen as one of a shipment."""
+        if case in self.shipments[shipment]:
+            return
+        self.shipments[shipment][case] = None
+        self._shipments_of[case].append(shipment)
+        for dealer, place in self._places.get(case, {}).items():
+            self.traces[shipment, dealer].count(place, 1)
 
     def _cells_of(self, dealer: str, case: str) -> list[Cell]:
         cells = (self.cells.get((dealer, city)) for city in self.cities.get((dealer, case), {}))

@@ -16,6 +16,7 @@ from trace_service.detection.detectors.flow import FlowDetector
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Sighting, Withdrawn
 from trace_service.detection.settings import DAY_MS, Settings
+from trace_service.detection.sightings import AT_HOME
 
 _LEAST_CITIES: Final = 6
 # How much of a shipment goes elsewhere, if some of it does.
@@ -98,10 +99,13 @@ class OutflowDetector:
 
     def _claims(self, shipment: str) -> Iterator[Claim]:
         known = self._shipments[shipment]
-        cities, located = self._where(shipment, known.dealer)
-        self._count(shipment, len(cities), located)
+        trace = self.flow.sightings.traces[shipment, known.dealer]
+        located = trace.home + len(trace.away)
+        self._count(shipment, len(trace.away), located)
         usual, nats = self._usual(known), -1.0
-        if len(cities) >= _LEAST_CITIES and not any((known.dealer, city) in self.flow.alarming for city in cities):
+        if len(trace.away) >= _LEAST_CITIES and not any(
+            (known.dealer, city) in self.flow.alarming for city in trace.away
+        ):
             nats = scattered_nats(known.away, known.located, usual, self._worth(known))
         threshold = self.settings.outflow_nats + self.flow.stricter()
         claim = Claim(
@@ -110,25 +114,20 @@ class OutflowDetector:
         )  # fmt: skip
         if nats >= threshold - self.settings.retract_margin_nats:
             self._near.add(shipment)
-            yield self._with_evidence(claim, shipment, cities, round(usual * located, 2))
+            yield self._with_evidence(claim, shipment, round(usual * located, 2))
         elif shipment in self._near:
             self._near.discard(shipment)
             yield claim
 
-    def _where(self, shipment: str, dealer: str) -> tuple[dict[int, str], int]:
-        """Return a case for each foreign city of a shipment, and how many pieces of it were located."""
+    def _cities(self, shipment: str, dealer: str) -> dict[int, str]:
+        """Return a case for each foreign city of a shipment."""
         sightings = self.flow.sightings
         cities: dict[int, str] = {}
-        home = 0
         for case in sightings.shipments.get(shipment, ()):
-            places = sightings.cities.get((dealer, case))
-            if not places:
-                continue
-            if any(not foreign for _, foreign in places.values()):
-                home += 1
-            elif (dealer, case) not in sightings.stocked:
-                cities.setdefault(next(iter(places)), case)
-        return cities, home + len(cities)
+            place = sightings.place_of(dealer, case)
+            if place is not None and place != AT_HOME:
+                cities.setdefault(place, case)
+        return cities
 
     def _usual(self, known: _Shipment) -> float:
         """Return the dealer's share in its other shipments, as the market's were in the season."""
@@ -145,12 +144,12 @@ class OutflowDetector:
     def _worth(self, known: _Shipment) -> float:
         return min(_MOST_WORTH, self._dealers[known.dealer].located - known.located + _MARKET_WORTH)
 
-    def _with_evidence(self, claim: Claim, shipment: str, cities: dict[int, str], expected: float) -> Claim:
+    def _with_evidence(self, claim: Claim, shipment: str, expected: float) -> Claim:
         known = self._shipments[shipment]
         cells = self.flow.sightings.cells
         hits = [
             cells[known.dealer, city].hits[case]
-            for city, case in cities.items()
+            for city, case in self._cities(shipment, known.dealer).items()
             if (known.dealer, city) in cells and case in cells[known.dealer, city].hits
         ]
         hits.sort(key=lambda each: (each.at, each.case))
