@@ -65,6 +65,10 @@ def test_an_alert_says_what_was_considered_and_what_would_change_it(site: Site, 
     alert, case = an_alert(site)
     page = open_page(f"/alerts/{alert}", locale="en-GB", color_scheme="dark")
     page.locator("#map[data-drawn=true]").wait_for()
+    expect(page.locator(".figures").first).to_contain_text("probability")
+    expect(page.locator(".counted table").first).to_be_hidden()
+    page.get_by_text("How the evidence was counted").click()
+    expect(page.locator(".counted")).to_contain_text("they are not added")
     expect(page.locator("#change .wishes li").first).to_contain_text("the alert is taken back")
     expect(page.locator("#considered .explanations").first).to_contain_text("Travel and visits")
     expect(page.locator("#considered")).to_contain_text("Not applicable")
@@ -73,7 +77,11 @@ def test_an_alert_says_what_was_considered_and_what_would_change_it(site: Site, 
     expect(page.locator(".basis")).to_contain_text("as the alert says")
     page.goto(f"{site.url}/language/zh?next=/cases/{case}")
     expect(page.locator(".finding .wishes").first).to_contain_text("预警自动撤回")
-    expect(page.locator(".finding .explanations").first).to_contain_text("同一个买家、同一场宴席")
+    folded = page.locator(".finding .explanations").filter(has_text="同一个买家、同一场宴席").first
+    expect(folded).to_be_hidden()
+    page.locator(".finding").first.get_by_text("考虑过的正常原因").click()
+    page.locator(".finding").first.get_by_text("没有迹象，或不适用").click()
+    expect(folded).to_be_visible()
 
 
 def test_on_a_phone_nothing_runs_over_the_edge(site: Site, open_page: Callable[..., Page]) -> None:
@@ -93,6 +101,8 @@ def test_a_lead_accuses_nobody_and_is_reviewed(site: Site, open_page: Callable[.
     page = open_page(f"/leads?about={'near' if row.near else 'other'}", locale="zh-CN")
     page.locator(f'a.open[href="/leads/{row.id}"]').click()
     expect(page.locator(".outcome")).to_contain_text("这是线索，不是预警")
+    if row.near:
+        expect(page.locator("main")).to_contain_text("箱货在")
     page.get_by_role("radio", name="无法判断").or_(page.locator("input[value=unresolved]")).first.check()
     page.get_by_role("button", name="记录结果").click()
     expect(page.locator("main")).to_contain_text("已有人查看并记录结果")

@@ -49,12 +49,16 @@ def held(alerts: Sequence[Alert], scans: Sequence[Evidence], journeys: Sequence[
     codes = {str(alert.reason.get("code", "")) for alert in alerts}
     if not codes & _OF_PLACES:
         return []
-    found = [_border(scans), _location(scans), _papers(journeys)]
-    if not any(alert.material for alert in alerts):
+    found, papers = [_border(scans), _location(scans)], _papers(journeys)
+    if any(alert.material for alert in alerts):
+        # That papers may still come is among what the engine considered.
+        found += [papers] if papers.bearing is Bearing.FOR else []
+    else:
         found = [
             _travellers(alerts),
             _one_buyer(scans),
             *found,
+            papers,
             _outage(journeys),
             Explanation("e_commerce", Bearing.OPEN),
         ]

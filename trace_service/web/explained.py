@@ -34,9 +34,19 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An explanation in words; `windows` are rows of period, findings, expectation and evidence."""
+    """An explanation in words; `windows` are rows of period, findings, expectation and evidence.
 
-    lead: list[str]
+    `parties` and `counting` are sentences: who took part, and how much likelier the findings are if goods are sold
+    there. `belief` is the probability alone, `sure` says it with its band, `origin` where it comes from. `findings`
+    are what the cases count as, None where each counts as one.
+    """
+
+    parties: list[str]
+    counting: list[str]
+    belief: str
+    sure: str
+    origin: str
+    findings: int | None
     windows: list[tuple[str, str, str, str]]
     considered: list[Line]
     changes: list[Wish]
@@ -49,9 +59,14 @@ class Story:
 def story(
     words: Words, places: Places, explanation: Explanation, names: Mapping[str, tuple[str, str]] | None = None
 ) -> Story:
-    """Return an explanation in the reader's words; `names` are those of dealers, Chinese and English."""
+    """Return an explanation in the reader's words; `names` are those of dealers and sites."""
     return Story(
-        lead=[*_parties(words, explanation, names or {}), *lead(words, explanation)],
+        parties=_parties(words, explanation, names or {}),
+        counting=_counting(words, explanation),
+        belief=words.percent(explanation.belief.probability) if explanation.belief else "",
+        sure=_sure(words, explanation),
+        origin=_origin(words, explanation),
+        findings=max((each.observed for each in explanation.windows), default=None),
         windows=[
             (
                 words("explain.window.ever") if each.days is None else words("explain.window.days", days=each.days),
@@ -64,7 +79,7 @@ def story(
             for each in explanation.rules
         ],
         considered=[_line(words, places, each) for each in explanation.considered],
-        changes=list(changes(words, explanation.changes)),
+        changes=list(changes(words, explanation.changes, names)),
         computed=explanation.recomputed is not None,
         versions=_versions(words, explanation.versions),
         recomputed=_recomputed(words, explanation),
@@ -79,13 +94,11 @@ def _parties(words: Words, explanation: Explanation, names: Mapping[str, tuple[s
         for name, who in explanation.parties.items():
             told[name] = words.pick(*names[who]) if who in names else who
         found.append(words(key, **told))
-    if explanation.in_shops:
-        found.append(words("explain.shops", cases=explanation.in_shops))
     return found
 
 
-def lead(words: Words, explanation: Explanation) -> list[str]:
-    """Return how much likelier it is that goods are sold there, and how sure that is."""
+def _counting(words: Words, explanation: Explanation) -> list[str]:
+    """Return how much likelier it is that goods are sold there, and what counts in another way than by number."""
     found = []
     if explanation.times is not None:
         more = explanation.times.more
@@ -93,22 +106,37 @@ def lead(words: Words, explanation: Explanation) -> list[str]:
         found.append(
             words(key, times=explanation.times.times) + (_joint(words) + words("explain.capped") if more else "")
         )
-    belief = explanation.belief
-    if belief is not None:
-        key = "explain.belief" if belief.reviewed else "explain.belief.plain"
-        shown = {"belief": belief.probability, "low": belief.low, "high": belief.high}
-        told = {name: words.percent(value) for name, value in shown.items()}
-        # Versions of calibrations that were refitted to a brand's own outcomes have a number behind a point.
-        shipped = "." not in explanation.versions.get("calibration", "")
-        origin = _joint(words) + words("explain.shipped") if shipped else ""
-        found.append(words(key, reviewed=belief.reviewed, **told) + origin)
+    if explanation.in_shops:
+        found.append(words("explain.shops", cases=explanation.in_shops))
     return found
 
 
-def changes(words: Words, found: Iterable[Change]) -> Iterable[Wish]:
-    """Return what would change the verdict, the sentence for each."""
+def _sure(words: Words, explanation: Explanation) -> str:
+    belief = explanation.belief
+    if belief is None:
+        return ""
+    key = "explain.belief" if belief.reviewed else "explain.belief.plain"
+    shown = {"belief": belief.probability, "low": belief.low, "high": belief.high}
+    return words(key, reviewed=belief.reviewed, **{name: words.percent(value) for name, value in shown.items()})
+
+
+def _origin(words: Words, explanation: Explanation) -> str:
+    # Versions of calibrations that were refitted to a brand's own outcomes have a number behind a point.
+    shipped = explanation.belief is not None and "." not in explanation.versions.get("calibration", "")
+    return words("explain.shipped") if shipped else ""
+
+
+def changes(
+    words: Words, found: Iterable[Change], names: Mapping[str, tuple[str, str]] | None = None
+) -> Iterable[Wish]:
+    """Return what would change the verdict, the sentence for each; `names` are those of dealers and sites."""
+    known = names or {}
     for each in found:
-        yield Wish(_change(words, each.code, each.figures), each.cases)
+        figures = {
+            name: words.pick(*known[value]) if isinstance(value, str) and value in known else value
+            for name, value in each.figures.items()
+        }
+        yield Wish(_change(words, each.code, figures), each.cases)
 
 
 def _change(words: Words, code: str, figures: Mapping[str, Any]) -> str:

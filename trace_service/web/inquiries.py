@@ -89,7 +89,7 @@ async def evidence_of_case(database: Database, brand: str, case: int) -> list[Ca
 async def dealer_names(
     database: Database, brand: str, explanations: Iterable[Explanation]
 ) -> dict[str, tuple[str, str]]:
-    """Return the Chinese and English names of the dealers that explanations name."""
+    """Return the Chinese and English names of the dealers and sites that explanations name."""
     ids = sorted({who for each in explanations for who in each.parties.values()})
     if not ids:
         return {}

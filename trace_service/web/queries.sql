@@ -99,7 +99,12 @@ WHERE case_alert.case_id = %(case)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
 
 -- name: dealer_names
-SELECT id, name_zh, name_en FROM trace.dealer WHERE brand = %(brand)s AND id = ANY(%(ids)s::text[]);
+-- Goods are sold to dealers and received at sites; an explanation names both.
+SELECT id, name_zh, name_en FROM trace.dealer WHERE brand = %(brand)s AND id = ANY(%(ids)s::text[])
+UNION ALL
+SELECT site.id, site.name_zh, site.name_en FROM trace.site JOIN trace.dealer ON dealer.id = site.dealer
+WHERE dealer.brand = %(brand)s AND site.id = ANY(%(ids)s::text[])
+    AND NOT EXISTS (SELECT FROM trace.dealer AS same WHERE same.id = site.id);
 
 -- name: custody
 -- The units come from the brand's own evidence; an early event about one of them may not know its brand yet.

@@ -20,21 +20,35 @@ _RUNS: Final = {
 def alert_reasons(words: Words, places: Places, alert: Alert) -> list[str]:
     """Return the sentences that say why an alert was raised, the most telling first."""
     given = alert.parameters
-    names = {
-        "dealer": words.pick(alert.dealer_name_zh, alert.dealer_name_en),
-        "city": places.name(alert.city, words.language),
-    }
+    names = _names(words, places, alert)
     found = [_lead(words, alert, names)]
     if alert.nearest_name_zh and alert.nearest_name_en:
         legal = words.pick(alert.nearest_name_zh, alert.nearest_name_en)
         found.append(words("reason.nearest", city=names["city"], dealer=legal))
-    if alert.expected is not None:
-        found.append(words("reason.expected", expected=small(words, alert.expected), city=names["city"]))
-    if _has(given, "seen"):
-        found.append(words("reason.seen", seen=given["seen"], cases=alert.cases, city=names["city"]))
     if given.get("shipments"):
         found.append(words("reason.shipments", shipments=words.pick("、", ", ").join(given["shipments"])))
     return found + _unknown(words, alert.reason)
+
+
+def alert_counts(words: Words, places: Places, alert: Alert) -> list[str]:
+    """Return the sentences behind an alert's figures: the honest expectation, all cases seen, and the threshold."""
+    given, city = alert.parameters, _names(words, places, alert)["city"]
+    found = []
+    if alert.expected is not None:
+        found.append(words("reason.expected", expected=small(words, alert.expected), city=city))
+    if _has(given, "seen"):
+        found.append(words("reason.seen", seen=given["seen"], cases=alert.cases, city=city))
+    if _has(given, "llr", "threshold"):
+        shown = {name: words.number(given[name], 1) for name in ("llr", "threshold")}
+        found.append(words("reason.threshold", **shown))
+    return found
+
+
+def _names(words: Words, places: Places, alert: Alert) -> dict[str, str]:
+    return {
+        "dealer": words.pick(alert.dealer_name_zh, alert.dealer_name_en),
+        "city": places.name(alert.city, words.language),
+    }
 
 
 def _lead(words: Words, alert: Alert, names: Mapping[str, str]) -> str:
@@ -42,14 +56,6 @@ def _lead(words: Words, alert: Alert, names: Mapping[str, str]) -> str:
     key = f"reason.detector.{alert.reason.get('code')}"
     own = words.has(key)
     return words(key if own else "reason.lead", cases=alert.cases, scans=alert.scans, **names)
-
-
-def alert_threshold(words: Words, alert: Alert) -> str:
-    """Return the strength of an alert's evidence and where alerts begin, or an empty text."""
-    given = alert.parameters
-    if not _has(given, "llr", "threshold"):
-        return ""
-    return words("reason.threshold", llr=words.number(given["llr"], 1), threshold=words.number(given["threshold"], 1))
 
 
 def proposal_reasons(words: Words, proposal: Proposal) -> list[str]:

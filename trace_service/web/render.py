@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 from trace_service.web.auth.sessions import Session
 from trace_service.web.explained import small, story
 from trace_service.web.places import Places
-from trace_service.web.reasons import alert_reasons, alert_threshold, proposal_reasons
+from trace_service.web.reasons import alert_counts, alert_reasons, proposal_reasons
 from trace_service.web.words import DEFAULT_ZONE, LANGUAGES, Language, Words, zone
 
 LANGUAGE_COOKIE: Final = "lang"
@@ -53,7 +53,7 @@ class Renderer:
             path=request.url.path,
             alert_reasons=partial(alert_reasons, words, self._places),
             proposal_reasons=partial(proposal_reasons, words),
-            alert_threshold=partial(alert_threshold, words),
+            alert_counts=partial(alert_counts, words, self._places),
             small=small,
             story=partial(story, words, self._places),
             **page.values,
