@@ -15,8 +15,9 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, ImageError
 from contracts.messages import Gtin
+from edge.decode.images import load_image, read_bytes
 
 Image = NDArray[np.uint8]
 Gradient = NDArray[np.float32]
@@ -134,13 +135,12 @@ def load_slots(path: Path) -> list[Slot]:
 def load_picture(path: Path) -> Image:
     """Read a picture; raises `ConfigurationError` for a file that is none, or too large."""
     try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", advice="Check the path.") from error
-    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-    if picture is None or picture.size > _MOST_PIXELS:
-        raise ConfigurationError(f"{path} is no picture, or too large", advice="Use JPEG or PNG up to 50 megapixels.")
-    return picture.astype(np.uint8, copy=False)
+        picture = load_image(read_bytes(path))
+    except ImageError as error:
+        raise ConfigurationError(f"{path}: {error.message}", advice=error.advice) from error
+    if picture.size > _MOST_PIXELS:
+        raise ConfigurationError(f"{path} is too large", advice="Use pictures up to 50 megapixels.")
+    return picture
 
 
 def _gradient(picture: Image) -> Gradient:

@@ -9,7 +9,7 @@ import numpy as np
 
 from contracts.errors import SourceError
 from edge.decode import read_codes
-from edge.sources.live import LiveCamera, Shot, open_capture
+from edge.sources.live import LiveCamera, Shot, named, open_capture
 from edge.sources.source import Read, now_ms
 
 _JPEG_QUALITY: Final = 85
@@ -48,7 +48,7 @@ class Camera:
         capture = open_capture(self._device)
         try:
             if not capture.isOpened():
-                raise SourceError(f"the video {self._device} cannot be opened", advice="Check the path.")
+                raise SourceError(f"the video {named(self._device)} cannot be opened", advice="Check the path.")
             while not stop.is_set():
                 received, frame = capture.read()
                 if not received:
@@ -63,4 +63,4 @@ class Camera:
         if not codes:
             return None
         _, encoded = cv2.imencode(".jpg", shot.frame, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        return Read(codes, shot.captured_at_ms, f"camera:{self._device}", encoded.tobytes())
+        return Read(codes, shot.captured_at_ms, f"camera:{named(self._device)}", encoded.tobytes())

@@ -1,5 +1,6 @@
 """A live camera through OpenCV: the newest frame on demand; one that stops sending is opened again and again."""
 
+import re
 import threading
 import time
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ _STREAM_MS: Final = 5_000
 """For how long a stream may say nothing before it counts as lost."""
 _FIRST_WAIT_SECONDS: Final = 1.0
 _LAST_WAIT_SECONDS: Final = 30.0
+_SECRETS: Final = re.compile(r"(?<=://)[^/?#]*@|[?#].*", re.DOTALL)
 _log = structlog.get_logger(__name__)
 
 
@@ -42,7 +44,7 @@ class LiveCamera:
         if not capture.isOpened():
             capture.release()
             raise SourceError(
-                f"the camera or video {self._device} cannot be opened",
+                f"the camera or video {named(self._device)} cannot be opened",
                 advice="Check the cable and that no other program uses it; 'ls /dev/video*' lists cameras.",
             )
         self._grabber = _Grabber(capture)
@@ -58,7 +60,7 @@ class LiveCamera:
             self._backoff.reset()
         elif not self._grabber.is_alive():
             advice = "Check the cable and the camera's power; it is looked for."
-            _log.error("the camera stopped sending", action="camera.lost", device=str(self._device), advice=advice)
+            _log.error("the camera stopped sending", action="camera.lost", device=named(self._device), advice=advice)
             self.close()
             self._next_try = time.monotonic() + self._backoff.wait()
         return shot
@@ -79,7 +81,12 @@ class LiveCamera:
         except SourceError:
             self._next_try = time.monotonic() + self._backoff.wait()
         else:
-            _log.info("the camera sends again", action="camera.back", device=str(self._device))
+            _log.info("the camera sends again", action="camera.back", device=named(self._device))
+
+
+def named(device: int | str) -> str:
+    """Return a device as logs and messages name it: a stream's address without its password and its query."""
+    return _SECRETS.sub("", str(device))
 
 
 def open_capture(device: int | str) -> cv2.VideoCapture:
