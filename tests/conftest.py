@@ -57,8 +57,13 @@ class TestBroker:
 
 @pytest.fixture(autouse=True)
 def default_logs() -> None:
-    """Undo what a command that ran in an earlier test has configured for its own process."""
+    """Undo what a command that ran in an earlier test has configured for its own process.
+
+    Tracebacks are plain: one with every frame's source and variables takes seconds of processor.
+    """
     structlog.reset_defaults()
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.fixture(scope="session")
