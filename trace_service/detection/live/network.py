@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import shapely
 
 from geofence.errors import UnknownAdcodeError
 from geofence.maps import AtomMap, Level
@@ -39,7 +40,7 @@ def load_network(connection: Connection, brand: str, atoms: AtomMap) -> Network:
     """
     query = {"brand": brand}
     places = _places(atoms)
-    territories = tuple(_territories(connection.execute(SQL["network_territories"], query).fetchall()))
+    territories = tuple(_territories(connection.execute(SQL["network_territories"], query).fetchall(), atoms))
     rows = connection.execute(SQL["network_dealers"], query).fetchall()
     products = tuple(
         Product(gtin=row.gtin, items_per_case=row.items_per_case, unit_price=row.unit_price)
@@ -76,6 +77,14 @@ def _dealers(
         yield Dealer(id=row.id, parent=parent, level=row.level + below, kind=row.kind, lat=lat, lon=lon)
 
 
+def _met(polygon: bytes | None, atoms: AtomMap) -> list[str]:
+    """Return the counties that a drawn polygon meets."""
+    if polygon is None:
+        return []
+    counties = atoms.records(Level.COUNTY)
+    return [counties[index].adcode for index in atoms.layer(Level.COUNTY).meeting(shapely.from_wkb(bytes(polygon)))]
+
+
 class Span(NamedTuple):
     """From a moment until before another; None where it is open."""
 
@@ -83,8 +92,12 @@ class Span(NamedTuple):
     end: datetime | None
 
 
-def _territories(rows: list[Any]) -> Iterator[Territory]:
-    """Yield what is believed now: where a later recorded version holds, the earlier ones of its seller do not."""
+def _territories(rows: list[Any], atoms: AtomMap) -> Iterator[Territory]:
+    """Yield what is believed now: where a later recorded version holds, the earlier ones of its seller do not.
+
+    The engine knows divisions only: of what was drawn beside them, every county that it meets is the dealer's, so that
+    nobody is accused inside a drawn territory.
+    """
     country = {province(each.adcode) for each in load_divisions()}
     sellers: dict[tuple[str, str, str | None], list[Any]] = defaultdict(list)
     for row in rows:
@@ -94,7 +107,7 @@ def _territories(rows: list[Any]) -> Iterator[Territory]:
         found: list[Territory] = []
         for row in reversed(versions):
             own = Span(row.valid_from, row.valid_to)
-            codes = tuple(code.ljust(6, "0") for code in row.adcodes)
+            codes = tuple(dict.fromkeys([*(code.ljust(6, "0") for code in row.adcodes), *_met(row.polygon, atoms)]))
             found += (
                 Territory(
                     dealer=dealer,

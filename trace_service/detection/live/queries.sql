@@ -121,7 +121,7 @@ WHERE fact.kind = 'site' AND site.kind = 'store' AND EXISTS (
 ORDER BY fact.key, fact.valid_from, fact.recorded_at DESC, fact.id DESC
 
 -- name: network_territories
-SELECT dealer, channel, product_line, adcodes, valid_from, valid_to FROM trace.territory WHERE brand = %(brand)s
+SELECT dealer, channel, product_line, adcodes, polygon, valid_from, valid_to FROM trace.territory WHERE brand = %(brand)s
 ORDER BY dealer, recorded_at, id
 
 -- name: network_products
