@@ -182,6 +182,8 @@ def test_the_command_pools_worlds_prints_one_table_and_goes_on_where_it_stopped(
     assert answer["scores"]["every foreign scan"]["precision"]["value"] < 0.2
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert page.count("<svg") == 3
+    assert "<td>准确率 precision</td>" in page
+    assert "<td>预警数 alerts</td>" in page
     assert "http" not in page
     again = CliRunner().invoke(main, arguments)
     assert "guilty: taken from the last run" in again.stderr

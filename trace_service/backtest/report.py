@@ -1,4 +1,4 @@
-"""The HTML report: the table of scores, and three plots as inline SVG. One file, nothing loaded from elsewhere."""
+"""The HTML report in Chinese and English: scores, and three plots as inline SVG. One file, nothing from elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -21,20 +21,43 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; } td:first-child { color: var(--soft); }
-.plots { display: flex; flex-wrap: wrap; gap: 2rem; } figure { margin: 0; } figcaption { color: var(--soft); }
+.plots { display: flex; flex-wrap: wrap; gap: 2rem; } figure { margin: 0; max-width: 20rem; }
+figcaption { color: var(--soft); }
+@media (max-width: 40rem) { td:first-child { white-space: normal; min-width: 9rem; } }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
 .axis { stroke: var(--line); } .mark { stroke: var(--mark); fill: var(--mark); } .good { fill: var(--good); }
 .bad { fill: var(--bad); } .whisker { stroke: var(--soft); }
 """
 
 
+_NO_LABELS: Final = "<p>没有标签：有预警，不评分。 No labels: alerts, but no scores.</p>"
+_SHARES: Final = (
+    "<p>比例附 95 % 区间；“+”只算扫到三件以上的窜货。 "
+    "Shares with their 95 % interval. “+” counts attacks with three or more scanned items only.</p>"
+)
+_RELIABILITY: Final = "给出的概率与实际属实的比例 What the probability said of a cell, and how often it was true"
+_RECALL: Final = "按扫到的件数，查出的零星、整批与促销窜货 Drip, bulk and promotion attacks found, by scanned items"
+_BY_MONTH: Final = "各月预警：线上属实，线下误报 Alerts by month of the stream, right above and wrong below the line"
+_CHINESE: Final = {
+    "alerts": "预警数", "a day": "每天", "precision": "准确率", "precision, folded": "准确率（同一事件合并）",
+    "false alerts": "误报", "false per million honest scans": "每百万次正常扫码的误报",
+    "false a month": "每月误报", "leaked before the alert, found": "预警前已流出（查出的）",
+    "leaked before the alert, all": "预警前已流出（全部）", "calibration error": "校准误差",
+    "Brier skill": "Brier 技巧分", "cells (true)": "判断单元（属实）", "recall": "查出率", "core": "核心窜货",
+    "all": "全部", "drip": "零星窜货", "bulk": "整批窜货", "promo": "促销套货", "province": "全省分散",
+    "backflow": "倒流", "skip": "跨级窜货", "level_skip": "跨级窜货", "rebind": "改绑", "strip": "撕码",
+    "label_removal": "撕码", "clone": "复制码", "forged": "伪造码", "collusion": "串通", "outflow": "集中外流",
+    "withheld": "违规流通", "off_route": "偏离路线", "dwell": "滞留",
+}  # fmt: skip
+
+
 def write_report(path: Path, outcomes: Sequence[Outcome], scores: Mapping[str, Score]) -> None:
     """Write the report of a run."""
-    body = [f"<h1>Backtest, worlds: {len(outcomes)}</h1>"]
-    body += _scored(outcomes, scores) if scores else ["<p>No labels: alerts, but no scores.</p>"]
-    body += ["<h2>Worlds</h2>", _worlds(outcomes), "<h2>Handled by rule</h2>", _notices(outcomes)]
+    body = [f"<h1>检测回测 Backtest of detection · 世界数 worlds: {len(outcomes)}</h1>"]
+    body += _scored(outcomes, scores) if scores else [_NO_LABELS]
+    body += ["<h2>世界 Worlds</h2>", _worlds(outcomes), "<h2>按规则处理 Handled by rule</h2>", _notices(outcomes)]
     page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Backtest</title>'
+        '<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>检测回测 Backtest of detection</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>"
     )
@@ -46,24 +69,32 @@ def _scored(outcomes: Sequence[Outcome], scores: Mapping[str, Score]) -> list[st
     evidence = scores[EVIDENCE]
     days = round(max((each.days for each in outcomes), default=1))
     figures = (
-        (plots.reliability(evidence.bins), "What the probability said of a cell, and how often it was true"),
-        (plots.recall(evidence.by_scans), "Drip, bulk and promotion attacks found, by scanned items"),
+        (plots.reliability(evidence.bins), _RELIABILITY),
+        (plots.recall(evidence.by_scans), _RECALL),
         (plots.timeline([each for outcome in outcomes for each in outcome.timeline], days),
-         "Alerts by month of the stream, right above and wrong below the line"),
+         _BY_MONTH),
     )  # fmt: skip
     drawn = "".join(f"<figure>{svg}<figcaption>{escape(text)}</figcaption></figure>" for svg, text in figures)
     return [
-        "<p>Shares with their 95 % interval. “+” counts attacks with three or more scanned items only.</p>",
-        _table(rows[0], rows[1:]),
-        f'<h2>Plots</h2><div class="plots">{drawn}</div>',
-        "<h2>By detector</h2>",
-        _table(["detector", "alerts that were right"],
-               [[name, table.share(share)] for name, share in sorted(evidence.by_detector.items())]),
+        _SHARES,
+        _table(rows[0], [[_both(label), *values] for label, *values in rows[1:]]),
+        f'<h2>图 Plots</h2><div class="plots">{drawn}</div>',
+        "<h2>按检测方法 By detector</h2>",
+        _table(["检测方法 detector", "属实的预警 alerts that were right"],
+               [[_both(name), table.share(share)] for name, share in sorted(evidence.by_detector.items())]),
     ]  # fmt: skip
 
 
 def _worlds(outcomes: Sequence[Outcome]) -> str:
-    head = ["world", "scans", "days", "alerts", "taken back", "reading, s", "engine, s"]
+    head = [
+        "世界 world",
+        "扫码 scans",
+        "天数 days",
+        "预警 alerts",
+        "撤回 taken back",
+        "读取 reading, s",
+        "计算 engine, s",
+    ]
     rows = [
         [each.world, str(each.scans), f"{each.days:.0f}", str(each.alerts), str(each.retracted),
          f"{each.read_s:.1f}", f"{each.cpu_s:.1f}"]
@@ -79,7 +110,17 @@ def _notices(outcomes: Sequence[Outcome]) -> str:
             total[rule] = total.get(rule, 0) + count
     rows = [[rule, str(count)] for rule, count in sorted(total.items())]
     rows += [[remark, ""] for remark in sorted({remark for each in outcomes for remark in each.remarks})]
-    return _table(["rule", "events"], rows) if rows else "<p>Nothing.</p>"
+    return _table(["规则 rule", "事件 events"], rows) if rows else "<p>无 Nothing.</p>"
+
+
+def _both(label: str) -> str:
+    """Return a label of the table of scores with its Chinese before it; groups of attacks and of scans are parts."""
+    if label.startswith("core, "):
+        return f"核心窜货，扫到 {label.split()[1]} 件 {label}"
+    head, _, group = label.rpartition(" ") if label.startswith("recall ") else ("", "", label)
+    plain = group.removesuffix("+")
+    words = [_CHINESE[each] for each in (head, plain) if each in _CHINESE]
+    return f"{' '.join(words)}{'+' if group != plain else ''} {label}" if words else label
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
