@@ -72,9 +72,8 @@ def _verify_items(connection: Connection, keys: KeyWrapper, items: Mapping[str, 
     issued = _issued(connection, items, counters)
     found = {unit: _state(unit, item, brands.get(item.gtin), issued.get(unit)) for unit, item in items.items()}
     killed = {(row.brand, row.epoch): row.killed_at for row in rows if row.state == "killed"}
-    lost = {
-        unit: killed[key] for unit, item in items.items() if (key := (brands.get(item.gtin), _epoch(item))) in killed
-    }
+    whose = {unit: (brands.get(item.gtin), _epoch(item)) for unit, item in items.items()} if killed else {}
+    lost = {unit: killed[key] for unit, key in whose.items() if key in killed}
     moments = {"units": list(lost), "moments": list(lost.values())}
     for (unit,) in connection.execute(SQL["seen_before"], moments) if lost else ():
         found[unit] = replace(found[unit], state=CodeState.GENUINE, reduced=True)

@@ -7,6 +7,7 @@ and started anew. The channel and the calibration that the engine goes by are en
 log needs nothing else to be fed again, and nothing has to be fed again because one of them changed.
 """
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -140,6 +141,7 @@ class Live:
             for row in rows:
                 feed(found.engine, row.kind, row.body)
             last = rows[-1].seq
+        gc.freeze()  # looking through the whole engine for garbage would hold up the alerts behind it
         log.info(
             "the engine is where its log ends", action="live.started", brand=brand, observations=last,
             fed=last - found.last, seconds=round(time.monotonic() - began, 2),
