@@ -1,6 +1,6 @@
 """What an alert says of itself is true: each figure is computed again, and each "would be taken back" is tried."""
 
-import copy
+import pickle
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ class Told(NamedTuple):
 
     def after(self, observations: Iterable[Observation]) -> Alert | None:
         """The alert that stands once an engine in this state has observed something more."""
-        engine = copy.deepcopy(self.engine)
+        engine = twin(self.engine)
         for each in observations:
             engine.observe(each)
         return engine.ledger.standing[self.alert.key].alert
@@ -54,6 +54,12 @@ class Told(NamedTuple):
     def without(self, keys: Iterable[str]) -> Alert | None:
         now = self.engine.clock or 0
         return self.after(Withdrawn(key=key, received_at=now) for key in keys)
+
+
+def twin(engine: Engine) -> Engine:
+    """Return a copy, in less time than deepcopy takes."""
+    found: Engine = pickle.loads(pickle.dumps(engine))  # noqa: S301  this process has just written it
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +76,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
         for change in engine.observe(observation):
             if not isinstance(change, Retracted):
                 says = explain(facts_of(change.alert))
-                found.append(Told(change.alert, says, copy.deepcopy(engine), dict(known)))
+                found.append(Told(change.alert, says, twin(engine), dict(known)))
     return found
 
 

@@ -198,7 +198,7 @@ def test_a_cookie_alone_changes_nothing(site: Site) -> None:
 
 
 def test_the_openapi_document_describes_what_is_served(site: Site, api: httpx.Client) -> None:
-    document = httpx.get(f"{site.url}/api/openapi.json").json()
+    document = httpx.get(f"{site.url}/api/openapi.json", timeout=60).json()
     paths = set(document["paths"])
     assert {"/api/v1/session", "/api/v1/alerts", "/api/v1/stock", "/api/v1/proposals"} <= paths
     assert all(path.startswith("/api/v1/") for path in paths)
