@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_service.detection.calibration import Calibration, Evidence, Model, features, refit
-from trace_service.detection.detectors.collusion import choice_nats
+from trace_service.detection.detectors.collusion import choice_nats, common_nats
 from trace_service.detection.ratios import bulk_nats, dispersion_at, drip_nats, gift_capped, home_nats
 
 means = st.floats(1e-4, 20)
@@ -41,12 +41,19 @@ def test_a_ratio_is_an_e_value_under_the_honest_model() -> None:
     assert total <= 1.0 + 1e-6
 
 
-@given(ratios=st.lists(st.floats(0.01, 1e4), min_size=1, max_size=30))
-def test_cases_elsewhere_weaken_a_shipment_and_a_gift_caps_it(ratios: list[float]) -> None:
+@given(ratios=st.lists(st.floats(0.01, 1e4), min_size=1, max_size=30), seen=st.floats(0.01, 1.0))
+def test_cases_elsewhere_weaken_a_shipment_and_a_gift_caps_it(ratios: list[float], seen: float) -> None:
     nats = bulk_nats(ratios)
     assert bulk_nats([*ratios, 0.1]) <= nats + 1e-9
-    assert gift_capped(nats, len(ratios), 0.01) <= max(nats, 0.0) + 1e-9
-    assert gift_capped(60.0, 3, 0.01) < gift_capped(60.0, 4, 0.01) < 15
+    assert gift_capped(nats, len(ratios), 0.01, seen) <= max(nats, 0.0) + 1e-9
+    assert gift_capped(60.0, 3, 0.01, 0.24) < gift_capped(60.0, 4, 0.01, 0.24) < 15
+
+
+@given(cases=st.integers(1, 12), rarely=st.floats(0.01, 0.9), more=st.floats(0.01, 0.1))
+def test_a_present_explains_the_more_the_more_of_its_cases_are_seen(cases: int, rarely: float, more: float) -> None:
+    assert gift_capped(60.0, cases, 0.01, rarely + more) < gift_capped(60.0, cases, 0.01, rarely)
+    lost = gift_capped(60.0, cases, 0.01, rarely) - gift_capped(60.0, cases, 0.01, 1.0)
+    assert lost <= gift_capped(60.0, cases + 1, 0.01, rarely) - gift_capped(60.0, cases + 1, 0.01, 1.0)
 
 
 def test_cases_seen_at_home_speak_for_travellers() -> None:
@@ -62,6 +69,11 @@ def test_dealers_picked_among_many_of_a_city_need_more_to_be_colluding() -> None
     assert choice_nats(5, 2) == 0.0
     assert choice_nats(100, 2) > 5
     assert choice_nats(100, 4) > choice_nats(100, 3) > choice_nats(50, 3)
+
+
+def test_strong_cells_say_less_to_collusion_where_they_are_common() -> None:
+    assert common_nats(30, 1500) == 0.0
+    assert 0.5 < common_nats(150, 1500) < common_nats(300, 1500) < common_nats(3000, 15_000) < 3.5
 
 
 def _evidence(nats: float) -> Evidence:

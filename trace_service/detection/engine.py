@@ -105,7 +105,7 @@ class Engine:
             self.flow,
             CollusionDetector(network, self.settings, self.flow),
             OutflowDetector(network, self.settings, self.flow),
-            StripDetector(network, self.settings, self.sightings),
+            StripDetector(network, self.settings, self.sightings, self.habits),
             ForgedDetector(network, self.settings, placer),
             CloneDetector(network, self.settings, placer),
             RebindDetector(network, self.settings),

@@ -9,6 +9,7 @@ from trace_service.detection.cell import apart
 from trace_service.detection.geometry import Geometries
 from trace_service.detection.network import FloatArray, Network
 from trace_service.detection.placing import KINDS
+from trace_service.detection.ratios import SEEN
 from trace_service.detection.settings import DAY_MS
 from trace_service.detection.sightings import Sightings
 
@@ -19,6 +20,8 @@ _SURGE_PRIOR: Final = 3.0
 _NATION_PRIOR: Final = 20.0
 LARGEST_SURGE: Final = 12.0
 _MOST_OF_ONE: Final = 3.0
+# Cases that the usual chance of a case to be seen is believed for while shipments mature.
+_SEEN_PRIOR: Final = 200.0
 
 
 class _Rush(NamedTuple):
@@ -43,8 +46,20 @@ class Habits:
         self.provinces: list[str] = []
         self.province_of: list[int] = []
         self._rushes: list[_Rush] = []
+        self._matured = [0, 0]  # cases that had time enough to be seen, and those that were
         self._geometries = Geometries(network)
         self._geometry = self._geometries.at([], 0)
+
+    @property
+    def seen_share(self) -> float:
+        """How likely a case is ever seen: of matured shipments, with a prior."""
+        cases, seen = self._matured
+        return (seen + _SEEN_PRIOR * SEEN) / (cases + _SEEN_PRIOR)
+
+    def mature(self, cases: int, seen: int) -> None:
+        """Count a shipment's cases when they had time enough to be seen, and those that were."""
+        self._matured[0] += cases
+        self._matured[1] += seen
 
     def learn(self, sightings: Sightings, now: int) -> None:
         """Fit the baseline to the last year of sightings."""

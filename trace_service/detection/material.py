@@ -14,6 +14,7 @@ from trace_service.detection.cell import Cell
 from trace_service.detection.habits import Habits
 from trace_service.detection.network import Network
 from trace_service.detection.placing import KINDS
+from trace_service.detection.ratios import SEEN
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 
@@ -72,6 +73,7 @@ class Material(Struct, frozen=True):
     raised: float  # what the number of tested cells adds to each threshold
     settings: Settings
     coefficients: tuple[float, ...]
+    seen_share: float = SEEN  # how likely a case is ever seen
 
 
 class Keeper:
@@ -104,8 +106,9 @@ class Keeper:
         calibration: Calibration,
     ) -> dict[str, Any]:  # fmt: skip
         kept = Material(
-            rule, now, tuple(parts), self.sightings.totals, raised, self.settings, calibration.claim.coefficients
-        )
+            rule, now, tuple(parts), self.sightings.totals, raised, self.settings, calibration.claim.coefficients,
+            self.habits.seen_share,
+        )  # fmt: skip
         found: dict[str, Any] = msgspec.to_builtins(kept, str_keys=True)
         return found
 

@@ -9,9 +9,11 @@ PHIS: Final = (0.1, 0.3, 0.6, 1.0)
 # How often goods that are sold in a city show up there by a position of each kind (GPS, IP, store).
 LOCATED: Final = (0.85, 0.55, 0.95)
 WHOLE_CASE: Final = 0.004
-# One shipment's cases carried together by one honest buyer: how often, and how likely each further case is seen.
-GIFT: Final = 0.02
-GIFT_CASE: Final = 0.35
+# One shipment's cases carried together by one honest buyer: how often, and how likely there is a further one.
+GIFT: Final = 0.0571
+GIFT_CASE: Final = 0.69
+# How likely a case is ever seen, where nothing is known yet: as in the markets that the thresholds were chosen on.
+SEEN: Final = 0.24
 # That a carrier shows the addresses of a dealer's cities in one certain other, where nobody else's goods tell of it.
 GATEWAY: Final = 0.005
 # How often a diverted case seems to be at home as well: positions err.
@@ -73,9 +75,14 @@ def home_nats(away: int, at_home: float, usual: float) -> float:
     return min(_MOST_HOME, found)
 
 
-def gift_capped(nats: float, cases: int, share: float) -> float:
-    """Return a bulk ratio against the honest alternative of one big present to a city of a share of all presents."""
-    gift = GIFT * share * GIFT_CASE ** max(0, cases - 1)
+def gift_capped(nats: float, cases: int, share: float, seen: float) -> float:
+    """Return a bulk ratio against the honest alternative of one big present to a city of a share of all presents.
+
+    The cases of a present are geometric in number, and each is seen with a chance of `seen`, so that those seen are
+    geometric too: where nearly every case is seen, many cases of one present are.
+    """
+    further = GIFT_CASE * seen / (1 - GIFT_CASE + GIFT_CASE * seen)
+    gift = GIFT * share * further ** max(1, cases)
     return -log(exp(-nats) + gift) if nats > 0 else nats
 
 

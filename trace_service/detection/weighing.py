@@ -109,6 +109,11 @@ class Usual(Protocol):
         """Return how much more other dealers' goods come to a place than usual."""
         ...
 
+    @property
+    def seen_share(self) -> float:
+        """How likely a case is ever seen."""
+        ...
+
 
 class Weigher:
     """Weighs places with the habits of the last week; pure of side effects."""
@@ -203,7 +208,7 @@ class Weigher:
             nats = gateway_capped(nats, bulk_nats([*addresses, *elsewhere]))
         cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
         place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
-        return gift_capped(nats, cases, place)
+        return gift_capped(nats, cases, place, self.habits.seen_share)
 
     def _elsewhere(self, cell: Cell, shipment: str) -> list[float]:
         """Return L1 / L0 of each of a shipment's cases that was seen, but not in this city."""
@@ -222,6 +227,15 @@ class Weigher:
 def _spread(pieces: list[Piece]) -> bool:
     """Whether hits with a position lie further apart than one present's guests."""
     points = [(hit.lat, hit.lon) for each in pieces for hit in each.hits if hit.lat is not None and hit.lon is not None]
+    if len(points) < 2:  # noqa: PLR2004  # one lies apart from nothing
+        return False
+    (south, north), (west, east) = ((min(axis), max(axis)) for axis in zip(*points, strict=True))
+    if flat_km(south, west, north, west) > _SPREAD_KM:
+        return True
+    # A box that is small enough even where its meridians lie furthest apart settles it without looking at each pair.
+    widest = min(abs(south), abs(north)) if south * north > 0 else 0.0
+    if flat_km(widest, west, widest + north - south, east) <= _SPREAD_KM:
+        return False
     return any(flat_km(*first, *second) > _SPREAD_KM for first, second in combinations(points, 2))
 
 

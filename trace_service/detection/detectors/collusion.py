@@ -1,7 +1,7 @@
 """Several dealers who send little each to one place: cells too weak alone, weighed together."""
 
 from collections.abc import Iterable, Sequence
-from math import comb, log
+from math import comb, exp, log
 from typing import Final
 
 from trace_service.detection.cell import Cell
@@ -16,6 +16,8 @@ _LEAST_PIECES: Final = 2
 _TOGETHER_MS: Final = 90 * DAY_MS
 # Each further dealer could be any of those that trade: this many are looked at for every one who takes part.
 _CHOICE_NATS: Final = log(12)
+# One honest cell in exp(nats) is thought to take part, which is believed for so many cells.
+_BELIEVED_CELLS: Final = 500.0
 
 
 class CollusionDetector:
@@ -25,6 +27,7 @@ class CollusionDetector:
 
     def __init__(self, network: Network, settings: Settings, flow: FlowDetector) -> None:
         self.network, self.settings, self.flow = network, settings, flow
+        self._common = 0.0
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Weigh the cities that the flow detector just weighed."""
@@ -35,8 +38,13 @@ class CollusionDetector:
                 yield claim
 
     def close_day(self, now: int) -> Iterable[Claim]:
-        """Time alone makes nobody guilty."""
-        del now
+        """Time alone makes nobody guilty; how common cells are that could take part is learned once a day."""
+        found = [
+            takes_part(nats, self.flow.sightings.cells[dealer, city], now)
+            for city, row in self.flow.by_city.items()
+            for dealer, nats in row.items()
+        ]
+        self._common = common_nats(sum(found), len(found))
         return ()
 
     def _claim(self, city: int, now: int) -> Claim | None:
@@ -55,6 +63,7 @@ class CollusionDetector:
         total = total_nats([nats for nats, _ in parts])
         hits = [(hit, len(piece.hits)) for _, cell in parts for piece in cell.pieces for hit in piece.hits]
         raised = self.flow.stricter() + choice_nats(len(self.flow.by_city[city]), len(parts))
+        raised += self._common * len(parts)
         threshold = self.settings.collusion_nats + raised
         near = not alone and total >= threshold - self.settings.retract_margin_nats
         return Claim(
@@ -89,3 +98,13 @@ def total_nats(nats: Sequence[float]) -> float:
 def choice_nats(dealers: int, parties: int) -> float:
     """Return what choosing so many among a city's dealers costs beyond what `total_nats` takes off."""
     return max(0.0, log(comb(dealers, parties)) - _CHOICE_NATS * (parties - 1))
+
+
+def common_nats(strong: int, cells: int) -> float:
+    """Return how many nats less each partner's cell says, where so many of all cells could take part.
+
+    The more is seen of each cell, the more cells the baseline is wrong about: what every tenth cell says is no evidence
+    of collusion, whatever its ratio. A market's own cells tell (B. Efron, Large-Scale Inference, 2010).
+    """
+    usual = exp(-_LEAST_NATS)
+    return max(0.0, log((strong + _BELIEVED_CELLS * usual) / (cells + _BELIEVED_CELLS) / usual))

@@ -5,6 +5,7 @@ from math import exp, lgamma, log, log1p
 from typing import Final
 
 from trace_service.detection.changes import Claim, Contribution
+from trace_service.detection.habits import Habits
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation, Shipment
 from trace_service.detection.settings import DAY_MS, Settings
@@ -27,8 +28,8 @@ class StripDetector:
 
     wants: tuple[type, ...] = (Shipment,)
 
-    def __init__(self, network: Network, settings: Settings, sightings: Sightings) -> None:
-        self.network, self.settings, self.sightings = network, settings, sightings
+    def __init__(self, network: Network, settings: Settings, sightings: Sightings, habits: Habits) -> None:
+        self.network, self.settings, self.sightings, self.habits = network, settings, sightings, habits
         self._due: dict[int, list[Shipment]] = {}
         self._to: dict[str, list[Shipment]] = {}
         self._passing: dict[str, list[int]] = {}  # cases that ended with a dealer, of how many that came
@@ -61,6 +62,7 @@ class StripDetector:
         if len(cases) < _LEAST_CASES or 2 * tally[0] < tally[1]:
             return None  # what a dealer who passes goods on has not passed on stands in the warehouse
         seen = [case for case in cases if (dealer, case) in self.sightings.cities]
+        self.habits.mature(len(cases), len(seen))
         others, others_seen = self._others(shipment, now)
         if others < _LEAST_OTHERS:
             return None

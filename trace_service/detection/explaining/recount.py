@@ -65,6 +65,7 @@ class _Kept:
         self.hits = [hit for cell in part.cells for hit in cell.hits]
         self.gone = [hit for hit in self.hits if hit.case in change.out]
         self.totals = material.totals
+        self.seen_share = material.seen_share
         self.shipments: dict[str, dict[str, None]] = {}
         self.cities: dict[tuple[str, str], dict[int, tuple[int, bool]]] = {}
         self.stocked: dict[tuple[str, str], set[str]] = {}
