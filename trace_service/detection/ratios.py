@@ -15,7 +15,7 @@ GIFT_CASE: Final = 0.69
 # How likely a case is ever seen, where nothing is known yet: as in the markets that the thresholds were chosen on.
 SEEN: Final = 0.24
 # That a carrier shows the addresses of a dealer's cities in one certain other, where nobody else's goods tell of it.
-GATEWAY: Final = 0.005
+GATEWAY: Final = 0.0001
 # How often a diverted case seems to be at home as well: positions err.
 DIVERTED_AT_HOME: Final = 0.04
 _MOST: Final = 60

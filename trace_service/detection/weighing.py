@@ -152,12 +152,13 @@ class Weigher:
         found.home = home_nats(len(cell.pieces), home, self.sightings.at_home_share)
         found.drip += found.home
         found.cases, found.spread = sum(len(each.hits) for each in cell.pieces), _spread(cell.pieces)
+        gateway = self._by_gateway(cell, (shares, surge), now)
         by_shipment: dict[str, list[Piece]] = {}
         for piece in cell.pieces:
             for shipment in dict.fromkeys(hit.shipment for hit in piece.hits if hit.shipment is not None):
                 by_shipment.setdefault(shipment, []).append(piece)
         for shipment, here in by_shipment.items():
-            nats = self._bulk(cell, (shipment, here), (shares, surge), found.bulk - found.home) + found.home
+            nats = self._bulk(cell, (shipment, here), (shares, surge, gateway), found.bulk - found.home) + found.home
             if nats > found.bulk:
                 found.bulk, found.shipment = nats, shipment
         return found
@@ -186,13 +187,28 @@ class Weigher:
             located=widest, surge=surge, windows=tuple(rows),
         )  # fmt: skip
 
-    def _bulk(self, cell: Cell, found: tuple[str, list[Piece]], usual: Honest, least: float) -> float:
+    def _by_gateway(self, cell: Cell, honest: Honest, now: int) -> float:
+        """Return what the dealer's addresses there say of a gateway, which shows those of all its shipments alike."""
+        shares, surge = honest
+        strongest = 0.0
+        for days in self.settings.windows_days:
+            since = now - days * DAY_MS
+            number = sum(piece.kind == Kind.IP for piece in cell.pieces if piece.at >= since)
+            located = self.sightings.exposure.located(cell.dealer, since)[Kind.IP]
+            mean = max(surge * located * shares[Kind.IP], _LEAST_SHARE)
+            strongest = max(strongest, drip_nats(number, mean, located * LOCATED[Kind.IP]))
+        return strongest
+
+    def _bulk(
+        self, cell: Cell, found: tuple[str, list[Piece]], usual: tuple[tuple[float, ...], float, float], least: float
+    ) -> float:
         """Weigh one shipment's cases against this city; hits that may have one cause are one case.
 
-        −inf where it cannot be more than `least`.
+        `usual` are the honest shares, the surge, and what all addresses say of a gateway. −inf where it cannot be more
+        than `least`.
         """
         shipment, here = found
-        shares, surge = usual
+        shares, surge, gateway = usual
         kappa = max(surge * shares[Kind.GPS] * 4, 0.002)
         positions: list[float] = []
         addresses: list[float] = []
@@ -205,7 +221,7 @@ class Weigher:
         elsewhere = self._elsewhere(cell, shipment)
         nats = bulk_nats([*positions, *addresses, *elsewhere])
         if addresses and nats > 0:
-            nats = gateway_capped(nats, bulk_nats([*addresses, *elsewhere]))
+            nats = gateway_capped(nats, min(gateway, bulk_nats([*addresses, *elsewhere])))
         cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
         place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
         return gift_capped(nats, cases, place, self.habits.seen_share)
