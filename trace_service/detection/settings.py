@@ -10,7 +10,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     drip_nats: float = 7.0
     bulk_nats: float = 8.5
-    least_probability: float = 0.6
+    least_probability: float = 0.5
     certain_nats: float = 15.0
     retract_probability: float = 0.2
     province_nats: float = 11.0
@@ -32,4 +32,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     quiet_days: int = 90
     # Tested cells up to which the thresholds stand as they are; ten times as many raise them by ln 10.
     cells_at_default: int = 5_000
-    version: str = "9"
+    version: str = "10"
