@@ -96,11 +96,12 @@ class _Pair:
         self._policy = policy
         self._differences: dict[tuple[int, int], _Difference] = {}
         self._met: dict[tuple[int, int], int] = defaultdict(int)
-        self._names: list[dict[Seller, set[str]]] = []
+        # In their order: of two statements recorded at one moment the later one counts.
+        self._names: list[dict[Seller, list[str]]] = []
         for book in self._books:
-            names: dict[Seller, set[str]] = defaultdict(set)
+            names: dict[Seller, list[str]] = defaultdict(list)
             for each in book.versions:
-                names[each.dealer, each.channel, each.product_line].add(each.sha256)
+                names[each.dealer, each.channel, each.product_line].append(each.sha256)
             self._names.append(names)
         digests = [each.sha256 for book in self._books for each in book.versions]
         same = {digest: number for number, digest in enumerate(dict.fromkeys(digests))}

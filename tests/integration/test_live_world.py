@@ -79,7 +79,7 @@ def test_a_world_raises_live_what_its_backtest_raises(
     world: World, database: TestDatabase, connection: Connection, atoms: AtomMap, tmp_path: Path
 ) -> None:
     expected = backtested(world)
-    assert {row[1] for row in expected} >= {"bulk", "drip", "forged", "clone", "backflow", "skip", "rebind"}
+    assert {row[1] for row in expected} >= {"bulk", "forged", "clone", "backflow", "skip", "rebind"}
     changes = register(connection, database.owner_dsn, world.folder, tmp_path / "tables", atoms)
     with pytest.MonkeyPatch.context() as patch:
         # A world has no Hong Kong, Macau and Taiwan.

@@ -90,6 +90,19 @@ def test_what_changes_is_what_judging_twice_tells_apart(
     assert changes.after.tolist() == now[expected].tolist()
 
 
+def test_a_statement_that_is_made_again_replaces_the_one_between() -> None:
+    none, held = (
+        TerritoryVersion(dealer="A", adcodes=codes, valid_from=START, recorded_at=START) for codes in ((), ("c00",))
+    )
+    before = TerritoryBook(ATOMS, [none, held])
+    after = before.with_versions(none)
+    some = scans(0)
+    was, now = (judge(book, some, DEFAULT_POLICY).verdict for book in (before, after))
+    expected = np.flatnonzero(was != now)
+    assert len(expected)
+    assert recheck(before, after, some).rows.tolist() == expected.tolist()
+
+
 def test_hardly_any_scan_is_judged_again() -> None:
     before = TerritoryBook(
         ATOMS, [TerritoryVersion(dealer="A", adcodes=("c00", "c01"), valid_from=START, recorded_at=START)]
