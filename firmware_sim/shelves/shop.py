@@ -178,6 +178,7 @@ class Shop:
     async def serve(self, links: Path, stop: asyncio.Event) -> None:
         """Answer on a pty for each shelf, `<links>/<device>.tty`, until `stop` is set."""
         self.tick()  # an agent that reads at once must not see zeros
+        hands = Hands(links)  # before the lines: who sees a shelf may reach for it
         lines: list[PtySlave] = []
         try:
             for shelf in self.shelves:
@@ -185,7 +186,7 @@ class Shop:
                 line.open()
                 lines.append(line)
             _log.info("shelves answer", action="shelf.ready", shelves=len(lines), links=str(links))
-            await self._run(stop, Hands(links))
+            await self._run(stop, hands)
         finally:
             for line in lines:
                 line.close()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_a_hand_takes_what_is_there_and_an_unknown_place_is_named(tmp_path: Path
     try:
         command = ["--var", str(tmp_path), "--json"]
         while not (tmp_path / "shelves" / "shelf-01.tty").exists():
-            pass
+            time.sleep(0.01)
         taken = CliRunner().invoke(main, ["shelf", "take", "STORE-1/2", "4", *command])
         assert json.loads(taken.output.splitlines()[-1]) == {"units": 4, "left": 5, "device": "shelf-01", "problem": ""}
         assert len(shop.shelves[0].cells[2].units) == 5
