@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from benchmarks.frame import Figure, Outcome, Progress, Target
-from edge.weigh import Sample, Weigher
-from edge.weigh_belief import RESIDUAL, Belief, Floats, Ints, begin, drift, reanchor, step
+from edge.shelf.belief import RESIDUAL, Belief, Floats, Ints, begin, drift, reanchor, step
+from edge.shelf.weigh import Sample, Weigher
 from firmware_sim.shelves.cell import COUNTS_PER_GRAM, LoadCell, weigh_units
 from firmware_sim.shelves.fast import CellFleet, Kind
 

@@ -10,7 +10,7 @@ import msgspec
 
 from cli.device import running_installation
 from contracts.errors import CodefenceError, ConfigurationError
-from edge.shelf_calibrate import Bench, Record, store, watching
+from edge.shelf.calibrate import Bench, Record, store, watching
 from edge.sources.modbus import ShelfController
 from firmware_sim.shelves.hands import Hand, Moved, ask
 
@@ -162,7 +162,7 @@ def calibrate(controller: str, channel: int, **options: object) -> None:
 @_JSON
 def look(picture: Path, slots: Path, full: Path, empty: Path, *, as_json: bool) -> None:
     """Say which facings of a shelf PICTURE are filled, empty, or unknown because something is in the way."""
-    from edge.shelf_facings import ShelfCamera, load_picture, load_slots, shares  # noqa: PLC0415  only this needs OpenCV
+    from edge.shelf.facings import ShelfCamera, load_picture, load_slots, shares  # noqa: PLC0415  only this needs OpenCV
 
     try:
         camera = ShelfCamera(load_slots(slots), load_picture(full), load_picture(empty))

@@ -102,8 +102,8 @@ def shelf() -> None:
     changes, a heartbeat every 30 seconds, and the climate with its alarms. The planogram is a JSON array of
     {"channel", "gtin", "unit_weight_g"}.
     """
-    from edge.shelf import run_agents  # noqa: PLC0415  a station goes without numpy
-    from edge.shelf_setup import equip  # noqa: PLC0415  likewise
+    from edge.shelf.agent import run_agents  # noqa: PLC0415  a station goes without numpy
+    from edge.shelf.setup import equip  # noqa: PLC0415  likewise
 
     configure_log()
     settings = _settings(ShelfSettings)
@@ -121,9 +121,9 @@ def camera() -> None:
     Looks at the newest picture of a camera, stream, folder or file at an interval, and publishes which facings of each
     product are filled, empty, hidden or taken by another product: changes, and a heartbeat every 30 seconds.
     """
-    from edge.shelf_camera import FacingAgent  # noqa: PLC0415  a scanner or scale goes without OpenCV
-    from edge.shelf_facings import ShelfCamera, load_picture, load_slots  # noqa: PLC0415  likewise
-    from edge.shelf_pictures import open_pictures  # noqa: PLC0415  likewise
+    from edge.shelf.camera import FacingAgent  # noqa: PLC0415  a scanner or scale goes without OpenCV
+    from edge.shelf.facings import ShelfCamera, load_picture, load_slots  # noqa: PLC0415  likewise
+    from edge.shelf.pictures import open_pictures  # noqa: PLC0415  likewise
 
     configure_log()
     settings = _settings(CameraSettings)

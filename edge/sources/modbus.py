@@ -24,7 +24,7 @@ from contracts.shelf_registers import (
     Shared,
     block,
 )
-from edge.weigh import Sample
+from edge.shelf.weigh import Sample
 
 _ANSWER_SECONDS: Final = 0.3
 _RETRIES: Final = 1

@@ -17,8 +17,8 @@ from contracts.messages import Environment, Stock, decode_event
 from contracts.shelf_registers import Holding, block
 from contracts.topics import Kind
 from edge.outbox import Outbox
-from edge.planogram import Line, load_planogram
-from edge.shelf import ShelfAgent
+from edge.shelf.agent import ShelfAgent
+from edge.shelf.planogram import Line, load_planogram
 from edge.sources.modbus import ShelfController
 from firmware_sim.shelves.controller import Trouble
 
@@ -91,8 +91,8 @@ def test_sales_and_refills_are_counted_and_only_changes_are_reported(shop: Shop,
 def test_no_fault_ever_leaves_a_figure_standing(
     shop: Shop, hardware: Hardware, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.shelf.SILENT_SECONDS", 1.0)
-    monkeypatch.setattr("edge.weigh._STUCK_SECONDS", 2.0)
+    monkeypatch.setattr("edge.shelf.agent.SILENT_SECONDS", 1.0)
+    monkeypatch.setattr("edge.shelf.weigh._STUCK_SECONDS", 2.0)
     shop.open()
     wait_for(lambda: shop.last() == (10, ""))
     faults = (

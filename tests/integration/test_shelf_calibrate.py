@@ -15,7 +15,7 @@ from shelf_hardware import Hardware
 from cli.main import main
 from contracts.errors import ConfigurationError, SourceError
 from contracts.shelf_registers import Holding, block
-from edge.shelf_calibrate import Bench
+from edge.shelf.calibrate import Bench
 from edge.sources.modbus import Address, ShelfController
 from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.controller import Trouble
@@ -24,7 +24,7 @@ from firmware_sim.shelves.shop import Shop
 
 @pytest.fixture
 def hardware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hardware]:
-    monkeypatch.setattr("edge.shelf_calibrate._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("edge.shelf.calibrate._PAUSE_SECONDS", 0.05)
     hardware = Hardware(tmp_path / "shelf.tty")
     # A cell whose gain is 4 % off, on another tray than the factory thought.
     hardware.controller.write(block(1) + Holding.CALIBRATION.offset, Holding.CALIBRATION.pack(40_000))

@@ -19,9 +19,9 @@ from cli.embedded.users import INGEST
 from contracts.messages import Facings, Stock, decode_event
 from contracts.topics import Kind
 from edge.outbox import Outbox
-from edge.shelf_camera import BLIND_SECONDS, HEARTBEAT_SECONDS, FacingAgent
-from edge.shelf_facings import ShelfCamera, load_picture, load_slots
-from edge.shelf_pictures import PictureFiles, PictureStream
+from edge.shelf.camera import BLIND_SECONDS, HEARTBEAT_SECONDS, FacingAgent
+from edge.shelf.facings import ShelfCamera, load_picture, load_slots
+from edge.shelf.pictures import PictureFiles, PictureStream
 from edge.sources.live import LiveCamera
 from firmware_sim.shelves.pictures import Moment, Picture, Scene
 

@@ -7,7 +7,7 @@ import pytest
 from conftest import TestDatabase
 from console_world import Site, make_world, running
 
-from edge.shelf_refills import RefillFeed
+from edge.shelf.refills import RefillFeed
 from trace_service.orders.access import issue_token
 from trace_service.store.connection import connect
 

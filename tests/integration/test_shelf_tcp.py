@@ -16,8 +16,8 @@ from contracts.errors import ConfigurationError
 from contracts.messages import Stock, decode_event
 from contracts.shelf_registers import BLOCK_SIZE, Holding, Input, Shared, block
 from edge.outbox import Outbox
-from edge.planogram import Line
-from edge.shelf import ShelfAgent, run_agents
+from edge.shelf.agent import ShelfAgent, run_agents
+from edge.shelf.planogram import Line
 from edge.sources.modbus import ShelfController, connect
 
 SIZE = block(1) + BLOCK_SIZE

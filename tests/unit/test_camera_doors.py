@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.errors import ConfigurationError, SourceError
-from edge.shelf_facings import load_picture
-from edge.shelf_pictures import PictureFiles
+from edge.shelf.facings import load_picture
+from edge.shelf.pictures import PictureFiles
 from edge.sources.camera import Camera
 from edge.sources.live import LiveCamera, named
 

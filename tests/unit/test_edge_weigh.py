@@ -3,7 +3,7 @@ import random
 import pytest
 
 from contracts.shelf_registers import RAW_LIMIT
-from edge.weigh import Estimate, Sample, Weigher
+from edge.shelf.weigh import Estimate, Sample, Weigher
 
 UNIT = 540.0
 

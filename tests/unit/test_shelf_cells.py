@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from contracts.messages import Environment, Stock, decode_event
 from contracts.topics import Kind
-from edge.planogram import Line
-from edge.shelf_cell import Cell
-from edge.shelf_climate import Climate, Kinetic, Limits
-from edge.weigh import Sample
-from edge.weigh_mixed import explain
+from edge.shelf.cell import Cell
+from edge.shelf.climate import Climate, Kinetic, Limits
+from edge.shelf.mixed import explain
+from edge.shelf.planogram import Line
+from edge.shelf.weigh import Sample
 
 A, B = "06901234567892", "06912345000017"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cli.main import main
 from contracts.errors import ConfigurationError
-from edge.shelf_facings import Facing, ShelfCamera, Slot, shares
+from edge.shelf.facings import Facing, ShelfCamera, Slot, shares
 
 Image = NDArray[np.uint8]
 A, B, C = "06901234567892", "06912345000017", "06912345000024"

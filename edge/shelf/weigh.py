@@ -1,7 +1,7 @@
 """From samples to units: medians twice a second, plateaus after four quiet seconds, and a count that follows steps.
 
 Drift between plateaus moves the zero and not the count; a step that is no whole number of units is flagged. What a
-count rests on is told in `edge.weigh_belief`.
+count rests on is told in `edge.shelf.belief`.
 """
 
 from collections import deque
@@ -13,8 +13,8 @@ import numpy as np
 from msgspec import Struct
 
 from contracts.shelf_registers import RAW_LIMIT
-from edge.weigh_belief import RESIDUAL, Belief, begin, drift, reanchor, step
-from edge.weigh_product import Steps
+from edge.shelf.belief import RESIDUAL, Belief, begin, drift, reanchor, step
+from edge.shelf.product import Steps
 
 MOST_UNITS: Final = 1_000_000
 QUIET_SAMPLES: Final = 8
@@ -59,7 +59,7 @@ class _Run(NamedTuple):
 
 
 class Memory(Struct, frozen=True):
-    """What a restart must not forget: the belief of `edge.weigh_belief`, one channel's row of each array."""
+    """What a restart must not forget: the belief of `edge.shelf.belief`, one channel's row of each array."""
 
     state: dict[str, list[float] | float]
 

@@ -12,8 +12,8 @@ from contracts.messages import Facings, Stock, encode_event
 from contracts.topics import Kind
 from edge.outbox import Draft, Outbox
 from edge.outbox.outbox import now_ms
-from edge.shelf_facings import Facing, Image, Seen, Share, ShelfCamera, shares
-from edge.shelf_pictures import Pictures
+from edge.shelf.facings import Facing, Image, Seen, Share, ShelfCamera, shares
+from edge.shelf.pictures import Pictures
 
 HEARTBEAT_SECONDS: Final = 30.0
 BLIND_SECONDS: Final = 60.0

@@ -16,10 +16,10 @@ from contracts.topics import Kind
 from edge.backoff import Backoff
 from edge.outbox import Draft, Outbox
 from edge.outbox.outbox import now_ms
-from edge.planogram import Line, by_cell
-from edge.shelf_cell import HEARTBEAT_SECONDS, Cell
-from edge.shelf_climate import Climate, Kinetic, Limits
-from edge.shelf_refills import RefillFeed
+from edge.shelf.cell import HEARTBEAT_SECONDS, Cell
+from edge.shelf.climate import Climate, Kinetic, Limits
+from edge.shelf.planogram import Line, by_cell
+from edge.shelf.refills import RefillFeed
 from edge.sources.modbus import Reading, ShelfSource
 
 POLL_SECONDS: Final = 0.25

@@ -9,7 +9,7 @@ import structlog
 
 from contracts.errors import ConfigurationError
 from edge.decode.images import SUFFIXES
-from edge.shelf_facings import Image, load_picture
+from edge.shelf.facings import Image, load_picture
 from edge.sources.live import LiveCamera
 
 _log = structlog.get_logger(__name__)

@@ -11,9 +11,9 @@ from contracts.shelf_registers import Holding
 from contracts.topics import Kind
 from edge.outbox import Draft
 from edge.outbox.outbox import now_ms
-from edge.planogram import Line
-from edge.weigh import Estimate, Memory, Sample, Weigher
-from edge.weigh_mixed import MixedMemory, MixedWeigher
+from edge.shelf.mixed import MixedMemory, MixedWeigher
+from edge.shelf.planogram import Line
+from edge.shelf.weigh import Estimate, Memory, Sample, Weigher
 
 HEARTBEAT_SECONDS: Final = 30.0
 _NOTABLE: Final = 0.2

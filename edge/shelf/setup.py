@@ -7,11 +7,11 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from edge.outbox import Outbox
-from edge.planogram import by_cell, load_planogram
 from edge.settings import ShelfSettings
-from edge.shelf import ShelfAgent
-from edge.shelf_climate import Limits
-from edge.shelf_refills import RefillFeed
+from edge.shelf.agent import ShelfAgent
+from edge.shelf.climate import Limits
+from edge.shelf.planogram import by_cell, load_planogram
+from edge.shelf.refills import RefillFeed
 from edge.sources.modbus import connect
 
 

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from edge.weigh import NEGATIVE_G, Estimate, Guard, Plateaus, Sample, tolerance
-from edge.weigh_belief import Ints
+from edge.shelf.belief import Ints
+from edge.shelf.weigh import NEGATIVE_G, Estimate, Guard, Plateaus, Sample, tolerance
 
 _UNIT_SD: Final = 0.02
 _NOISE_G: Final = 1.5
