@@ -29,6 +29,8 @@ _BORDER_KM: Final = (20.0, 130.0)
 _TRUCK_DAYS: Final = (1.0, 6.0)
 _COPIES: Final = ((100, 1), (100, 1), (40, 2), (12, 6), (6, 12), (3, 40), (2, 60))
 """How many copies of each of how many labels."""
+_LETTERS: Final = "0123456789ABCDEFGHJKLMNPQRSTVWXY"
+_SERIAL: Final = 12
 _SCATTERED_CASES: Final = 60
 _SCATTERED_CITIES: Final = 40
 
@@ -52,15 +54,18 @@ class Attackers:
         mean = self.nature.attacks_per_300k * self.request.items / 3e5
         count = max(len(TYPES), int(self.random.poisson(mean)))
         kinds = [*range(len(TYPES)), *pick(shares, count - len(TYPES), self.random).tolist()]
-        makers: dict[str, Callable[[str, Fates], Attack | None]] = {
-            "clone": self._clone, "forged": self._forged, "collusion": self._collusion, "skip": self._skip,
-        }  # fmt: skip
         for kind in kinds:
-            name = TYPES[kind]
-            attack = makers[name](name, fates) if name in makers else self._diversion(name, fates, promoted)
+            attack = self.another(TYPES[kind], fates, promoted)
             if attack is not None:
                 self.attacks.append(attack)
         return self.attacks
+
+    def another(self, name: str, fates: Fates, promoted: list[tuple[int, float]]) -> Attack | None:
+        """Return one attack of a type as every world has them, None where nothing is left to take."""
+        makers: dict[str, Callable[[str, Fates], Attack | None]] = {
+            "clone": self._clone, "forged": self._forged, "collusion": self._collusion, "skip": self._skip,
+        }  # fmt: skip
+        return makers[name](name, fates) if name in makers else self._diversion(name, fates, promoted)
 
     def promote(self, fates: Fates, promoted: list[tuple[int, float]]) -> None:
         """Dump the goods of some promotions, each of a dealer from a day on."""
@@ -173,17 +178,20 @@ class Attackers:
 
     def _forged(self, name: str, fates: Fates) -> Attack | None:
         """Make up labels after genuine ones, which nobody issued."""
-        del fates
+        del name, fates
+        return self.invented(_LETTERS, _SERIAL)
+
+    def invented(self, letters: str, length: int) -> Attack:
+        """Make up labels whose serials have so many of some letters; the issued form has twelve of 32."""
+        name = "forged"
         dealer = int(self.random.choice(self._dealers))
         _, cities = self._destinations(name, dealer)
         count = int(self.random.lognormal(4.2, 1.0)) + 4
         start = float(self.random.uniform(0.05, 0.8) * self.request.days)
         attack = self._attack(name, (dealer,), cities, np.zeros(0, np.int64), np.full(count, start))
         gtin = self.goods.products[int(self.random.integers(len(self.goods.products)))].gtin
-        letters = self.random.integers(0, 32, (count, 12))
-        attack.codes = [
-            f"/01/{gtin}/21/" + "".join("0123456789ABCDEFGHJKLMNPQRSTVWXY"[n] for n in row) for row in letters
-        ]
+        drawn = self.random.integers(0, len(letters), (count, length))
+        attack.codes = [f"/01/{gtin}/21/" + "".join(letters[n] for n in row) for row in drawn]
         attack.first_day = start
         return attack
 

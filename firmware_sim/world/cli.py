@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from firmware_sim.world.cli_play import channel, play
+from firmware_sim.world.extras import REQUESTED
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Extra, Request
 from firmware_sim.world.writing import write_world
@@ -29,9 +30,6 @@ Exit codes:
 """
 
 
-_EXTRAS: Final = ("clone", "promo", "recalled", "expired", "offroute", "dwell", "scattered")
-
-
 class _Wanted(click.ParamType["Extra"]):
     """Attacks on request: a type, and after a colon what is different, such as `clone:copies=100,count=10`."""
 
@@ -42,8 +40,8 @@ class _Wanted(click.ParamType["Extra"]):
         if isinstance(value, Extra):
             return value
         kind, _, rest = str(value).partition(":")
-        if kind not in _EXTRAS:
-            self.fail(f"{kind!r} is none of {', '.join(_EXTRAS)}", param, ctx)
+        if kind not in REQUESTED:
+            self.fail(f"{kind!r} is none of {', '.join(REQUESTED)}", param, ctx)
         numbers: dict[str, int] = {}
         for part in filter(None, rest.split(",")):
             name, _, number = part.partition("=")

@@ -1,4 +1,4 @@
-"""Attacks on request, beside those of every world: copies of a given number, goods that should not move, odd ways."""
+"""Attacks on request, beside those of every world: more of their types, and some that no world has by itself."""
 
 from collections.abc import Callable
 from typing import Final
@@ -20,6 +20,11 @@ _EXPIRED_AFTER: Final = (12.0, 60.0)
 _TRIES: Final = 60
 _LEAST_CASES: Final = 4
 _LONG_WAY_KM: Final = 250.0
+_MORE: Final = ("drip", "bulk", "backflow", "skip", "rebind", "strip", "forged", "collusion")
+"""Types of every world that may be asked for; those of `clone` and `promo` are asked for in ways of their own."""
+_OWN: Final = ("clone", "promo", "recalled", "expired", "offroute", "dwell", "scattered", "invented")
+REQUESTED: Final = (*_MORE, *_OWN)
+_INVENTED: Final = ("0123456789", 9)
 
 
 class Withheld(Struct):
@@ -57,7 +62,8 @@ class Requested:
         makers: dict[str, Callable[[Fates, Extra], Attack | None]] = {
             "clone": self._copied, "recalled": self._withheld_batch, "expired": self._withheld_batch,
             "offroute": self._off_route, "dwell": self._hoard,
-            "scattered": self._scattered,
+            "scattered": self._scattered, "invented": self._invented,
+            **dict.fromkeys(_MORE, self._another),
         }  # fmt: skip
         for extra in self._request.extra:
             maker = makers.get(extra.type)
@@ -68,6 +74,14 @@ class Requested:
 
     def _copied(self, fates: Fates, extra: Extra) -> Attack | None:
         return self._attackers.copied(fates, (extra.copies, extra.labels))
+
+    def _another(self, fates: Fates, extra: Extra) -> Attack | None:
+        return self._attackers.another(extra.type, fates, [])
+
+    def _invented(self, fates: Fates, extra: Extra) -> Attack | None:
+        """Make up labels in a form that the brand never printed."""
+        del fates, extra
+        return self._attackers.invented(*_INVENTED)
 
     def _scattered(self, fates: Fates, extra: Extra) -> Attack | None:
         del extra
