@@ -15,9 +15,10 @@ from contracts.errors import CodefenceError
 from trace_service.backtest import table
 from trace_service.backtest.pool import pooled, run_worlds
 from trace_service.backtest.report import write_report
-from trace_service.backtest.run import Outcome
+from trace_service.backtest.run import EVIDENCE, Outcome
 from trace_service.backtest.scoring import Score, Share
 
+_OF_CODES: Final = ("clone", "forged")
 _EPILOG: Final = """\b
 Examples:
   codefence backtest worlds/one --out results
@@ -64,6 +65,8 @@ def backtest(worlds: tuple[Path, ...], out: Path, processes: int, *, as_json: bo
 
 def _text(outcomes: list[Outcome], scores: dict[str, Score], out: Path) -> list[str]:
     found = table.lines(scores) if scores else ["No labels.json: alerts, but no scores."]
+    if EVIDENCE in scores:
+        found += ["", *_by_detector(scores[EVIDENCE])]
     scans, spent = sum(each.scans for each in outcomes), sum(each.cpu_s for each in outcomes)
     events = sum(sum(each.notices.values()) for each in outcomes)
     alerts, back = sum(each.alerts for each in outcomes), sum(each.retracted for each in outcomes)
@@ -78,6 +81,21 @@ def _text(outcomes: list[Outcome], scores: dict[str, Score], out: Path) -> list[
         found.append("Handled by rule: " + ", ".join(f"{rule} {count}" for rule, count in sorted(notices.items())))
     remarks = sorted({remark for each in outcomes for remark in each.remarks})
     return [*found, *remarks, f"Report: {out / 'report.html'}"]
+
+
+def _by_detector(score: Score) -> list[str]:
+    """Return what of each detector's alerts and leads was right, and what no alert tells."""
+    rows = [("right alerts", name, share) for name, share in sorted(score.by_detector.items())]
+    rows += [("right leads", name, share) for name, share in sorted(score.leads.items())]
+    rows += [("led to", name, share) for name, share in sorted(score.led.items()) if share.hits]
+    rows += [("ordering prior", "dealer-weeks", score.ordering_weeks)]
+    rows += [("ordering prior", "promotions", score.ordering_promotions)]
+    found = [f"{what}, {name}: {table.share(share)}" for what, name, share in rows]
+    for name in _OF_CODES:
+        share = score.false_of_codes(name)
+        low, high = (1e6 * each for each in share.interval or (0.0, 1.0))
+        found.append(f"false {name} alerts: {share.hits} of {share.of} honest codes, {low:.0f}–{high:.0f} a million")
+    return found
 
 
 def _as_object(outcomes: list[Outcome], scores: dict[str, Score]) -> dict[str, Any]:
@@ -99,6 +117,11 @@ def _score(score: Score) -> dict[str, Any]:
         "recall": {name: _share(share) for name, share in score.recall.items()},
         "recall_by_scanned_items": {name: _share(share) for name, share in score.by_scans.items()},
         "precision_by_detector": {name: _share(share) for name, share in score.by_detector.items()},
+        "leads_by_detector": {name: _share(share) for name, share in score.leads.items()},
+        "recall_by_leads": {name: _share(share) for name, share in score.led.items()},
+        "ordering_prior_weeks": _share(score.ordering_weeks),
+        "ordering_prior_promotions": _share(score.ordering_promotions),
+        "false_alerts_of_honest_codes": {name: _share(score.false_of_codes(name)) for name in _OF_CODES},
         "false_per_million_honest_scans": score.false_per_million,
         "alerts_per_day": score.alerts.of / score.days if score.days else None,
         "leaked_before_alert_found": score.leaked_found / max(1, score.leaked_found_attacks),

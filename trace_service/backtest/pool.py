@@ -15,6 +15,8 @@ from trace_service.detection.calibration import Calibration
 from trace_service.detection.settings import Settings
 
 _KEPT: Final = "outcome.json"
+_FORM: Final = 2
+"""What an outcome counts: one that was kept by another form is made anew."""
 
 
 class _Kept(Struct):
@@ -76,7 +78,9 @@ def _kept(folder: Path, out: Path) -> Outcome | None:
 
 def _made_of(folder: Path) -> str:
     events = require(folder, "events.jsonl").stat()
-    return f"{folder.resolve()} {events.st_size} {events.st_mtime_ns} {Settings().version} {Calibration().version}"
+    return (
+        f"{_FORM} {folder.resolve()} {events.st_size} {events.st_mtime_ns} {Settings().version} {Calibration().version}"
+    )
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

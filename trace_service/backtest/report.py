@@ -48,6 +48,7 @@ _CHINESE: Final = {
     "backflow": "倒流", "skip": "跨级窜货", "level_skip": "跨级窜货", "rebind": "改绑", "strip": "撕码",
     "label_removal": "撕码", "clone": "复制码", "forged": "伪造码", "collusion": "串通", "outflow": "集中外流",
     "withheld": "违规流通", "off_route": "偏离路线", "dwell": "滞留",
+    "offroute": "偏离路线", "recalled": "召回后流通", "expired": "过期后流通",
 }  # fmt: skip
 
 
@@ -82,6 +83,9 @@ def _scored(outcomes: Sequence[Outcome], scores: Mapping[str, Score]) -> list[st
         "<h2>按检测方法 By detector</h2>",
         _table(["检测方法 detector", "属实的预警 alerts that were right"],
                [[_both(name), table.share(share)] for name, share in sorted(evidence.by_detector.items())]),
+        "<h2>线索 Leads</h2>",
+        _table(["检测方法 detector", "属实的线索 leads that were right"],
+               [[_both(name), table.share(share)] for name, share in sorted(evidence.leads.items())]),
     ]  # fmt: skip
 
 
@@ -117,10 +121,11 @@ def _both(label: str) -> str:
     """Return a label of the table of scores with its Chinese before it; groups of attacks and of scans are parts."""
     if label.startswith("core, "):
         return f"核心窜货，扫到 {label.split()[1]} 件 {label}"
-    head, _, group = label.rpartition(" ") if label.startswith("recall ") else ("", "", label)
-    plain = group.removesuffix("+")
+    head, _, group = label.partition(" ") if label.startswith("recall ") else ("", "", label)
+    plain = group.removesuffix("+").removesuffix(", scanned")
     words = [_CHINESE[each] for each in (head, plain) if each in _CHINESE]
-    return f"{' '.join(words)}{'+' if group != plain else ''} {label}" if words else label
+    mark = "+" if group.endswith("+") else "（有扫码）" if group != plain else ""
+    return f"{' '.join(words)}{mark} {label}" if words else label
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

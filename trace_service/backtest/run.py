@@ -13,7 +13,8 @@ from msgspec import Struct, field
 from trace_service.backtest.events import unknown_keys
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.naive import NaiveRules
-from trace_service.backtest.scoring import Cell, Score, honest_scans, score, score_cells
+from trace_service.backtest.noted import Noted, score_noted
+from trace_service.backtest.scoring import Cell, Score, honest_codes, honest_scans, score, score_cells
 from trace_service.backtest.truth import Finding, Truth, read_attacks
 from trace_service.backtest.world import World, read_world
 from trace_service.detection.changes import Alert, Raised, Retracted
@@ -49,6 +50,7 @@ class _Played(Struct, kw_only=True):
     feed: Feed
     tally: "Tally"
     naive: NaiveRules
+    noted: Noted
     raised: list[Alert] = []
     retracted: dict[str, int] = {}
 
@@ -93,13 +95,16 @@ def _score(found: Outcome, truth: Truth, played: _Played) -> None:
     found.timeline = [((each.raised_at - tally.first) // DAY_MS, bool(truth.right(each))) for each in findings]
     found.scores = {EVIDENCE: score(findings, truth, honest, tally.days)}
     score_cells(found.scores[EVIDENCE], (Cell(*each) for each in played.engine.evaluated or ()), truth)
+    score_noted(found.scores[EVIDENCE], played.noted, truth, len(truth.network.dealers))
+    found.scores[EVIDENCE].honest_codes = honest_codes(tally.codes, truth)
     for rule, alerts in played.naive.findings().items():
         found.scores[rule] = score(alerts, truth, honest, tally.days)
 
 
 def _play(world: World, network: Network, settings: Settings | None) -> _Played:
+    engine = Engine(network, settings)
     played = _Played(
-        engine=Engine(network, settings), feed=Feed(world, network), tally=Tally(), naive=NaiveRules(network)
+        engine=engine, feed=Feed(world, network), tally=Tally(), naive=NaiveRules(network), noted=Noted(engine)
     )
     played.engine.evaluated = []
     for observation in played.tally.watch(played.feed):
@@ -109,14 +114,16 @@ def _play(world: World, network: Network, settings: Settings | None) -> _Played:
                 played.raised.append(change.alert)
             elif isinstance(change, Retracted):
                 played.retracted[change.alert.number] = change.at
+        played.noted.look()
     return played
 
 
 class Tally:
-    """Counts consumer scans by event, and the days of the stream, while it flows by."""
+    """Counts consumer scans and their codes by event, and the days of the stream, while it flows by."""
 
     def __init__(self) -> None:
         self.scans: Counter[str] = Counter()
+        self.codes: dict[str, str] = {}
         self._first: int | None = None
         self._last = 0
 
@@ -125,6 +132,7 @@ class Tally:
         for observation in stream:
             if isinstance(observation, Sighting) and observation.kind == "scan":
                 self.scans[observation.event] = 1
+                self.codes[observation.event] = observation.goods.unit
             self._first = observation.received_at if self._first is None else self._first
             self._last = max(self._last, observation.received_at)
             yield observation

@@ -2,13 +2,13 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from typing import Final
 
 from msgspec import Struct, field
 
-from trace_service.backtest.truth import CORE, Finding, Truth
+from trace_service.backtest.truth import CODES_ONLY, CORE, Finding, Truth
 from trace_service.detection.settings import DAY_MS
 
 FOLD_MS: Final = 30 * DAY_MS
@@ -47,9 +47,16 @@ class Score(Struct):
 
     alerts: Share = field(default_factory=Share)
     folded: Share = field(default_factory=Share)
-    recall: dict[str, Share] = {}  # by type, "core" and "all"; with "+" only attacks with three or more scanned items
+    # By type, "core" and "all"; with "+" only attacks with three or more scanned items, with ", scanned" those of codes
+    # of which anybody scanned one.
+    recall: dict[str, Share] = {}
     by_scans: dict[str, Share] = {}  # core attacks by scanned items: "0", "1-2", "3-5", "6-10", "11+"
     by_detector: dict[str, Share] = {}
+    leads: dict[str, Share] = {}  # leads that were right, by detector
+    led: dict[str, Share] = {}  # attacks of which a lead was right, by type
+    ordering_weeks: Share = field(default_factory=Share)  # dealer-weeks with a prior of over-ordering
+    ordering_promotions: Share = field(default_factory=Share)  # promotions of whose dealer one told
+    honest_codes: int = 0  # codes in honest consumer scans
     leaked: float = 0.0  # sum over core attacks of the share of items gone before the first right alert
     leaked_found: float = 0.0
     leaked_attacks: int = 0
@@ -71,6 +78,11 @@ class Score(Struct):
         """False alerts per million honest consumer scans."""
         return 1e6 * self.false_alerts / self.honest_scans if self.honest_scans else None
 
+    def false_of_codes(self, detector: str) -> Share:
+        """Return the false alerts of a detector that speaks of codes, of all codes that honest people scanned."""
+        alerts = self.by_detector.get(detector, Share())
+        return Share(alerts.of - alerts.hits, self.honest_codes)
+
     @property
     def brier_skill(self) -> float | None:
         """1 − Brier score over the score of always answering the base rate; None without both kinds of cells."""
@@ -88,10 +100,10 @@ class Score(Struct):
 
     def add(self, other: "Score") -> None:
         """Pool another world's score into this one."""
-        for name in ("alerts", "folded"):
+        for name in ("alerts", "folded", "ordering_weeks", "ordering_promotions"):
             share: Share = getattr(other, name)
             getattr(self, name).add(share.hits, share.of)
-        for name in ("recall", "by_scans", "by_detector"):
+        for name in ("recall", "by_scans", "by_detector", "leads", "led"):
             for key, share in getattr(other, name).items():
                 getattr(self, name).setdefault(key, Share()).add(share.hits, share.of)
         for name in _SUMS:
@@ -103,7 +115,7 @@ class Score(Struct):
 
 _SUMS: Final = (
     "leaked", "leaked_found", "leaked_attacks", "leaked_found_attacks",
-    "honest_scans", "days", "squared", "cells", "true_cells",
+    "honest_scans", "honest_codes", "days", "squared", "cells", "true_cells",
 )  # fmt: skip
 
 
@@ -143,6 +155,8 @@ def _count_recall(found: Score, truth: Truth, first: dict[int, int]) -> None:
             recall[group].add(hit, 1)
             if attack.scanned >= ENOUGH_SCANS:
                 recall[f"{group}+"].add(hit, 1)
+        if attack.type in CODES_ONLY and attack.scanned:
+            recall[f"{attack.type}, scanned"].add(hit, 1)
         if attack.type not in CORE:
             continue
         by_scans[scan_group(attack.scanned)].add(hit, 1)
@@ -200,5 +214,11 @@ def score_cells(found: Score, cells: Iterable[Cell], truth: Truth) -> None:
 
 def honest_scans(scans: Counter[str], truth: Truth) -> int:
     """Return how many of the consumer scans (by event) are no attack's."""
-    attacked = {event for attack in truth.attacks for event in attack.events}
+    attacked = truth.events
     return sum(count for event, count in scans.items() if event not in attacked)
+
+
+def honest_codes(codes: Mapping[str, str], truth: Truth) -> int:
+    """Return how many codes were scanned honestly, of consumer scans by event."""
+    attacked = truth.events
+    return len({code for event, code in codes.items() if event not in attacked})

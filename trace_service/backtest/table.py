@@ -5,7 +5,10 @@ from typing import Final
 
 from trace_service.backtest.scoring import Score, Share
 
-TYPES: Final = ("drip", "bulk", "promo", "backflow", "skip", "rebind", "strip", "clone", "forged", "collusion")
+TYPES: Final = (
+    "drip", "bulk", "promo", "backflow", "skip", "rebind", "strip", "clone", "forged", "collusion",
+    "recalled", "expired", "offroute", "dwell",
+)  # fmt: skip
 
 
 def lines(scores: Mapping[str, Score]) -> list[str]:
@@ -32,7 +35,13 @@ def cells(scores: Mapping[str, Score]) -> list[tuple[str, ...]]:
 
 def _groups(scores: Mapping[str, Score]) -> list[str]:
     known = {group for score in scores.values() for group in score.recall}
-    order = ["core", "core+", *(each for name in TYPES for each in (name, f"{name}+")), "all", "all+"]
+    order = [
+        "core",
+        "core+",
+        *(each for name in TYPES for each in (name, f"{name}, scanned", f"{name}+")),
+        "all",
+        "all+",
+    ]
     return [group for group in order if group in known]
 
 

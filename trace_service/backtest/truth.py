@@ -15,7 +15,7 @@ from trace_service.detection.network import Network, distances_km, province
 
 NEAR_KM: Final = 120.0
 CORE: Final = frozenset(("drip", "bulk", "promo"))
-_CODES_ONLY: Final = frozenset(("clone", "forged"))
+CODES_ONLY: Final = frozenset(("clone", "forged"))
 _BY_SHIPMENT: Final = frozenset(("bulk", "promo", "skip", "rebind", "strip", "offroute"))
 _PARTIES_COUNT: Final = frozenset(("skip", "backflow", "rebind", "collusion"))
 
@@ -99,6 +99,11 @@ class Truth:
             for party in parties(attack):
                 self._by_party[party].append(index)
 
+    @property
+    def events(self) -> frozenset[str]:
+        """The events of all attacks."""
+        return frozenset(event for attack in self.attacks for event in attack.events)
+
     def right(self, finding: Finding) -> list[int]:
         """Return the indexes of the attacks that an alert is right about."""
         return [index for index in range(len(self.attacks)) if self._matches(finding, index)]
@@ -108,7 +113,7 @@ class Truth:
         return any(
             self.first[index] <= until and adcode in self._near[index]
             for index in self._by_party.get(dealer, ())
-            if self.attacks[index].type not in _CODES_ONLY and self.attacks[index].type != "strip"
+            if self.attacks[index].type not in CODES_ONLY and self.attacks[index].type != "strip"
         )
 
     def _matches(self, finding: Finding, index: int) -> bool:
@@ -117,7 +122,7 @@ class Truth:
             return False
         if _half(finding.codes, goods) or _half(finding.cases, goods):
             return True
-        if attack.type in _CODES_ONLY:
+        if attack.type in CODES_ONLY:
             return False
         if attack.type in _BY_SHIPMENT and _half(finding.shipments, frozenset(attack.shipments)):
             return True
