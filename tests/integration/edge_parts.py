@@ -3,15 +3,15 @@
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
+from waiting import wait_for
 
 from cli.embedded.users import INGEST
 from contracts.messages import (
@@ -35,13 +35,6 @@ from firmware_sim.labels import item_label, worksheet
 
 SITE = "dc-east"
 _GAP = 40
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 class Message:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ from conftest import TestBroker, TestDatabase
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr
+from waiting import wait_for
 
 from contracts.messages import Ack, Refusal, Scan, decode_ack, encode_event, pack
 from contracts.topics import Kind, ack_topic, event_topic
@@ -49,13 +50,6 @@ def scan(nonce: str, **changes: object) -> bytes:
 def query(dsn: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
     with psycopg.connect(dsn) as connection:
         return connection.execute(statement, parameters).fetchall()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 class Edge:

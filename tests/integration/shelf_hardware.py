@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from edge_parts import SITE, wait_for
+from edge_parts import SITE
+from waiting import wait_for
 
 from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.cell import LoadCell, weigh_units

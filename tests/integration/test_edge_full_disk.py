@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from conftest import TestBroker
-from edge_parts import SITE, Application, drop_photo, keep, start_agent, wait_for
+from edge_parts import SITE, Application, drop_photo, keep, start_agent
+from waiting import wait_for
 
 from cli.embedded.users import INGEST
 from contracts.errors import OutboxError
@@ -174,7 +175,7 @@ def test_a_station_whose_log_is_on_the_full_disk_too_waits_and_goes_on(
     station = start_agent("station", disk.folder / "station.log", **settings, **account)
     try:
         drop_photo(photos, "1", ["(00)069012300000000010"])
-        wait_for((photos / "done" / "1.png").exists, 30)
+        wait_for((photos / "done" / "1.png").exists)
         disk.fill()
         for number in range(30):
             drop_photo(photos, f"{number + 2}", [f"(00)06901230000000{number + 100}0"])
@@ -182,7 +183,7 @@ def test_a_station_whose_log_is_on_the_full_disk_too_waits_and_goes_on(
             wait_for(lambda: station.poll() is not None or not list(photos.glob("*.png")), 8)
         assert station.poll() is None, "it lives, and the photos that it could not keep are where they were"
         disk.make_room()
-        wait_for(lambda: not list(photos.glob("*.png")), 30)
+        wait_for(lambda: not list(photos.glob("*.png")))
         wait_for(lambda: sum(application.codes().values()) == 31)
         assert set(application.codes().values()) == {1}
     finally:

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from conftest import TestBroker, TestDatabase
-from edge_parts import SITE, drop_photo, start_agent, wait_for
+from edge_parts import SITE, drop_photo, start_agent
 from ingest_parts import environment, ingest_process, query, register
+from waiting import wait_for
 
 from contracts.gs1 import label_uri
 from contracts.messages import Environment, encode_event
@@ -47,17 +48,14 @@ def test_from_photo_to_row_with_both_ends_killed_every_code_is_stored_once(
             with ingest_process(env, tmp_path / "ingest.log"):
                 for number in range(10):
                     drop_photo(photos, f"photo-{round_}-{number}", [item(round_ * 10 + number)])
-                wait_for(
-                    lambda least=round_ * 8: len(query(database.owner_dsn, "SELECT FROM landing.scan")) > least,  # type: ignore[misc]
-                    30,
-                )
+                wait_for(lambda least=round_ * 8: len(query(database.owner_dsn, "SELECT FROM landing.scan")) > least)  # type: ignore[misc]
                 agent.send_signal(signal.SIGKILL)
                 agent.wait()
             agent = start_agent("station", tmp_path / "log", **settings)
         with ingest_process(env, tmp_path / "ingest.log"):
-            wait_for(lambda: len(query(database.owner_dsn, "SELECT FROM landing.scan")) >= 30, 60)
+            wait_for(lambda: len(query(database.owner_dsn, "SELECT FROM landing.scan")) >= 30)
             wait_for(lambda: len(list((photos / "done").glob("*"))) == 30)
-            wait_for(lambda: inspect(tmp_path / "outbox.db").waiting == 0, 60)
+            wait_for(lambda: inspect(tmp_path / "outbox.db").waiting == 0)
     codes = Counter(code for (code,) in query(database.owner_dsn, "SELECT code FROM landing.scan"))
     assert codes == Counter(item(number) for number in range(30))
     assert query(database.owner_dsn, "SELECT FROM landing.dead_letter") == []
@@ -79,7 +77,7 @@ def test_what_ingest_refuses_becomes_a_tombstone_at_the_edge(
         # The broker drops what nobody has subscribed to yet, and the edge sends that again only after half a minute.
         wait_for(lambda: b'"ingest.connected"' in ingest_log.read_bytes())
         agent = start_agent("station", tmp_path / "log", **values, **access)
-        wait_for(lambda: inspect(tmp_path / "outbox.db").refused == 1, 30)
+        wait_for(lambda: inspect(tmp_path / "outbox.db").refused == 1)
         wait_for(lambda: inspect(tmp_path / "outbox.db").waiting == 0)
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(20) == 0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from edge_parts import keep, scan_draft, wait_for
+from edge_parts import keep, scan_draft
+from waiting import wait_for
 
 from contracts.errors import OutboxError, OutboxFullError
 from contracts.messages import MAX_SEQ, Ack, Refusal, Resend, Status, decode_event

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import TestBroker, TestDatabase
-from edge_parts import SITE, keep, wait_for
+from edge_parts import SITE, keep
 from ingest_parts import environment, ingest_process, query, register
+from waiting import wait_for
 
 from edge.outbox import Outbox
 from edge.settings import AgentSettings
@@ -62,7 +63,7 @@ def test_what_a_finished_start_had_sent_comes_back(
                 take_back(database.owner_dsn, finished, last)
                 assert sum(stored().values()) < len(CODES)
                 keep(outbox, "heard of since")  # a device that is away is not asked
-                wait_for(lambda: stored() == Counter([*CODES, "heard of since"]), 30)
+                wait_for(lambda: stored() == Counter([*CODES, "heard of since"]))
             finally:
                 uplink.stop(0)
 

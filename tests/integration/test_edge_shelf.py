@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from conftest import TestBroker
-from edge_parts import SITE, Application, start_agent, wait_for
+from edge_parts import SITE, Application, start_agent
 from shelf_hardware import DEVICE, GTIN, UNIT_G, Hardware
+from waiting import wait_for
 
 from cli.embedded.users import INGEST
 from contracts.errors import ConfigurationError, SourceError
@@ -153,7 +154,7 @@ def test_a_controller_that_is_unplugged_and_plugged_in_again_is_found(shop: Shop
     time.sleep(1)
     hardware.cells[1].take()
     hardware.switch_on()
-    wait_for(lambda: shop.last() == (9, ""), 25)
+    wait_for(lambda: shop.last() == (9, ""))
 
 
 def test_the_count_outlives_a_restart_of_the_agent(tmp_path: Path, shop: Shop, hardware: Hardware) -> None:
@@ -193,9 +194,9 @@ def test_the_command_publishes_what_the_shelf_holds(
         planogram=tmp_path / "planogram.json",
     )
     try:
-        wait_for(lambda: len(application.events(Kind.STOCK)) >= 2 and application.events(Kind.ENV), 30)
+        wait_for(lambda: len(application.events(Kind.STOCK)) >= 2 and application.events(Kind.ENV))
         hardware.cells[2].take()
-        wait_for(lambda: len(application.events(Kind.STOCK)) >= 3, 30)
+        wait_for(lambda: len(application.events(Kind.STOCK)) >= 3)
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(20) == 0
     finally:

@@ -9,7 +9,8 @@ from subprocess import Popen
 
 import pytest
 from conftest import TestBroker
-from edge_parts import SITE, Application, drop_photo, keep, start_agent, wait_for
+from edge_parts import SITE, Application, drop_photo, keep, start_agent
+from waiting import wait_for
 
 from cli.embedded.users import INGEST
 from contracts import worksheet
@@ -90,7 +91,7 @@ def workplace(tmp_path: Path, start_broker: StartBroker) -> Iterator[Workplace]:
 def test_a_packed_case_and_a_shipped_one_reach_the_application(workplace: Workplace) -> None:
     workplace.start(activity="pack")
     drop_photo(workplace.photos, "pack", [case(1), item(1), item(2)])
-    wait_for(lambda: len(workplace.scans()) == 2, 30)
+    wait_for(lambda: len(workplace.scans()) == 2)
     for scan in workplace.scans():
         assert (scan.activity, scan.parent, len(scan.image)) == (Activity.PACK, case(1), 64)
     drop_photo(workplace.photos, "sheet", [worksheet.begin(Activity.SHIP, "SO-1", "D-CHENGDU")], sheets=True)
@@ -112,10 +113,10 @@ def test_sigkill_in_the_middle_of_a_burst_loses_and_doubles_nothing(workplace: W
         drop_photo(workplace.photos, f"photo-{number:03d}", [item(2 * number), item(2 * number + 1)])
         expected.update([item(2 * number), item(2 * number + 1)])
         if number % 13 == 12:
-            wait_for(lambda least=number // 3: workplace.done() > least, 30)  # type: ignore[misc]
+            wait_for(lambda least=number // 3: workplace.done() > least)  # type: ignore[misc]
             workplace.end(signal.SIGKILL)
             workplace.start()
-    wait_for(lambda: len(workplace.application.codes()) == 80, 60)
+    wait_for(lambda: len(workplace.application.codes()) == 80)
     wait_for(lambda: workplace.done() == 40)
     assert workplace.end(signal.SIGTERM) == 0
     assert workplace.application.codes() == expected
@@ -129,14 +130,14 @@ def test_the_work_goes_on_without_a_broker_and_survives_a_restart(workplace: Wor
     workplace.broker.broker.stop()
     workplace.start()
     drop_photo(workplace.photos, "sheet", [worksheet.begin(Activity.RECEIVE, "SO-2")], sheets=True)
-    wait_for(lambda: workplace.done() == 1, 30)
+    wait_for(lambda: workplace.done() == 1)
     assert workplace.end(signal.SIGTERM) == 0
     workplace.start()
     drop_photo(workplace.photos, "case", [case(7)])
-    wait_for(lambda: workplace.done() == 2, 30)
+    wait_for(lambda: workplace.done() == 2)
     assert '"verdict": "PROVISIONAL"' in workplace.log()
     workplace.broker.broker.start()
-    wait_for(lambda: workplace.application.codes() == Counter([case(7)]), 60)
+    wait_for(lambda: workplace.application.codes() == Counter([case(7)]))
     assert workplace.scans()[0].reference == "SO-2"
     assert workplace.scans()[0].activity is Activity.RECEIVE
 

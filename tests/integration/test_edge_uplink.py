@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from conftest import TestBroker
-from edge_parts import SITE, Application, keep, wait_for
+from edge_parts import SITE, Application, keep
+from waiting import wait_for
 
 from cli.embedded.users import INGEST
 from contracts.errors import ConfigurationError
@@ -103,7 +104,7 @@ def test_everything_kept_while_the_broker_was_down_arrives_once_it_is_back(link:
         keep(outbox, *names(30, "later"))
         link.broker.broker.start()
         with link.application() as application:
-            wait_for(lambda: outbox.depth == 0, 30)
+            wait_for(lambda: outbox.depth == 0)
             assert application.codes() == Counter([*names(300), *names(30, "later")])
             sizes = [message.header.count for message in application.of(Kind.SCAN)]
             assert max(sizes) == 50, "a backlog travels in arrays"
@@ -232,7 +233,7 @@ def test_a_broker_that_is_killed_costs_nothing_and_doubles_nothing(link: Link) -
         keep(outbox, *names(80, "meanwhile"))
         wait_for(lambda: process.exit_code is not None)
         link.broker.broker.start()
-        wait_for(lambda: outbox.depth == 0, 40)
+        wait_for(lambda: outbox.depth == 0)
         assert application.codes() == Counter([*names(50), *names(80, "meanwhile")])
 
 

@@ -2,13 +2,13 @@ import os
 import queue
 import signal
 import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.broker import Broker, BrokerUser
 from contracts.errors import StartError
@@ -19,7 +19,6 @@ SCANNER = BrokerUser(
 ROGUE = BrokerUser("rogue", "r" * 32, publish=("v1/s1/p4/rogue/#",), subscribe=("v1/s1/ack/rogue", "v1/s1/cmd/rogue"))
 INGEST = BrokerUser("ingest", "i" * 32, publish=("v1/+/ack/+", "v1/+/cmd/+"), subscribe=("v1/+/+/+/+",))
 USERS = (SCANNER, ROGUE, INGEST)
-WAIT = 10.0
 
 
 class Station:
@@ -43,18 +42,18 @@ class Station:
         )
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        self.accepted, self.resumed = self.connections.get(timeout=WAIT)
+        self.accepted, self.resumed = self.connections.get(timeout=PATIENCE)
 
     def subscribe(self, topic_filter: str) -> bool:
         self._client.subscribe(topic_filter, qos=1)
-        (granted,) = self.grants.get(timeout=WAIT)
+        (granted,) = self.grants.get(timeout=PATIENCE)
         return granted
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(WAIT)
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE)
 
     def expect(self, count: int) -> list[tuple[str, bytes]]:
-        return [self.inbox.get(timeout=WAIT) for _ in range(count)]
+        return [self.inbox.get(timeout=PATIENCE) for _ in range(count)]
 
     def close(self) -> None:
         self._client.disconnect()
@@ -90,9 +89,8 @@ def kill(broker: Broker) -> None:
     assert broker.process is not None
     assert broker.process.pid is not None
     os.kill(broker.process.pid, signal.SIGKILL)
-    deadline = time.monotonic() + WAIT
-    while broker.process.exit_code is None:
-        assert time.monotonic() < deadline
+    process = broker.process
+    wait_for(lambda: process.exit_code is not None)
 
 
 def test_scans_reach_ingest_and_acks_reach_their_device(connect: Connect) -> None:
@@ -205,7 +203,7 @@ def test_reloading_lets_one_in_and_another_out_and_disturbs_no_third(broker: Bro
     scanner, rogue = connect(SCANNER), connect(ROGUE)
     newcomer = BrokerUser("newcomer", "n" * 32, publish=("v1/s1/p5/newcomer/#",))
     broker.reload([SCANNER, INGEST, newcomer])
-    assert rogue.losses.get(timeout=WAIT)
+    assert rogue.losses.get(timeout=PATIENCE)
     assert connect(newcomer).accepted
     assert scanner.losses.empty()
 
@@ -217,7 +215,7 @@ def test_a_message_over_256_kib_is_refused_and_one_of_that_size_is_not(connect: 
     scanner.publish("v1/s1/p3/scanner/scan", payload)
     assert ingest.expect(1) == [("v1/s1/p3/scanner/scan", payload)]
     scanner._client.publish("v1/s1/p3/scanner/scan", bytes(256 * 1024 + 1), qos=1)
-    assert scanner.losses.get(timeout=WAIT)
+    assert scanner.losses.get(timeout=PATIENCE)
 
 
 def test_no_password_is_readable_and_a_second_broker_is_refused(broker: Broker, tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.binaries import service_account
 from cli.embedded.postgres import EmbeddedPostgres, create_database
@@ -59,9 +59,8 @@ def test_committed_rows_outlive_a_kill_and_a_reused_process_id(server: EmbeddedP
         connection.execute("CREATE TABLE item AS SELECT generate_series(1, 1000) AS value")
     os.kill(pid_of(server), signal.SIGKILL)
     assert server.process is not None
-    deadline = time.monotonic() + 5
-    while server.process.exit_code is None:
-        assert time.monotonic() < deadline
+    process = server.process
+    wait_for(lambda: process.exit_code is not None)
     # What the dead server left behind now names a living stranger.
     stale = server.home / "data" / "postmaster.pid"
     lines = stale.read_text(encoding="utf-8").splitlines()
@@ -105,15 +104,12 @@ folder, name, uid, gid, home = sys.argv[1:]
 server = EmbeddedPostgres(Path(folder), Account(name, int(uid), int(gid), Path(home)) if name else None)
 server.start()
 Path(folder, "started").touch()
-time.sleep(60)
+time.sleep(600)
 """
     folder = tmp_path / "var"
     who = [account.name, str(account.uid), str(account.gid), str(account.home)] if account else ["", "0", "0", "/"]
     owner = subprocess.Popen([sys.executable, "-c", script, str(folder), *who], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while not (folder / "started").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for((folder / "started").exists)
     owner.kill()
     owner.wait()
     successor = EmbeddedPostgres(folder, account)
@@ -186,4 +182,4 @@ def test_stopping_leaves_no_process_behind(server: EmbeddedPostgres) -> None:
     family = [postmaster, *postmaster.children(recursive=True)]
     assert len(family) > 3
     server.stop()
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []

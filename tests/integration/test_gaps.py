@@ -10,9 +10,10 @@ import paho.mqtt.client as mqtt
 import pytest
 from click.testing import CliRunner, Result
 from conftest import TestBroker, TestDatabase
-from ingest_parts import SITE, Edge, RunningWorker, environment, ingest_process, now_ms, query, register, scan, wait_for
+from ingest_parts import SITE, Edge, RunningWorker, environment, ingest_process, now_ms, query, register, scan
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr
+from waiting import wait_for
 
 from contracts.messages import Pause, Resend, Status, decode_command, encode_event, pack
 from contracts.topics import Kind, command_topic, event_topic
@@ -202,7 +203,7 @@ def test_what_the_database_forgot_comes_back_from_the_edge_unasked_by_anyone(
     env |= {"INGEST_MAINTENANCE_SECONDS": "0.2", "INGEST_GAP_SECONDS": "1"}
     log = tmp_path / "log"
     with ingest_process(env, log):
-        wait_for(lambda: "ingest.connected" in log.read_text("utf-8"), seconds=30)
+        wait_for(lambda: "ingest.connected" in log.read_text("utf-8"))
         uplink.start()
         try:
             outbox.add([Draft(Kind.SCAN, scan(f"{number}"), now_ms()) for number in range(20)])
@@ -214,7 +215,7 @@ def test_what_the_database_forgot_comes_back_from_the_edge_unasked_by_anyone(
             whole = "SELECT count(DISTINCT code), count(*) FROM landing.scan"
             wait_for(lambda: query(database.owner_dsn, "SELECT 1 FROM landing.gap"))
             outbox.add([Draft(Kind.SCAN, scan("20"), now_ms())])
-            wait_for(lambda: query(database.owner_dsn, whole) == [(21, 21)], seconds=20)
+            wait_for(lambda: query(database.owner_dsn, whole) == [(21, 21)])
             wait_for(lambda: query(database.owner_dsn, "SELECT asked FROM landing.gap WHERE closed_at IS NOT NULL"))
         finally:
             uplink.stop(0)

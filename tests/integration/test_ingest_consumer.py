@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from ingest_parts import wait_for
+from waiting import wait_for
 
 from ingest.consumer import Account, BrokerError, Consumer
 from ingest.mqtt import LeanConsumer

@@ -15,7 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import TestBroker, TestDatabase
-from ingest_parts import SITE, Edge, environment, ingest_process, query, register, scan, wait_for
+from ingest_parts import SITE, Edge, environment, ingest_process, query, register, scan
+from waiting import wait_for
 
 from cli.embedded.binaries import service_account
 from cli.embedded.postgres import EmbeddedPostgres

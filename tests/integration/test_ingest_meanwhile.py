@@ -6,8 +6,9 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from conftest import TestBroker, TestDatabase
-from ingest_parts import SITE, Edge, RunningWorker, query, register, scan, wait_for
+from ingest_parts import SITE, Edge, RunningWorker, query, register, scan
 from psycopg.errors import QueryCanceled
+from waiting import wait_for
 
 from ingest.writer import connect
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 import psycopg
 import pytest
 from conftest import TestBroker, TestDatabase
-from ingest_parts import SITE, Edge, RunningWorker, now_ms, query, register, scan, wait_for
+from ingest_parts import SITE, Edge, RunningWorker, now_ms, query, register, scan
+from waiting import wait_for
 
 from contracts.messages import Environment, Position, Refusal, Status, Stock, encode_event, pack
 from contracts.topics import Kind
@@ -271,7 +272,7 @@ def test_nothing_that_a_registered_device_sends_stops_the_worker(database: TestD
         edge.publish(payload)
     edge.publish(hostile[-1], kind=Kind.STATUS)
     edge.send(2**62, [scan("the last number there is")])
-    wait_for(lambda: edge.committed() == {2**62}, 15)
+    wait_for(lambda: edge.committed() == {2**62})
     assert query(database.owner_dsn, "SELECT code FROM landing.scan") == [("the last number there is",)]
     numbers = {1, 2, 3, 4, 5, *range(6, 105), 200}
     assert edge.refused_numbers() == {(seq, "MESSAGE_INVALID") for seq in numbers}
@@ -298,7 +299,7 @@ def test_a_burst_through_many_partitions_is_stored_without_a_second_delivery(
         for seq in range(1, 301):
             for edge in edges:
                 edge.send(seq, [scan(f"{edge.device} {seq}")])
-        wait_for(lambda: all(len(edge.committed()) == 300 for edge in edges), 15)
+        wait_for(lambda: all(len(edge.committed()) == 300 for edge in edges))
         assert worker.value("messages_received_total") == 12 * 300
     for edge in edges:
         edge.close()

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from conftest import TestBroker, TestDatabase
-from ingest_parts import SITE, environment, ingest_process, now_ms, query, register, scan, wait_for
+from ingest_parts import SITE, environment, ingest_process, now_ms, query, register, scan
+from waiting import wait_for
 
 from cli.embedded.files import kept_port
 from contracts.messages import pack

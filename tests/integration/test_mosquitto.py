@@ -16,6 +16,7 @@ import yaml
 from conftest import TestDatabase
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr
+from waiting import wait_for
 
 from cli.embedded.files import kept_port, port_answers
 from cli.embedded.process import Child, Running
@@ -150,13 +151,6 @@ def connect(mosquitto: Mosquitto) -> Iterator[Connect]:
     yield make
     for peer in peers:
         peer.close()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_the_operators_script_makes_what_the_compose_file_mounts_and_never_again(mosquitto: Mosquitto) -> None:
@@ -368,14 +362,14 @@ def test_events_reach_the_database_over_tls_once_each_whatever_restarts(
         uplink.start()
         try:
             keep(outbox, range(300))
-            wait_for(lambda: outbox.depth == 0, 30)
+            wait_for(lambda: outbox.depth == 0)
             mosquitto.running.stop()
             keep(outbox, range(300, 400))
             mosquitto.start()
             ingest.stop()
             keep(outbox, range(400, 500))
             ingest.start()
-            wait_for(lambda: outbox.depth == 0, 60)
+            wait_for(lambda: outbox.depth == 0)
         finally:
             uplink.stop(0)
     with psycopg.connect(database.owner_dsn) as connection:

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr, ValidationError
-from test_mosquitto import DEPLOY, OTHER, OURS, PROGRAM, SITE, Mosquitto, keep, wait_for
+from test_mosquitto import DEPLOY, OTHER, OURS, PROGRAM, SITE, Mosquitto, keep
+from waiting import wait_for
 
 from cli.embedded.process import Child, Running
 from cli.installation import codefence
@@ -153,7 +154,7 @@ def ingest(mosquitto: Mosquitto, database: TestDatabase, tmp_path: Path) -> Iter
     environment = {"PATH": os.defpath, **{f"INGEST_{name}": value for name, value in settings.items()}}
     running = Running(tmp_path, Child("ingest", codefence("ingest", "run"), environment))
     running.start()
-    wait_for(lambda: b'"ingest.connected"' in running.log_path.read_bytes(), 20)
+    wait_for(lambda: b'"ingest.connected"' in running.log_path.read_bytes())
     yield running
     running.stop()
 
@@ -176,11 +177,11 @@ def test_an_edge_and_ingest_that_have_certificates_and_no_passwords_lose_nothing
         uplink.start()
         try:
             keep(outbox, range(200))
-            wait_for(lambda: outbox.depth == 0, 30)
+            wait_for(lambda: outbox.depth == 0)
             mosquitto.running.stop()
             keep(outbox, range(200, 300))
             mosquitto.start()
-            wait_for(lambda: outbox.depth == 0, 60)
+            wait_for(lambda: outbox.depth == 0)
         finally:
             uplink.stop(0)
     with psycopg.connect(database.owner_dsn) as connection:

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 from conftest import TestBroker
-from edge_parts import SITE, Application, start_agent, wait_for
+from edge_parts import SITE, Application, start_agent
+from waiting import wait_for
 
 from cli.embedded.users import INGEST
 from contracts.messages import Facings, Stock, decode_event
@@ -174,11 +175,11 @@ def test_a_live_camera_that_stops_sending_is_opened_again(eye: Eye) -> None:
     streamer = Streamer(eye.scene.picture(ALL))
     pictures = PictureStream(streamer.url)
     try:
-        wait_for(lambda: pictures.newest() is not None, 30)
+        wait_for(lambda: pictures.newest() is not None)
         streamer.hang_up.set()
-        wait_for(lambda: pictures.newest() is None, 30)
+        wait_for(lambda: pictures.newest() is None)
         streamer.hang_up.clear()
-        wait_for(lambda: pictures.newest() is not None, 40)
+        wait_for(lambda: pictures.newest() is not None)
     finally:
         streamer.hang_up.set()
         pictures.close()
@@ -209,7 +210,7 @@ def test_the_command_publishes_what_the_camera_sees(tmp_path: Path, eye: Eye, st
         look_seconds=0.5,
     )
     try:
-        wait_for(lambda: len(application.events(Kind.STOCK)) >= 3, 40)
+        wait_for(lambda: len(application.events(Kind.STOCK)) >= 3)
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(20) == 0
     finally:

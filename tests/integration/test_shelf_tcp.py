@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edge_parts import wait_for
 from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
 from pymodbus.server import ModbusTcpServer
 from shelf_hardware import GTIN, UNIT_G, Hardware
+from waiting import wait_for
 
 from contracts.errors import ConfigurationError
 from contracts.messages import Stock, decode_event

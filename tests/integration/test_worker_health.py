@@ -4,7 +4,6 @@ import base64
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import psycopg
 import pytest
 import yaml
 from conftest import TestDatabase
+from waiting import wait_for
 
 from cli.embedded.files import kept_port
 from trace_service import health as module
@@ -40,13 +40,6 @@ def healthy(database: TestDatabase, tmp_path: Path) -> Iterator[Callable[..., bo
     yield answers
     worker.terminate()
     assert worker.wait(20) == 0
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
 
 
 def test_a_worker_is_healthy_while_connected_and_not_without_a_database(

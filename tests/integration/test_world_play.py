@@ -9,7 +9,8 @@ from pathlib import Path
 
 from conftest import TestBroker, TestDatabase
 from epcis_parts import BRAND, send, serving
-from ingest_parts import CODEFENCE, environment, ingest_process, query, register, wait_for
+from ingest_parts import CODEFENCE, environment, ingest_process, query, register
+from waiting import wait_for
 
 from firmware_sim.world.channel import write_channel
 from firmware_sim.world.folder import events
@@ -37,7 +38,7 @@ def test_every_scan_of_a_played_world_is_stored_once_with_its_place_and_its_read
     devices = {name: {"site": site, "password": broker.passwords[name]} for name, site in sites.items()}
     (tmp_path / "devices.json").write_text(json.dumps(devices))
     with ingest_process(environment(database.ingest_dsn, broker), tmp_path / "ingest.log"):
-        wait_for(lambda: b'"ingest.connected"' in (tmp_path / "ingest.log").read_bytes(), 20)
+        wait_for(lambda: b'"ingest.connected"' in (tmp_path / "ingest.log").read_bytes())
         command = [CODEFENCE, "world", "play", folder, "--devices", tmp_path / "devices.json"]
         command += ["--broker-port", str(broker.port), "--speed", "1000000"]
         played = subprocess.run([str(part) for part in command], capture_output=True, check=True, timeout=120)
