@@ -2,30 +2,29 @@
 
 import base64
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from console_world import PASSWORD, World
+from engine_fences import city_of, divisions, findings, moment
 from msgspec import structs
 from pydantic import SecretStr
 
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
 from firmware_sim.world.writing import write_world
+from geofence.finding import Finding
 from trace_service.accounts import add_account
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import read_world
-from trace_service.cases.grouping import distance_km
 from trace_service.detection.engine import Engine
 from trace_service.detection.live.feed import put
 from trace_service.detection.live.follow import Live
 from trace_service.detection.live.snapshots import Snapshots
 from trace_service.detection.network import Network
-from trace_service.detection.observations import Binding, Movement, Observation, Sighting
-from trace_service.places import load_places
+from trace_service.detection.observations import Binding, Movement, Observation, Sighting, Source
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection, connect
 from trace_service.web.build_assets import ensure_assets
@@ -88,7 +87,6 @@ def _cited(network: Network, observations: list[Observation]) -> set[str]:
 
 
 def _register(connection: Connection, network: Network, names: dict[str, str]) -> None:
-    cities = {place.adcode: place for place in load_places()}
     for place, dealer in enumerate(network.dealers.values()):
         name = names.get(dealer.id, dealer.id)
         connection.execute(
@@ -108,8 +106,8 @@ def _register(connection: Connection, network: Network, names: dict[str, str]) -
                 "INSERT INTO trace.territory (brand, dealer, adcodes, valid_from, valid_to, sha256)"
                 " VALUES (%s, %s, %s, %s, %s, '')",
                 (
-                    BRAND, dealer.id, [code for code in territory.adcodes if code in cities] or ["110000"],
-                    _moment(territory.valid_from), _moment(territory.valid_to) if territory.valid_to else None,
+                    BRAND, dealer.id, divisions(territory), moment(territory.valid_from),
+                    moment(territory.valid_to) if territory.valid_to else None,
                 ),
             )  # fmt: skip
     for product in network.channel.products:
@@ -135,38 +133,48 @@ def _facts(
         for each in observations
         if isinstance(each, Movement) and each.goods.case in cases
     }
+    found = findings(network, latest.values())
     with connection.transaction():
         for event, each in latest.items():
-            _verdict(connection, network, each, numbers[event])
+            _verdict(connection, network, each, (numbers[event], found.get(event)))
         for number, movement in enumerate(moved.values(), start=1_000_000):
             _custody(connection, movement, number)
 
 
-def _verdict(connection: psycopg.Connection[Any], network: Network, seen: Sighting, seq: int) -> None:
+def _verdict(
+    connection: psycopg.Connection[Any], network: Network, seen: Sighting, judged: tuple[int, Finding | None]
+) -> None:
+    """Write a scan with its number and finding, as it lands and as the worker writes the verdict on it."""
     goods, at = seen.goods, seen.position
-    product = goods.product or network.channel.products[0].gtin
-    dealer = network.dealers.get(goods.dealer or "")
-    far = None
-    if dealer is not None and at.lat is not None and at.lon is not None:
-        far = 1000 * distance_km((dealer.lon, dealer.lat), (at.lon, at.lat))
-    adcode = network.locate(at.lat, at.lon) if at.lat is not None and at.lon is not None else at.adcode
+    seq, finding = judged
+    by_address = at.source is Source.IP
     row = {
-        "boot": BOOT, "seq": seq, "brand": BRAND, "code": goods.unit, "gtin": product, "case": goods.case or goods.unit,
-        "at": _moment(seen.occurred_at), "state": "genuine" if goods.case else "unknown", "far": far, "lon": at.lon,
-        "lat": at.lat, "accuracy": at.accuracy_m, "city": network.city(adcode) if adcode else None,
-        "dealer": goods.dealer if dealer else None, "shipment": goods.shipment, "activity": _ACTIVITIES[seen.kind],
+        "boot": BOOT, "seq": seq, "brand": BRAND, "code": goods.unit,
+        "gtin": goods.product or network.channel.products[0].gtin, "case": goods.case or goods.unit,
+        "at": moment(seen.occurred_at), "state": "genuine" if goods.case else "unknown", "lon": at.lon, "lat": at.lat,
+        "accuracy": at.accuracy_m, "platform": "address" if by_address else "web", "city": None, "far": None,
+        "inside": None, "place": "not_checked", "dealer": None, "shipment": goods.shipment,
+        "activity": _ACTIVITIES[seen.kind],
     }  # fmt: skip
+    connection.execute(
+        "INSERT INTO landing.scan VALUES ('gateway', %(boot)s, %(seq)s, %(at)s, %(at)s, %(at)s, 0, 'market', %(code)s,"
+        " 'qr', ']Q1', %(activity)s, '', '', '', '', %(lon)s, %(lat)s, %(accuracy)s, %(platform)s, 'wgs84', NULL)",
+        row,
+    )
+    if finding is not None:
+        row |= {
+            "place": finding.verdict.value, "inside": finding.p_inside, "far": finding.signed_distance_m,
+            "city": city_of(finding), "dealer": goods.dealer,
+        }  # fmt: skip
+    if by_address:
+        row |= {"lon": None, "lat": None}
     connection.execute(
         "INSERT INTO trace.verdict (device, boot, seq, brand, code, unit, gtin, case_unit, activity, occurred_at,"
         " code_state, custody_state, place, p_inside, signed_distance_m, lon, lat, accuracy_m, city, dealer, shipment,"
         " territory) SELECT 'gateway', %(boot)s, %(seq)s, %(brand)s, %(code)s, %(code)s, %(gtin)s, %(case)s,"
-        " %(activity)s, %(at)s, %(state)s, 'ok', 'outside', 0.001, %(far)s, %(lon)s, %(lat)s, %(accuracy)s, %(city)s,"
-        " %(dealer)s, %(shipment)s, max(id) FROM trace.territory WHERE dealer = %(dealer)s",
-        row,
-    )
-    connection.execute(
-        "INSERT INTO landing.scan VALUES ('gateway', %(boot)s, %(seq)s, %(at)s, %(at)s, %(at)s, 0, 'market', %(code)s,"
-        " 'qr', ']Q1', %(activity)s, '', '', '', '', %(lon)s, %(lat)s, %(accuracy)s, 'web', 'wgs84', NULL)",
+        " %(activity)s, %(at)s, %(state)s, 'ok', %(place)s, %(inside)s, %(far)s, %(lon)s, %(lat)s, %(accuracy)s,"
+        " %(city)s, %(dealer)s, %(shipment)s, max(id) FROM trace.territory"
+        " WHERE dealer = %(dealer)s AND valid_from <= %(at)s AND (valid_to IS NULL OR %(at)s < valid_to)",
         row,
     )
 
@@ -178,11 +186,7 @@ def _custody(connection: psycopg.Connection[Any], moved: Movement, seq: int) -> 
         " (brand, unit, biz_step, site, dealer, shipment, occurred_at, device, boot, seq)"
         " SELECT %s, %s, %s, id, %s, %s, %s, 'station', %s, %s FROM trace.site WHERE id = %s",
         (
-            BRAND, moved.goods.case, _STEPS[moved.kind], moved.goods.dealer, moved.shipment, _moment(moved.occurred_at),
+            BRAND, moved.goods.case, _STEPS[moved.kind], moved.goods.dealer, moved.shipment, moment(moved.occurred_at),
             BOOT, seq, f"site-{site}",
         ),
     )  # fmt: skip
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,5 +1,7 @@
 """Take pictures of a running console: those of README and docs, or every page in every form for a critical eye.
 
+Pictures of alerts show a generated world: `engine_console.py` takes them.
+
 python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password docs/images
 python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password docs/images --only stock --only proposal
 python tests/browser/screenshots.py http://127.0.0.1:8080 var/demo/password some/folder --all
@@ -35,9 +37,6 @@ class Shot(NamedTuple):
 
 
 README = [
-    Shot("alerts-zh", "/", "zh", height=480),
-    Shot("alert-zh", "alert", "zh", height=1180),
-    Shot("alert-en", "alert", "en", height=1180),
     Shot("stock-en", "/stock", "en"),
     Shot("stock-zh", "/stock", "zh"),
     Shot("proposal-en", "/proposals", "en", height=520),
@@ -86,7 +85,7 @@ def every_form() -> Iterator[Shot]:
 
 
 @contextmanager
-def signed_in(browser: Browser, url: str, password: str, shot: Shot) -> Iterator[Page]:
+def signed_in(browser: Browser, url: str, password: str, shot: Shot, login: str = "demo") -> Iterator[Page]:
     """Yield a page of a signed-in browser in the shot's form; the log-in page's own shot stays signed out."""
     context = browser.new_context(
         viewport={"width": shot.width, "height": shot.height},
@@ -97,7 +96,7 @@ def signed_in(browser: Browser, url: str, password: str, shot: Shot) -> Iterator
     page = context.new_page()
     page.goto(f"{url}/login")
     if shot.path != "/login":
-        page.locator("input[name=login]").fill("demo")
+        page.locator("input[name=login]").fill(login)
         page.locator("input[name=password]").fill(password)
         page.locator("main button").click()
         page.wait_for_url(f"{url}/")
@@ -106,7 +105,7 @@ def signed_in(browser: Browser, url: str, password: str, shot: Shot) -> Iterator
 
 
 def take(page: Page, url: str, shot: Shot, target: Path) -> None:
-    """Open the shot's page, wait for its map, and save the picture within LARGEST_BYTES."""
+    """Open the shot's page, wait for its map, and save the picture."""
     if shot.path in {"alert", "scan"}:
         page.goto(f"{url}/")
         page.locator("a.open").first.click()
@@ -116,8 +115,13 @@ def take(page: Page, url: str, shot: Shot, target: Path) -> None:
             page.locator("dl.lines").first.wait_for()
     else:
         page.goto(url + shot.path)
+    save(page, target, whole=shot.whole)
+
+
+def save(page: Page, target: Path, *, whole: bool = False) -> None:
+    """Save a picture of a page within LARGEST_BYTES."""
     page.wait_for_timeout(400)
-    page.screenshot(path=target, full_page=shot.whole)
+    page.screenshot(path=target, full_page=whole)
     if target.stat().st_size > LARGEST_BYTES:
         # Flat colours and text: a palette is a third of the size and looks the same.
         Image.open(target).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
