@@ -17,11 +17,11 @@ from conftest import TestBroker, TestDatabase
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from contracts.messages import Ack, Refusal, Scan, decode_ack, encode_event, pack
 from contracts.topics import Kind, ack_topic, event_topic
-from ingest.consumer import Account, Consumer
+from ingest.consumer import Account, Arrival, Consumer
 from ingest.metrics import Metrics
 from ingest.mqtt import LeanConsumer
 from ingest.settings import IngestSettings
@@ -50,6 +50,15 @@ def scan(nonce: str, **changes: object) -> bytes:
 def query(dsn: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
     with psycopg.connect(dsn) as connection:
         return connection.execute(statement, parameters).fetchall()
+
+
+def hear(consumer: Consumer, count: int, seconds: float = PATIENCE) -> list[Arrival]:
+    """Receive until so many messages came, or in vain for so long."""
+    arrivals: list[Arrival] = []
+    deadline = time.monotonic() + seconds
+    while len(arrivals) < count and time.monotonic() < deadline:
+        arrivals += consumer.receive(count - len(arrivals), 0.2)
+    return arrivals
 
 
 class Edge:
@@ -176,5 +185,5 @@ class RunningWorker:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()

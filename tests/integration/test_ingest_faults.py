@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from conftest import TestBroker, TestDatabase
 from ingest_parts import SITE, Edge, environment, ingest_process, query, register, scan
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.binaries import service_account
 from cli.embedded.postgres import EmbeddedPostgres
@@ -157,6 +157,7 @@ def test_database_on_a_full_disk_takes_everything_once_there_is_room(
                 while True:
                     file.write(bytes(512))
             wait_for(lambda: b"53100" in (tmp_path / "log").read_bytes())
+            wait_for(lambda: [(len(edge.committed()),)] == query(owner, "SELECT count(*) FROM landing.scan"))
             committed = len(edge.committed())
             time.sleep(1)
             assert len(edge.committed()) == committed < EVENTS
@@ -203,6 +204,6 @@ def test_started_before_database_and_broker_it_waits_and_drains_on_sigterm(
         own_postgres.start()
         wait_for(lambda: edge.committed() == {1})
         process.terminate()
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
     assert b'"ingest.stopped"' in log.read_bytes()
     assert query(owner, "SELECT code FROM landing.scan") == [("nonce-1",)]

@@ -7,10 +7,11 @@ import psycopg
 import pytest
 from conftest import TestBroker, TestDatabase
 from ingest_parts import SITE, Edge, RunningWorker, now_ms, query, register, scan
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from contracts.messages import Environment, Position, Refusal, Status, Stock, encode_event, pack
 from contracts.topics import Kind
+from edge.uplink.window import RESEND_SECONDS
 
 DEVICE = "station-1"
 DAY_MS = 24 * 3600 * 1000
@@ -90,7 +91,7 @@ def test_new_work_is_announced_once_it_is_committed(database: TestDatabase, edge
     with psycopg.connect(database.trace_dsn, autocommit=True) as listener:
         listener.execute("LISTEN work")
         edge.send(1, [scan("nonce")])
-        assert [note.channel for note in listener.notifies(timeout=5, stop_after=1)] == ["work"]
+        assert [note.channel for note in listener.notifies(timeout=PATIENCE, stop_after=1)] == ["work"]
         assert listener.execute("SELECT seq FROM landing.queued").fetchall() == [(1,)]
 
 
@@ -279,13 +280,13 @@ def test_nothing_that_a_registered_device_sends_stops_the_worker(database: TestD
 
 
 @pytest.mark.usefixtures("worker")
-def test_an_acknowledgement_comes_soon_after_a_lone_scan(edge: Edge) -> None:
+def test_a_lone_scan_is_acknowledged_before_its_device_would_send_it_again(edge: Edge) -> None:
     edge.send(1, [scan("warm up")])
     wait_for(lambda: edge.committed() == {1})
     started = time.monotonic()
     edge.send(2, [scan("timed")])
     wait_for(lambda: edge.committed() == {1, 2})
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < RESEND_SECONDS
 
 
 def test_a_burst_through_many_partitions_is_stored_without_a_second_delivery(
