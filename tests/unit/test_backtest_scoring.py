@@ -2,9 +2,12 @@
 
 import pytest
 
-from trace_service.backtest.scoring import Cell, Score, Share, score, score_cells
+from trace_service.backtest.noted import Noted, score_noted
+from trace_service.backtest.scoring import Cell, Score, Share, honest_codes, score, score_cells
 from trace_service.backtest.table import lines
 from trace_service.backtest.truth import Attack, Destination, Finding, Truth
+from trace_service.detection.changes import Claim, Lead
+from trace_service.detection.engine import Engine
 from trace_service.detection.network import Channel, Network, Place
 
 DAY = 86_400_000
@@ -74,6 +77,35 @@ def test_scores_count_recall_leaks_folds_and_false_alerts() -> None:
     assert found.leaked == 1.5  # all of the one that was missed
     assert found.false_per_million == 1
     assert found.by_scans["1-2"].of == 1
+
+
+def test_attacks_by_codes_are_counted_with_and_without_those_that_nobody_scanned() -> None:
+    attacks = [_attack("forged", scanned_items=0, items=["x"], cases=[]), _attack("forged", scanned_items=1, cases=[])]
+    truth = Truth([*attacks, _attack("drip", scanned_items=1)], NETWORK)
+    false = Finding(dealer=None, raised_at=15 * DAY, codes=frozenset(("unknown",)), detector="forged")
+    right = Finding(dealer=None, raised_at=15 * DAY, codes=frozenset(("i1",)), detector="forged")
+    found = score([right, false], truth, honest_scans=10, days=30)
+    assert (found.recall["forged"].hits, found.recall["forged"].of) == (1, 2)
+    assert (found.recall["forged, scanned"].hits, found.recall["forged, scanned"].of) == (1, 1)
+    assert "drip, scanned" not in found.recall
+    found.honest_codes = honest_codes({"e1": "a", "e2": "a", "e3": "b"}, truth)
+    assert (found.false_of_codes("forged").hits, found.false_of_codes("forged").of) == (1, 2)
+
+
+def test_leads_are_right_by_the_rules_of_alerts_and_counted_once_while_they_stand() -> None:
+    engine = Engine(NETWORK)
+    claim = Claim(
+        key="strip/s1", detector="label_removal", kind="strip", dealer="D1", nats=4, threshold=30, shipments=("s1",)
+    )
+    noted = Noted(engine)
+    for day in range(12, 16):
+        engine.clock = day * DAY
+        engine.leads = {} if day == 14 else {"strip/s1": Lead(claim=claim, noted_at=day * DAY)}
+        noted.look()
+    found = Score()
+    score_noted(found, noted, Truth([_attack("strip"), _attack("strip", shipments=["s2"], dealer="D3")], NETWORK), 1)
+    assert (found.leads["label_removal"].hits, found.leads["label_removal"].of) == (2, 2)
+    assert (found.led["strip"].hits, found.led["strip"].of) == (1, 2)
 
 
 def test_calibration_rewards_the_truth_and_punishes_confidence() -> None:

@@ -15,7 +15,7 @@ from firmware_sim.world.parameters import Extra, Request
 from firmware_sim.world.writing import write_world
 
 SIZE = {"seed": 5, "dealers": 40, "items": 30_000, "attack_free": True}
-TYPES = ("recalled", "expired", "offroute", "dwell", "clone", "promo")
+TYPES = ("recalled", "expired", "offroute", "dwell", "clone", "promo", "forged", "backflow", "skip", "rebind", "strip")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,30 @@ def test_what_was_asked_for_is_there_and_labelled(folder: Path) -> None:
     assert Counter(each["type"] for each in attacks(folder)) == dict.fromkeys(TYPES, 2)
     for attack in attacks(folder):
         assert attack["items"]
-        assert attack["type"] in ("clone", "promo") or attack["cases"]
+        assert attack["type"] in ("clone", "promo", "forged") or attack["cases"]
+
+
+def test_removed_labels_are_never_scanned_and_readers_tell_of_goods_that_flow_back(folder: Path) -> None:
+    by_type = {str(each["type"]): each for each in attacks(folder)}
+    assert not by_type["strip"]["scanned_items"]
+    told = [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    of_type = {each["event_id"]: each["type"] for each in told}
+    for kind, event in (("backflow", "receive"), ("rebind", "rebind")):
+        assert event in {of_type[each] for each in by_type[kind]["events"]}  # type: ignore[attr-defined]
+
+
+def test_invented_labels_have_the_product_and_a_form_that_was_never_printed(tmp_path: Path) -> None:
+    request = Request(seed=5, dealers=20, items=5_000, days=60, attack_free=True, extra=(Extra("invented", 2),))
+    write_world(make_world(request), tmp_path, lambda _: None)
+    with (tmp_path / "items.csv").open(encoding="utf-8") as file:
+        lengths = {len(row["code"]) for row in csv.DictReader(file)}
+    with (tmp_path / "products.csv").open(encoding="utf-8") as file:
+        products = {row["gtin"] for row in csv.DictReader(file)}
+    found = attacks(tmp_path)
+    assert [each["type"] for each in found] == ["forged", "forged"]
+    for code in (str(code) for each in found for code in each["items"]):  # type: ignore[attr-defined]
+        assert len(code) not in lengths
+        assert code.split("/")[2] in products
 
 
 def test_only_the_guilty_move_a_batch_after_everybody_has_heard(folder: Path) -> None:
@@ -83,7 +106,9 @@ def test_a_world_without_requests_does_not_speak_of_them(tmp_path: Path) -> None
     assert "second_phones" not in request
 
 
-@pytest.mark.parametrize("wanted", ["bulk", "clone:copies=0", "clone:size=3", "clone:copies=many", "clone:copies=9999"])
+@pytest.mark.parametrize(
+    "wanted", ["theft", "clone:copies=0", "clone:size=3", "clone:copies=many", "clone:copies=9999"]
+)
 def test_a_request_that_makes_no_sense_is_one_clear_line(wanted: str, tmp_path: Path) -> None:
     found = CliRunner().invoke(world, ["generate", str(tmp_path / "w"), "--attacks", wanted])
     assert found.exit_code == 2
