@@ -72,6 +72,11 @@ class Uplink:
         return self._online
 
     @property
+    def is_paused(self) -> bool:
+        """Whether the server has asked for silence."""
+        return time.monotonic() < self._paused_until
+
+    @property
     def has_failed(self) -> bool:
         """Whether the thread ended though nobody stopped it."""
         return self._failed
@@ -179,7 +184,7 @@ class Uplink:
         A server that was restored to an earlier day sees by it what it lacks of a start that nothing follows any more,
         and asks; any other one recognises it. It changes nothing in the outbox and may get lost: there is a next time.
         """
-        if now < self._next_roll_call or self._pause_left():
+        if now < self._next_roll_call or self.is_paused:
             return
         self._next_roll_call = now + ROLL_CALL_SECONDS
         with suppress(OutboxError):
@@ -188,7 +193,7 @@ class Uplink:
 
     def _send(self, wire: Wire, now: float) -> None:
         """Publish what is overdue, then what is new, then the backlog, as far as the window has room."""
-        if self._pause_left():
+        if self.is_paused:
             return
         if self._window.stuck(now):
             raise LinkError("the broker does not confirm what it is sent")
@@ -243,9 +248,6 @@ class Uplink:
         seconds = min(max(command.until - now_ms(), 0) / 1000, _LONGEST_PAUSE_SECONDS)
         self._paused_until = time.monotonic() + seconds
         _log.info("asked to pause" if seconds else "may publish", action="uplink.pause", seconds=seconds)
-
-    def _pause_left(self) -> float:
-        return max(self._paused_until - time.monotonic(), 0.0)
 
     def _drain_waker(self) -> None:
         try:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.users import INGEST
 from contracts.messages import (
@@ -90,11 +90,13 @@ class Application:
         )
         self.send(ack_topic(self.site, heard.device), encode_ack(ack))
 
-    def send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        self._client.publish(topic, payload, qos=1, retain=retain)
+    def send(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=1)
 
     def command(self, device: str, command: Command, *, retain: bool = False) -> None:
-        self.send(command_topic(self.site, device), encode_command(command), retain=retain)
+        """Return once the broker has it."""
+        told = self._client.publish(command_topic(self.site, device), encode_command(command), qos=1, retain=retain)
+        told.wait_for_publish(PATIENCE)
 
     def of(self, kind: Kind) -> list[Message]:
         return [each for each in self.messages if each.kind is kind]
