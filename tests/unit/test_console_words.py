@@ -17,6 +17,7 @@ WEB = Path(trace_service.web.__file__).parent
 TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 # Names that come from data: Chinese ones stand in Chinese text without a space.
 NAMES = {
+    "cover",
     "dealer",
     "dealers",
     "day",

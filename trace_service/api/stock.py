@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from trace_service.web import inquiries, stocktaking
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
-from trace_service.web.models import Climate, Proposal, Stock, StockCount, StockFinding, StockLead
+from trace_service.web.models import Proposal
 from trace_service.web.parameters import (
     Before,
     Gtin,
@@ -20,6 +20,7 @@ from trace_service.web.parameters import (
     StockAfter,
     StockLimit,
 )
+from trace_service.web.stock_models import Climate, Stock, StockCount, StockFinding, StockLead
 
 router = APIRouter(tags=["stock"])
 

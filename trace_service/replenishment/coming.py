@@ -49,13 +49,13 @@ class Occasion:
     group: int
 
 
-def occasion(series: Series, days: Sequence[date], coming: Coming, telling: Collection[str]) -> str:
-    """Return what the days hold for a series: a promotion first, then a festival, empty where there is neither."""
+def occasion(series: Series, days: Sequence[date], coming: Coming, telling: Collection[str]) -> tuple[str, date] | None:
+    """Return what the days hold for a series and its first day of them: a promotion first, then a festival."""
     for each in coming.promotions:
         own = each.sku == series.sku and (not each.nodes or series.node in each.nodes)
         if own and each.first <= days[-1] and each.last >= days[0]:
-            return each.name or PROMOTION
-    return next((coming.names[day] for day in days if coming.names.get(day) in telling), "")
+            return each.name or PROMOTION, max(each.first, days[0])
+    return next(((coming.names[day], day) for day in days if coming.names.get(day) in telling), None)
 
 
 def promoted(series: Sequence[Series], days: Sequence[date], promotions: Sequence[Promotion]) -> Floats:

@@ -1,6 +1,7 @@
 """The proposals that only a run makes: transfers, markdowns and counts, as rows."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil, cos, radians
@@ -12,7 +13,7 @@ from trace_service.replenishment.kernel import Counts, Floats
 from trace_service.replenishment.lanes import plan as plan_lanes
 from trace_service.replenishment.lanes import regions
 from trace_service.replenishment.planning import Plan
-from trace_service.replenishment.records import LEAST_CERTAINTY, Records
+from trace_service.replenishment.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records
 from trace_service.replenishment.shortfall import stockout
 from trace_service.replenishment.transfer import Goods, goods
 from trace_service.stock.counting import Candidate, count_list
@@ -27,7 +28,6 @@ _KM_A_DEGREE: Final = 111.2
 _MARKDOWN: Final = 0.3
 _MOST_COUNTS: Final = 20
 _LEAST_COUNT_VALUE: Final = 1.0
-_LEAST_EVIDENCE: Final = 0.5
 
 Proposed = dict[str, Any]
 
@@ -53,7 +53,7 @@ def _dealers(records: Records, plan: Plan) -> list[_Stores]:
     """Return the stores of each dealer with two or more whose figures can be relied on and whose place is known."""
     groups: dict[str, list[int]] = defaultdict(list)
     for at, row in enumerate(records.rows):
-        sure = row.seen and row.certainty >= LEAST_CERTAINTY and plan.evidence[at] >= _LEAST_EVIDENCE
+        sure = row.seen and row.certainty >= LEAST_CERTAINTY and plan.evidence[at] >= LEAST_EVIDENCE
         if row.dealer is not None and sure and None not in {row.lon, row.lat}:
             groups[row.dealer].append(at)
     found = []
@@ -133,7 +133,7 @@ def markdowns(records: Records, plan: Plan) -> list[Proposed]:
         ("near_expiry", each) for each in plan.expiring
     ]:
         row = records.rows[surplus.series]
-        if not row.seen or row.certainty < LEAST_CERTAINTY or plan.evidence[surplus.series] < _LEAST_EVIDENCE:
+        if not row.seen or row.certainty < LEAST_CERTAINTY or plan.evidence[surplus.series] < LEAST_EVIDENCE:
             continue
         units = max(1, ceil(surplus.unsold))
         parameters = {"stock": surplus.units, "left": surplus.unsold, "days": surplus.days, "p_sold": surplus.p_sold,
@@ -146,16 +146,11 @@ def markdowns(records: Records, plan: Plan) -> list[Proposed]:
     return list(found.values())
 
 
-def counts(records: Records) -> list[Proposed]:
-    """Return the figures whose count is worth most."""
+def counts(records: Records, candidates: Iterable[Any]) -> list[Proposed]:
+    """Return the figures whose count is worth most; `candidates` are rows with the fields of `Candidate`."""
     places = {(row.site, row.gtin): at for at, row in enumerate(records.rows)}
-    candidates = [
-        Candidate(row.site, row.gtin, row.quantity if row.seen else None, row.certainty, row.daily_demand,
-                  float(row.unit_price), float(row.days), row.findings)
-        for row in records.rows if row.seen and (row.certainty < LEAST_CERTAINTY or row.findings)
-    ]  # fmt: skip
     found = []
-    for each in count_list(candidates)[:_MOST_COUNTS]:
+    for each in count_list(Candidate(*row) for row in candidates)[:_MOST_COUNTS]:
         if each.value < _LEAST_COUNT_VALUE:
             break
         at = places[each.candidate.site, each.candidate.gtin]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,7 @@ PLAN_DAYS: Final = 30
 UNCALIBRATED: Final = 0.95
 _MODEL: Final = "codefence-2"
 _LEAST_MEAN: Final = 0.001
+_A_UNIT: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,20 @@ class Wishes:
     bias: Floats | None = None
 
 
+class Moved(NamedTuple):
+    """Why a series' lines are not those of ordinary days: what from which day on adds so many units, or takes them."""
+
+    occasion: str
+    since: date
+    units: float
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The plan of every series; `evidence` is the share of a series' demand figure that is its own history.
 
-    `occasions` are the festivals ahead, `near` is the demand a day until an order made tomorrow arrives.
+    `occasions` are the festivals ahead, `near` is the demand a day until an order made tomorrow arrives; `moved` is
+    None for each series whose lines are those of ordinary days.
     """
 
     model: str
@@ -78,6 +88,7 @@ class Plan:
     slow: list[Surplus]
     occasions: list[Occasion]
     near: Floats
+    moved: list[Moved | None]
 
 
 def calibrate(history: History, fill: float, holidays: Mapping[date, str]) -> tuple[float, bool]:
@@ -122,28 +133,51 @@ def make_plan(history: History, stock: Stock, lead: LeadTime, wishes: Wishes) ->
     position = stock.on_hand + stock.on_order
     due, ratio = demand.over(lead.mean + wishes.review, lead.variance)
     ahead_of = occasions(history, now.calendar, coming, longest)
-    orders = _named(history, rule, planned(rule, position, wishes.days), coming, {each.name for each in ahead_of})
+    special = _Special(history, rule, coming, {each.name for each in ahead_of})
+    orders = [special.named(order) for order in planned(rule, position, wishes.days)]
     return Plan(
         _MODEL, demand, lead, lines, level, found, age / (age + PRIOR_DAYS), stockout(due, ratio, position),
         orders,
         expiring(stock.lots, demand.mean, demand.ratio, elsewhere=elsewhere(history, lines, position)),
         slow(stock.on_hand, demand.mean, demand.ratio),
         [each for each in ahead_of if each.day <= history.days[-1] + timedelta(days=wishes.days)],
-        due / (lead.mean + wishes.review),
+        due / (lead.mean + wishes.review), special.moved(ahead(history, now.calendar, Coming(), longest)),
     )  # fmt: skip
 
 
-def _named(
-    history: History, rule: Rule, orders: Sequence[PlannedOrder], coming: Coming, telling: Collection[str]
-) -> list[PlannedOrder]:
-    """Return the orders with the promotion or festival in the days that each is to last for."""
-    lasts = np.ceil(rule.lead.mean + rule.rhythm.review + rule.rhythm.cycle).astype(np.int64)
-    today = history.days[-1] + timedelta(days=1)
-    found = []
-    for order in orders:
-        days = [today + timedelta(days=order.day + each) for each in range(int(lasts[order.series]))]
-        found.append(replace(order, occasion=occasion(history.series[order.series], days, coming, telling)))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Special:
+    """Which promotion or festival lies in the days that an order is to last for; `telling` names move demand."""
+
+    history: History
+    rule: Rule
+    coming: Coming
+    telling: Collection[str]
+
+    def at(self, series: int, day: int) -> tuple[str, date] | None:
+        """Return what moves demand after an order on a day from today, and its first day of those."""
+        first = self.history.days[-1] + timedelta(days=1 + day)
+        lasts = [first + timedelta(days=each) for each in range(ceil(float(self._lasts()[series])))]
+        return occasion(self.history.series[series], lasts, self.coming, self.telling)
+
+    def named(self, order: PlannedOrder) -> PlannedOrder:
+        """Return an order with what it is for."""
+        special = self.at(order.series, order.day)
+        return replace(order, occasion=special[0]) if special else order
+
+    def moved(self, ordinary: Floats) -> list[Moved | None]:
+        """Return what moves the lines of every series; `ordinary` are the coming days' factors without anything."""
+        demand, lasts = self.rule.demand, self._lasts()
+        units = demand.over(lasts)[0] - replace(demand, ahead=ordinary).over(lasts)[0]
+        found: list[Moved | None] = [None] * len(units)
+        for series in np.flatnonzero(np.abs(units) >= _A_UNIT).tolist():
+            special = self.at(series, 0)
+            if special is not None:
+                found[series] = Moved(*special, round(float(units[series]), 1))
+        return found
+
+    def _lasts(self) -> Floats:
+        return self.rule.lead.mean + self.rule.rhythm.review + self.rule.rhythm.cycle
 
 
 def _mean(history: History, now: Moment, age: Counts, bias: Floats | None) -> Floats:

@@ -24,6 +24,7 @@ class Position:
 
     `ratio` is that of variance to mean of the lead time's demand, None where only a configured figure is known;
     `evidence` is the share of the demand's figure that is the place's own history; `suspect` goods are not on hand.
+    `occasion` moves the lines by so many items from a day on, empty where they are those of ordinary days.
     """
 
     on_hand: int | None
@@ -37,6 +38,9 @@ class Position:
     lead_days: float = LEAD_TIME_DAYS
     evidence: float = 0.0
     suspect: int = 0
+    occasion: str = ""
+    occasion_from: date | None = None
+    occasion_units: float = 0.0
 
     @property
     def available(self) -> int | None:
@@ -74,7 +78,7 @@ def propose(position: Position, now: datetime, *, standing: bool) -> Order | Non
     days_left = floor(position.on_hand / position.daily_demand) if position.daily_demand > 0 else LEAD_TIME_DAYS
     quantity = cases * position.items_per_case
     risk, risk_after = (_stockout(stock, position) for stock in (position.available, position.available + quantity))
-    parameters = {
+    parameters: dict[str, Any] = {
         "stock": position.on_hand,
         "source": position.source,
         "in_transit": position.in_transit,
@@ -87,7 +91,12 @@ def propose(position: Position, now: datetime, *, standing: bool) -> Order | Non
         "cases": cases,
         "items_per_case": position.items_per_case,
         "own_history": round(position.evidence, 2),
-    } | ({"suspect": position.suspect} if position.suspect else {})
+    }
+    if position.suspect:
+        parameters["suspect"] = position.suspect
+    if position.occasion and position.occasion_from:
+        since = position.occasion_from.isoformat()
+        parameters |= {"occasion": position.occasion, "occasion_from": since, "occasion_units": position.occasion_units}
     need_by = now.astimezone(STORE_ZONE).date() + timedelta(days=max(1, days_left))
     return Order(quantity, need_by, {"code": "below_reorder", "parameters": parameters}, risk, risk_after)
 

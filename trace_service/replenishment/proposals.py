@@ -105,5 +105,5 @@ def position_of(row: Row) -> Position:
     return Position(
         on_hand, row.in_transit, row.reorder, row.maximum, row.daily_demand, row.items_per_case,
         "ledger" if row.sensed is None else "shelf", row.ratio, row.lead_days or LEAD_TIME_DAYS, row.evidence,
-        row.suspect,
+        row.suspect, row.occasion, row.occasion_from, row.occasion_units,
     )  # fmt: skip

@@ -16,16 +16,14 @@ JOIN LATERAL (
 WHERE proposal.id = due.id AND due.open > 0
 
 -- name: positions
--- Lines that rest on the place's own demand count where half of that figure or more is its own history; until then the
--- configured ones do. What was rejected is not proposed again for a day. Suspect goods are no stock.
+-- What was rejected is not proposed again for a day. Suspect goods are no stock.
 SELECT stock.site, stock.gtin, stock.brand, stock.dealer, stock.sensed, stock.confidence, stock.ledger, stock.quantity
     AS figure, stock.certainty, stock.suspect, stock.managed, stock.updated_at AS figure_at,
     stock.ledger <> 0 OR EXISTS (
         SELECT FROM trace.custody_event WHERE custody_event.site = stock.site AND biz_step = 'receiving') AS counted,
-    coalesce(in_transit.quantity, 0) AS in_transit, coalesce(line.mean * line.bias, stock.daily_demand) AS daily_demand,
-    coalesce(line.warning, stock.reorder) AS reorder, coalesce(line.maximum, stock.maximum) AS maximum,
-    line.ratio, line.lead_days, coalesce(line.model, 'lines-1') AS model, coalesce(line.evidence, 0) AS evidence,
-    coalesce(line.history_days, 0) AS history_days, product.items_per_case, product.unit_price, now(),
+    coalesce(in_transit.quantity, 0) AS in_transit, line.daily_demand, line.reorder, line.maximum, line.ratio,
+    line.lead_days, line.model, line.evidence, line.history_days, line.occasion, line.occasion_from,
+    line.occasion_units, product.items_per_case, product.unit_price, now(),
     proposal.id AS proposal, proposal.quantity, proposal.need_by, proposal.reason, proposal.kind, EXISTS (
         SELECT FROM trace.proposal AS old WHERE old.site = stock.site AND old.gtin = stock.gtin
             AND old.kind IN ('order', 'vmi') AND old.state = 'rejected' AND old.decided_at > now() - interval '1 day')
@@ -33,7 +31,7 @@ SELECT stock.site, stock.gtin, stock.brand, stock.dealer, stock.sensed, stock.co
 FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
 JOIN trace.stock USING (site, gtin)
 JOIN trace.product USING (gtin)
-LEFT JOIN trace.stock_line AS line ON line.site = stock.site AND line.gtin = stock.gtin AND line.evidence >= 0.5
+JOIN trace.line_in_force AS line ON line.site = stock.site AND line.gtin = stock.gtin
 LEFT JOIN trace.proposal ON proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'open'
     AND proposal.kind IN ('order', 'vmi')
 LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
@@ -134,16 +132,17 @@ WHERE brand = %(brand)s AND day >= %(since)s AND day < %(today)s
 -- name: places
 SELECT stock.site, stock.gtin, stock.dealer, coalesce(stock.quantity, 0) AS quantity, stock.quantity IS NOT NULL AS seen,
     stock.certainty, stock.suspect, coalesce(in_transit.quantity, 0) AS in_transit, stock.maximum AS capacity,
-    stock.daily_demand, product.items_per_case, product.unit_price, product.product_line,
-    site.lon, site.lat, extract(epoch FROM now() - coalesce(stock.sure_at, now() - interval '30 days')) / 86400 AS days,
-    (SELECT count(*) FROM trace.stock_finding AS finding WHERE finding.site = stock.site AND finding.gtin = stock.gtin
-        AND finding.resolved_at IS NULL AND finding.found_at > now() - interval '14 days') AS findings
+    product.items_per_case, product.unit_price, product.product_line, site.lon, site.lat
 FROM trace.stock
 JOIN trace.product USING (gtin)
 JOIN trace.site ON site.id = stock.site
 LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
 WHERE stock.brand = %(brand)s
 ORDER BY stock.site, stock.gtin
+
+-- name: count_candidates
+SELECT site, gtin, quantity, certainty, daily_demand, unit_price, days, findings FROM trace.count_candidate
+WHERE brand = %(brand)s AND quantity IS NOT NULL AND (certainty < %(certainty)s OR findings > 0)
 
 -- name: lots
 SELECT unit.site, unit.gtin, batch.expires_on, count(*)::integer AS units
@@ -221,16 +220,18 @@ WHERE proposal.site = place.site AND proposal.gtin = place.gtin AND proposal.sta
 
 -- name: write_lines
 INSERT INTO trace.stock_line (site, gtin, brand, mean, ratio, bias, lead_days, lead_variance, service, safety, warning,
-    maximum, evidence, model, history_days)
+    maximum, evidence, model, history_days, occasion, occasion_from, occasion_units)
 SELECT site, gtin, %(brand)s, mean, ratio, bias, lead_days, lead_variance, service, safety, warning, maximum, evidence,
-    model, history_days
+    model, history_days, occasion, occasion_from, occasion_units
 FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text, mean double precision, ratio double precision,
     bias double precision, lead_days double precision, lead_variance double precision, service double precision,
-    safety integer, warning integer, maximum integer, evidence double precision, model text, history_days integer)
+    safety integer, warning integer, maximum integer, evidence double precision, model text, history_days integer,
+    occasion text, occasion_from date, occasion_units double precision)
 ON CONFLICT (site, gtin) DO UPDATE SET mean = excluded.mean, ratio = excluded.ratio, bias = excluded.bias,
     lead_days = excluded.lead_days, lead_variance = excluded.lead_variance, service = excluded.service,
     safety = excluded.safety, warning = excluded.warning, maximum = excluded.maximum, evidence = excluded.evidence,
-    model = excluded.model, history_days = excluded.history_days, made_at = clock_timestamp()
+    model = excluded.model, history_days = excluded.history_days, occasion = excluded.occasion,
+    occasion_from = excluded.occasion_from, occasion_units = excluded.occasion_units, made_at = clock_timestamp()
 
 -- name: forget_plan
 DELETE FROM trace.planned_order WHERE brand = %(brand)s
@@ -310,9 +311,10 @@ WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
 RETURNING id
 
 -- name: lines
-SELECT line.site, line.gtin, mean, ratio, bias, lead_days, service, safety, warning, line.maximum, evidence, model,
-    history_days, made_at, stock.quantity, stock.certainty, stock.suspect
-FROM trace.stock_line AS line JOIN trace.stock ON stock.site = line.site AND stock.gtin = line.gtin
+SELECT line.site, line.gtin, line.daily_demand, ratio, bias, lead_days, service, safety, line.reorder AS warning,
+    line.maximum, evidence, model, history_days, occasion, occasion_from, occasion_units, made_at, stock.quantity,
+    stock.certainty, stock.suspect
+FROM trace.line_in_force AS line JOIN trace.stock ON stock.site = line.site AND stock.gtin = line.gtin
 WHERE line.brand = %(brand)s AND (%(site)s::text IS NULL OR line.site = %(site)s)
 ORDER BY line.site, line.gtin LIMIT %(limit)s
 

@@ -10,7 +10,7 @@ from trace_service.replenishment.planning import Plan, Wishes
 from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.proposals import Place, review
 from trace_service.replenishment.queries import SQL
-from trace_service.replenishment.records import Records, read_records
+from trace_service.replenishment.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records, read_records
 from trace_service.replenishment.shards import Compute, here, plan_in_shards
 from trace_service.replenishment.suspects import write_suspects
 from trace_service.store.connection import Connection, one
@@ -19,8 +19,6 @@ from trace_service.store.queries import SQL as STORE_SQL
 from trace_service.store.rows import recordset
 
 RECOUNTED_DAYS: Final = 35
-LEAST_EVIDENCE: Final = 0.5
-"""From this share of own history on the place's own lines count, as the query `positions` has it."""
 _AT_ONCE: Final = 200
 
 
@@ -60,7 +58,8 @@ def run(connection: Connection, brand: str, now: datetime, fill: float, compute:
         wishes = Wishes(fill, bias=records.bias, coming=records.coming)
         plan = plan_in_shards(records.history, records.stock, records.lead, wishes, compute)
         _write(connection, brand, records, plan)
-        made = [*transfers(records, plan), *markdowns(records, plan), *counts(records)]
+        candidates = connection.execute(SQL["count_candidates"], {"brand": brand, "certainty": LEAST_CERTAINTY})
+        made = [*transfers(records, plan), *markdowns(records, plan), *counts(records, candidates.fetchall())]
         _settle(connection, brand, made)
     _orders(connection, records)
     connection.execute(STORE_SQL["tell_console"], {"payloads": [json.dumps({"kind": "proposal", "brand": brand})]})
@@ -82,9 +81,10 @@ def _write(connection: Connection, brand: str, records: Records, plan: Plan) -> 
             "lead_variance": float(lead.variance[at]), "service": float(demand.service[at]),
             "safety": int(lines.safety[at]), "warning": int(lines.warning[at]),
             "maximum": int(max(lines.maximum[at], lines.warning[at])), "evidence": float(plan.evidence[at]),
-            "model": plan.model, "history_days": len(records.history.days),
+            "model": plan.model, "history_days": len(records.history.days), "occasion": moved.occasion if moved else "",
+            "occasion_from": moved.since if moved else None, "occasion_units": moved.units if moved else 0.0,
         }
-        for at, row in enumerate(records.rows)
+        for at, (row, moved) in enumerate(zip(records.rows, plan.moved, strict=True))
     ]  # fmt: skip
     connection.execute(SQL["write_lines"], {"brand": brand, "rows": recordset(rows)})
     orders = [

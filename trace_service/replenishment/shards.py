@@ -112,9 +112,10 @@ def _merged(history: History, stock: Stock, plans: Sequence[Plan], members: Sequ
     own = list(zip(plans, members, strict=True))
     orders = [replace(row, series=int(at[row.series])) for each, at in own for row in each.orders]
     slow = [replace(row, series=int(at[row.series])) for each, at in own for row in each.slow]
+    moved = [row for each in plans for row in each.moved]
     position = stock.on_hand + stock.on_order
     return replace(
-        plans[0], demand=demand, lines=lines,
+        plans[0], demand=demand, lines=lines, moved=[moved[at] for at in order.tolist()],
         lead=LeadTime(joined(lambda each: each.lead.mean), joined(lambda each: each.lead.variance)),
         service=float(np.mean([each.service for each in plans])), calibrated=all(each.calibrated for each in plans),
         evidence=joined(lambda each: each.evidence), p_stockout=joined(lambda each: each.p_stockout),

@@ -26,9 +26,9 @@ from trace_service.web.models import (
     Proposal,
     ProposalState,
     Scan,
-    Stock,
     Territory,
 )
+from trace_service.web.stock_models import Stock
 
 PAGE_SIZE: Final = 50
 _MOST_EXPORTED: Final = 10_000

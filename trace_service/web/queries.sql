@@ -151,8 +151,11 @@ ORDER BY site, gtin LIMIT %(limit)s;
 -- name: stock_urgent
 -- Where a brand has more than a page shows: what needs ordering, then what is least certain.
 SELECT shown.* FROM (
-    SELECT site, gtin FROM trace.stock WHERE brand = %(brand)s
-    ORDER BY coalesce(quantity, sensed, ledger) > reorder, certainty, site, gtin LIMIT %(limit)s
+    SELECT stock.site, stock.gtin
+    FROM trace.stock JOIN trace.line_in_force AS line USING (site, gtin) LEFT JOIN trace.in_transit USING (site, gtin)
+    WHERE stock.brand = %(brand)s
+    ORDER BY coalesce(greatest(coalesce(stock.quantity, sensed, CASE WHEN ledger <> 0 OR received THEN ledger END)
+        - suspect, 0) + coalesce(in_transit.quantity, 0) > line.reorder, true), certainty, stock.site, stock.gtin LIMIT %(limit)s
 ) AS chosen
 JOIN trace.stock_shown AS shown USING (site, gtin);
 
@@ -194,26 +197,21 @@ WHERE finding.brand = %(brand)s AND (%(site)s::text IS NULL OR (finding.site, fi
 ORDER BY finding.id DESC LIMIT %(limit)s;
 
 -- name: stock_candidates
--- What a count could be worth: the order is that of `trace_service.stock.counting`, which works out the figures.
-SELECT stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
-    product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
-    stock.daily_demand, product.unit_price::float8 AS unit_price, since.days, since.findings
-FROM trace.stock
-JOIN trace.site ON site.id = stock.site
-JOIN trace.product ON product.gtin = stock.gtin
-LEFT JOIN LATERAL (SELECT max(counted_at) AS at FROM trace.stock_count
-    WHERE stock_count.site = stock.site AND stock_count.gtin = stock.gtin) AS counted ON true
-CROSS JOIN LATERAL (
-    SELECT extract(epoch FROM now() - coalesce(greatest(stock.sure_at, counted.at), now() - interval '30 days'))::float8
-            / 86400 AS days,
-        (SELECT count(*) FROM trace.stock_finding AS finding WHERE finding.site = stock.site
-            AND finding.gtin = stock.gtin AND finding.found_at > coalesce(counted.at, now() - interval '30 days'))
-            AS findings
-) AS since
-WHERE stock.brand = %(brand)s
-ORDER BY (1 - stock.certainty * power(0.98, since.days) * power(0.8, since.findings))
-    * greatest(stock.daily_demand, 0.1) * product.unit_price DESC, stock.site, stock.gtin
+-- The order is that of `trace_service.stock.counting`, which works out the figures.
+SELECT each.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, each.gtin,
+    product.name_zh AS product_name_zh, product.name_en AS product_name_en, each.quantity, each.certainty,
+    each.daily_demand, each.unit_price, each.days, each.findings
+FROM trace.count_candidate AS each
+JOIN trace.site ON site.id = each.site
+JOIN trace.product ON product.gtin = each.gtin
+WHERE each.brand = %(brand)s
+ORDER BY (1 - each.certainty * power(0.98, each.days) * power(0.8, each.findings))
+    * greatest(each.daily_demand, 0.1) * each.unit_price DESC, each.site, each.gtin
 LIMIT %(limit)s;
+
+-- name: stock_planned
+SELECT order_on, quantity, arrives_on, early_on, occasion FROM trace.planned_order
+WHERE brand = %(brand)s AND site = %(site)s AND gtin = %(gtin)s ORDER BY order_on;
 
 -- name: stock_lots
 SELECT split_part(unit.lot, '/10/', 2) AS lot, batch.expires_on::text AS expires, count(*)::integer AS quantity

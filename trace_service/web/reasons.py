@@ -4,17 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from trace_service.web.explained import small
-from trace_service.web.models import Alert, Proposal
+from trace_service.web.models import Alert
 from trace_service.web.places import Places
 from trace_service.web.words import Words
 
-_KNOWN: Final = frozenset({"drip", "bulk", "province", "outflow", "below_reorder"})
-_RUNS: Final = {
-    "surplus_elsewhere": "transfer.surplus",
-    "near_expiry": "markdown.near_expiry",
-    "slow_mover": "markdown.slow_mover",
-    "figure_uncertain": "count.uncertain",
-}
+_KNOWN: Final = frozenset({"drip", "bulk", "province", "outflow"})
 
 
 def alert_reasons(words: Words, places: Places, alert: Alert) -> list[str]:
@@ -56,49 +50,6 @@ def _lead(words: Words, alert: Alert, names: Mapping[str, str]) -> str:
     key = f"reason.detector.{alert.reason.get('code')}"
     own = words.has(key)
     return words(key if own else "reason.lead", cases=alert.cases, scans=alert.scans, **names)
-
-
-def proposal_reasons(words: Words, proposal: Proposal) -> list[str]:
-    """Return the sentences that say why something is proposed."""
-    given = proposal.parameters
-    if proposal.reason.get("code") in _RUNS:
-        return _run_reasons(words, _RUNS[proposal.reason["code"]], given)
-    found = []
-    if _has(given, "stock", "reorder"):
-        key = "reorder.ledger" if given.get("source") == "ledger" else "reorder.shelf"
-        found.append(words(key, stock=given["stock"], reorder=given["reorder"]))
-    if given.get("suspect"):
-        found.append(words("reorder.suspect", suspect=given["suspect"]))
-    if given.get("in_transit"):
-        found.append(words("reorder.transit", in_transit=given["in_transit"]))
-    if given.get("daily_demand") and _has(given, "stock"):
-        demand = given["daily_demand"]
-        days = words.number(given["stock"] / demand, 1)
-        found.append(words("reorder.demand", demand=words.number(demand, 1), days=days))
-    if _has(given, "p_stockout", "lead_time_days"):
-        risk = words.percent(given["p_stockout"])
-        found.append(words("reorder.risk", days=words.number(given["lead_time_days"], 0), risk=risk))
-    if _has(given, "p_stockout_after"):
-        found.append(words("reorder.after", risk=words.percent(given["p_stockout_after"])))
-    if given.get("own_history"):
-        found.append(words("reorder.history"))
-    if _has(given, "maximum"):
-        found.append(words("reorder.maximum", maximum=given["maximum"]))
-    return found + _unknown(words, proposal.reason)
-
-
-def _run_reasons(words: Words, key: str, given: Mapping[str, Any]) -> list[str]:
-    """Return the sentences of what a nightly run proposes."""
-    shown = {name: given.get(name, 0) for name in ("stock", "kept", "to_stock", "days")}
-    shown |= {"units": shown["stock"], "left": words.number(given.get("left", 0), 0)}
-    shown |= {name: words.number(given.get(name, 0), 2) for name in ("freight", "value")}
-    shown["risk"] = words.percent(given.get("p_wrong", given.get("p_sold", 0)))
-    found = [words(key, **shown)]
-    if given.get("suspect"):
-        found.append(words("transfer.suspect", suspect=given["suspect"]))
-    if given.get("action") in {"transfer", "return", "markdown"}:
-        found.append(words(f"markdown.action.{given['action']}"))
-    return found
 
 
 def _has(given: Mapping[str, Any], *names: str) -> bool:

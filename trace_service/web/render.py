@@ -12,7 +12,8 @@ from starlette.responses import HTMLResponse
 from trace_service.web.auth.sessions import Session
 from trace_service.web.explained import small, story
 from trace_service.web.places import Places
-from trace_service.web.reasons import alert_counts, alert_reasons, proposal_reasons
+from trace_service.web.proposed import chance, cover, occasion, occasion_name, proposal_reasons
+from trace_service.web.reasons import alert_counts, alert_reasons
 from trace_service.web.words import DEFAULT_ZONE, LANGUAGES, Language, Words, zone
 
 LANGUAGE_COOKIE: Final = "lang"
@@ -53,6 +54,10 @@ class Renderer:
             path=request.url.path,
             alert_reasons=partial(alert_reasons, words, self._places),
             proposal_reasons=partial(proposal_reasons, words),
+            occasion=partial(occasion, words),
+            occasion_name=partial(occasion_name, words),
+            cover=partial(cover, words),
+            chance=partial(chance, words),
             alert_counts=partial(alert_counts, words, self._places),
             small=small,
             story=partial(story, words, self._places),

@@ -10,7 +10,16 @@ from trace_service.stock.counting import Candidate, Lot, count_list, first_expir
 from trace_service.web.auth.sessions import Session
 from trace_service.web.database import Database
 from trace_service.web.errors import InvalidParameterError, NotFoundError
-from trace_service.web.models import Climate, Stock, StockCandidate, StockCount, StockFinding, StockLead, StockLot
+from trace_service.web.stock_models import (
+    Climate,
+    PlannedOrder,
+    Stock,
+    StockCandidate,
+    StockCount,
+    StockFinding,
+    StockLead,
+    StockLot,
+)
 
 FINDINGS: Final = 50
 COUNTS: Final = 20
@@ -25,6 +34,7 @@ class Place(BaseModel):
     stock: Stock
     lots: list[StockLot]
     findings: list[StockFinding]
+    planned: list[PlannedOrder]
 
 
 class _Key(BaseModel):
@@ -98,7 +108,8 @@ async def place(database: Database, brand: str, site: str, gtin: str) -> Place:
         StockLot(lot=each.lot, expires=each.expires, quantity=each.quantity, expired=_is_over(each.expires, today))
         for each in lots
     ]
-    return Place(stock=found, lots=shown, findings=await findings(database, brand, site, gtin))
+    planned = await database.many("stock_planned", PlannedOrder, wanted)
+    return Place(stock=found, lots=shown, findings=await findings(database, brand, site, gtin), planned=planned)
 
 
 def _is_over(expires: str | None, today: date) -> bool:

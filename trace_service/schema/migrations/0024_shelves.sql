@@ -43,18 +43,58 @@ CREATE UNIQUE INDEX stock_finding_open ON trace.stock_finding (site, gtin, kind)
 CREATE INDEX stock_finding_place ON trace.stock_finding (site, gtin, found_at);
 CREATE INDEX stock_page ON trace.stock (brand, site, gtin);
 
+-- Why a line is not that of ordinary days: the festival or promotion in the days that an order is to last for.
+ALTER TABLE trace.stock_line
+    ADD COLUMN occasion text NOT NULL DEFAULT '',
+    ADD COLUMN occasion_from date,
+    ADD COLUMN occasion_units double precision NOT NULL DEFAULT 0,
+    ADD CHECK ((occasion = '') = (occasion_from IS NULL));
+COMMENT ON COLUMN trace.stock_line.occasion_units IS 'items that it adds to the demand of those days, or takes from it';
+
+-- The demand and the lines that count at each place: those of the newest run where half of the figure or more is the
+-- place's own history, the configured ones until then. Whoever shows lines or decides by them reads them here.
+CREATE VIEW trace.line_in_force AS
+SELECT stock.brand, stock.site, stock.gtin, coalesce(line.mean * line.bias, stock.daily_demand) AS daily_demand,
+    coalesce(line.warning, stock.reorder) AS reorder, coalesce(line.maximum, stock.maximum) AS maximum, line.safety,
+    line.ratio, coalesce(line.bias, 1) AS bias, line.lead_days, line.service, coalesce(line.model, 'lines-1') AS model,
+    coalesce(line.evidence, 0) AS evidence, coalesce(line.history_days, 0) AS history_days,
+    coalesce(line.occasion, '') AS occasion, line.occasion_from, coalesce(line.occasion_units, 0) AS occasion_units,
+    line.made_at
+FROM trace.stock
+LEFT JOIN trace.stock_line AS line ON line.site = stock.site AND line.gtin = stock.gtin AND line.evidence >= 0.5;
+
+-- What a count could be worth, by `trace_service.stock.counting`: how long nobody and nothing was sure of the figure, and
+-- what has spoken against it since it was counted.
+CREATE VIEW trace.count_candidate AS
+SELECT stock.brand, stock.site, stock.gtin, stock.quantity, stock.certainty, line.daily_demand,
+    product.unit_price::float8 AS unit_price, since.days, since.findings
+FROM trace.stock
+JOIN trace.product ON product.gtin = stock.gtin
+JOIN trace.line_in_force AS line ON line.site = stock.site AND line.gtin = stock.gtin
+LEFT JOIN LATERAL (SELECT max(counted_at) AS at FROM trace.stock_count
+    WHERE stock_count.site = stock.site AND stock_count.gtin = stock.gtin) AS counted ON true
+CROSS JOIN LATERAL (
+    SELECT extract(epoch FROM now() - coalesce(greatest(stock.sure_at, counted.at), now() - interval '30 days'))::float8
+            / 86400 AS days,
+        (SELECT count(*) FROM trace.stock_finding AS finding WHERE finding.site = stock.site
+            AND finding.gtin = stock.gtin AND finding.found_at > coalesce(counted.at, now() - interval '30 days'))
+            AS findings
+) AS since;
+
 -- One row of stock as people and programs are shown it.
 CREATE VIEW trace.stock_shown AS
 SELECT stock.brand, stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
     product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
     stock.sensed, greatest(stock.sensed_at, shelf.seen_at) AS sensed_at, stock.confidence, stock.ledger,
     stock.ledger <> 0 OR stock.received AS counted, stock.backroom, stock.coming, stock.unexplained,
-    stock.suspect, stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder,
-    stock.maximum, stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults, phantom.quantity AS phantom,
+    stock.suspect, stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, line.daily_demand, line.reorder,
+    line.maximum, line.safety, line.lead_days, line.model, line.history_days, line.occasion, line.occasion_from,
+    line.occasion_units, proposal.id AS proposal, proposal.quantity AS proposed, stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults, phantom.quantity AS phantom,
     facing.filled, facing.empty, facing.unseen, facing.strange, facing.share
 FROM trace.stock
 JOIN trace.site ON site.id = stock.site
 JOIN trace.product ON product.gtin = stock.gtin
+JOIN trace.line_in_force AS line ON line.site = stock.site AND line.gtin = stock.gtin
 LEFT JOIN LATERAL (
     SELECT coalesce(array_agg(DISTINCT channel.fault) FILTER (WHERE channel.fault <> ''), '{}') AS faults,
         max(channel.ts) AS seen_at
@@ -68,6 +108,8 @@ LEFT JOIN LATERAL (
     WHERE seen.site = stock.site AND seen.gtin = stock.gtin AND seen.fault = ''
 ) AS facing ON true
 LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
+LEFT JOIN trace.proposal ON proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'open'
+    AND proposal.kind IN ('order', 'vmi')
 LEFT JOIN trace.stock_finding AS phantom ON phantom.site = stock.site AND phantom.gtin = stock.gtin
     AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL;
 

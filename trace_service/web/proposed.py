@@ -1,0 +1,97 @@
+"""Why something is proposed, and how long stock lasts, in words. What a reason does not hold is left out."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+from trace_service.web.models import Proposal
+from trace_service.web.words import Words
+
+_RUNS: Final = {
+    "surplus_elsewhere": "transfer.surplus",
+    "near_expiry": "markdown.near_expiry",
+    "slow_mover": "markdown.slow_mover",
+    "figure_uncertain": "count.uncertain",
+}
+_EXACT_DAYS: Final = 10
+_LEAST_PERCENT: Final = 0.01
+
+
+def proposal_reasons(words: Words, proposal: Proposal) -> list[str]:
+    """Return the sentences that say why something is proposed; a code without words is shown as it is."""
+    given, code = proposal.parameters, proposal.reason.get("code")
+    if code in _RUNS:
+        return _run_reasons(words, _RUNS[code], given)
+    found = [*_position(words, given), *occasion(words, given)]
+    if _has(given, "p_stockout", "lead_time_days"):
+        days = words.number(given["lead_time_days"], 0)
+        found.append(words("reorder.risk", days=days, risk=chance(words, given["p_stockout"])))
+    if _has(given, "p_stockout_after"):
+        found.append(words("reorder.after", risk=chance(words, given["p_stockout_after"])))
+    if _has(given, "maximum"):
+        found.append(words("reorder.maximum", maximum=given["maximum"]))
+    return found + ([] if code in {None, "below_reorder"} else [words("reason.other", code=code)])
+
+
+def _position(words: Words, given: Mapping[str, Any]) -> list[str]:
+    found = []
+    if _has(given, "stock", "reorder"):
+        key = "reorder.ledger" if given.get("source") == "ledger" else "reorder.shelf"
+        found.append(words(key, stock=given["stock"], reorder=given["reorder"]))
+    if given.get("suspect"):
+        found.append(words("reorder.suspect", suspect=given["suspect"]))
+    if given.get("in_transit"):
+        found.append(words("reorder.transit", in_transit=given["in_transit"]))
+    if given.get("daily_demand") and _has(given, "stock"):
+        shown = words.number(given["daily_demand"], 1)
+        key = "reorder.demand.own" if given.get("own_history") else "reorder.demand"
+        found.append(words(key, demand=shown, cover=cover(words, given["stock"], given["daily_demand"])))
+    return found
+
+
+def occasion(words: Words, given: Mapping[str, Any]) -> list[str]:
+    """Return what a festival or promotion adds to the demand of the coming days, or takes from it."""
+    name, units = given.get("occasion"), given.get("occasion_units") or 0
+    if not name or not round(units):
+        return []
+    shown = occasion_name(words, name)
+    day = words.day(date.fromisoformat(str(given["occasion_from"])))
+    return [words("occasion.more" if units > 0 else "occasion.less", name=shown, day=day, count=abs(round(units)))]
+
+
+def occasion_name(words: Words, name: str) -> str:
+    """Return a festival in words; a promotion keeps the name that it was given."""
+    key = f"occasion.name.{name}"
+    return words(key) if words.has(key) else name
+
+
+def cover(words: Words, stock: int, demand: float) -> str:
+    """Return how many days stock lasts at a demand a day above 0, everywhere in the same words."""
+    days = max(stock, 0) / demand
+    if days < 1:
+        return words("cover.hours")
+    shown = words.number(days, 1 if days < _EXACT_DAYS else 0)
+    return words("cover.day" if shown == "1" else "cover.days", days=shown)
+
+
+def chance(words: Words, share: float) -> str:
+    """Return a probability as a percentage; what is below one percent and not nothing says so."""
+    return words("chance.little") if 0 < share < _LEAST_PERCENT else words.percent(share)
+
+
+def _run_reasons(words: Words, key: str, given: Mapping[str, Any]) -> list[str]:
+    """Return the sentences of what a nightly run proposes."""
+    shown = {name: given.get(name, 0) for name in ("stock", "kept", "to_stock", "days")}
+    shown |= {"units": shown["stock"], "left": words.number(given.get("left", 0), 0)}
+    shown |= {name: words.number(given.get(name, 0), 2) for name in ("freight", "value")}
+    shown["risk"] = chance(words, given.get("p_wrong", given.get("p_sold", 0)))
+    found = [words(key, **shown)]
+    if given.get("suspect"):
+        found.append(words("transfer.suspect", suspect=given["suspect"]))
+    if given.get("action") in {"transfer", "return", "markdown"}:
+        found.append(words(f"markdown.action.{given['action']}"))
+    return found
+
+
+def _has(given: Mapping[str, Any], *names: str) -> bool:
+    return all(isinstance(given.get(name), int | float) for name in names)
