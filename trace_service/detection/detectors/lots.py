@@ -128,7 +128,8 @@ class LotSkipDetector:
             at = bisect_left(days, day)
             if at == len(days) or days[at] != day:
                 insort(days, day)
-        for key in {movement.shipment, movement.goods.shipment} - {None}:
+        # In this order, and not that of a set of texts, which differs between processes.
+        for key in dict.fromkeys((movement.shipment, movement.goods.shipment)):
             lot = self._lots.get(key or "")
             if lot is not None and lot.dealer == site:
                 lot.read[movement.key] = case
