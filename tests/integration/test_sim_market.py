@@ -15,6 +15,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from sim_market_sample import write_market
+from waiting import PATIENCE, wait_for
 
 from contracts.messages import (
     Ack,
@@ -56,7 +57,8 @@ class Ingest:
         self.refuses: set[int] = set()
         self.events: dict[tuple[str, int], tuple[Kind, bytes]] = {}
         self.deliveries: Counter[tuple[str, int]] = Counter()
-        self.arrived: dict[tuple[str, int], float] = {}
+        self.sent: dict[tuple[str, int], int] = {}
+        """When each event was first sent, milliseconds."""
         self.boots: set[str] = set()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="ingest-stand-in")
         self._client.username_pw_set("ingest", password)
@@ -77,7 +79,7 @@ class Ingest:
             key = (header.boot, seq)
             assert self.events.setdefault(key, (topic.kind, raw)) == (topic.kind, raw), "the same number, other content"
             self.deliveries[key] += 1
-            self.arrived.setdefault(key, time.monotonic())
+            self.sent.setdefault(key, header.sent_at)
         if self.answers:
             last = header.seq + len(raws) - 1
             refused = tuple(
@@ -91,16 +93,20 @@ class Ingest:
         command = encode_command(Resend(boot=boot, first=first, last=last))
         self._client.publish(command_topic(SITE, DEVICE), command, qos=1)
 
-    def pause(self, until: float) -> None:
-        command = encode_command(Pause(until=round(until * 1000)))
+    def pause(self, until: int) -> None:
+        command = encode_command(Pause(until=until))
         self._client.publish(command_topic(SITE, DEVICE), command, qos=1, retain=True)
 
     def lift(self) -> None:
         self._client.publish(command_topic(SITE, DEVICE), b"", qos=1, retain=True)
 
     def scans(self) -> list[Scan]:
-        found = [decode_event(kind, raw) for _, (kind, raw) in sorted(self.events.items()) if kind is Kind.SCAN]
-        return [scan for scan in found if isinstance(scan, Scan)]
+        return list(self.scanned().values())
+
+    def scanned(self) -> dict[tuple[str, int], Scan]:
+        events = sorted(self.events.copy().items())
+        found = {key: decode_event(kind, raw) for key, (kind, raw) in events if kind is Kind.SCAN}
+        return {key: scan for key, scan in found.items() if isinstance(scan, Scan)}
 
     def close(self) -> None:
         self._client.disconnect()
@@ -148,7 +154,7 @@ class Market:
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -182,13 +188,6 @@ def market(tmp_path: Path) -> Iterator[Callable[..., Market]]:
             one.stop()
 
 
-def _until(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_goods_are_packed_shipped_and_scanned_and_the_diversion_is_told(
     ingest: tuple[Ingest, Broker], stations: Stations, market: Callable[..., Market], tmp_path: Path
 ) -> None:
@@ -199,11 +198,10 @@ def test_goods_are_packed_shipped_and_scanned_and_the_diversion_is_told(
     printed = sum(len(case["items"]) for case in world["cases"])
     issued = {item for case in world["cases"] for item in case["items"]}
     truth = tmp_path / "truth.json"
-    _until(truth.exists, 20)
+    wait_for(truth.exists)
     attack = json.loads(truth.read_text())["attacks"][0]
-    _until(lambda: set(attack["scanned_items"]) <= {scan.code for scan in received.scans()}, 60)
-    assert len(stations.seen["station-pack"]) == 17
-    assert len(stations.seen["station-ship"]) == 17 + 2 * 2
+    wait_for(lambda: set(attack["scanned_items"]) <= {scan.code for scan in received.scans()})
+    wait_for(lambda: len(stations.seen["station-pack"]) == 17 and len(stations.seen["station-ship"]) == 17 + 2 * 2)
     assert [name.split("-")[2] for name in stations.seen["station-ship"][:3]] == ["000", "001", "002"]
     assert stations.seen["station-ship"] == sorted(stations.seen["station-ship"])
     codes = [scan.code for scan in received.scans()]
@@ -220,26 +218,26 @@ def test_a_killed_simulator_loses_no_event_and_uses_no_number_twice(
     received.answers = False
     running = market(broker, (3, 2))
     running.start("--speed", "20", "--no-attack", "--seed", "5")
-    _until(lambda: len(received.events) >= 8, 40)
+    wait_for(lambda: len(received.events) >= 8)
     running.stop(signal.SIGKILL)
     unanswered = set(received.events)
     received.answers = True
     dropped = {station: len(names) for station, names in stations.seen.items()}
     running.start("--speed", "20", "--no-attack", "--seed", "99")
-    _until(lambda: all(received.deliveries[key] >= 2 for key in unanswered), 30)
+    wait_for(lambda: all(received.deliveries[key] >= 2 for key in unanswered))
     planned = make_plan(load_world(running.world), 5, attack=False).scans
-    _until(lambda: len(received.scans()) == len(planned), 60)
-    time.sleep(1)
+    wait_for(lambda: len(received.scans()) == len(planned))
+    journal = Journal(tmp_path / "market-state.db")
+    wait_for(lambda: journal.open_entries() == [])
     assert running.stop() == 0
+    assert journal.open_entries() == []
+    journal.close()
     assert Counter(scan.code for scan in received.scans()) == Counter(each.scan.code for each in planned)
     assert len(received.boots) == 1
     numbers = sorted(seq for _, seq in received.events)
     assert numbers == list(range(1, len(numbers) + 1))
     assert {station: len(names) for station, names in stations.seen.items()} == {"station-pack": 5, "station-ship": 9}
     assert dropped["station-pack"] > 0
-    journal = Journal(tmp_path / "market-state.db")
-    assert journal.open_entries() == []
-    journal.close()
 
 
 def test_what_is_not_acknowledged_is_sent_again_and_at_most_a_hundred_wait(
@@ -249,13 +247,13 @@ def test_what_is_not_acknowledged_is_sent_again_and_at_most_a_hundred_wait(
     received.answers = False
     running = market(broker, (30,))
     running.start("--speed", "100", "--no-attack")
-    _until(lambda: len(received.events) == 100, 60)
+    wait_for(lambda: len(received.events) == 100)
+    wait_for(lambda: len(stations.seen["station-pack"]) == 30)
     time.sleep(2)
     assert len(received.events) == 100
-    assert len(stations.seen["station-pack"]) == 30
-    _until(lambda: min(received.deliveries.values()) >= 2, 15)
+    wait_for(lambda: min(received.deliveries.values()) >= 2)
     received.answers = True
-    _until(lambda: len(received.events) > 150, 30)
+    wait_for(lambda: len(received.events) > 150)
 
 
 def test_a_refused_event_is_given_up_and_a_range_that_ingest_misses_is_sent_again(
@@ -265,14 +263,21 @@ def test_a_refused_event_is_given_up_and_a_range_that_ingest_misses_is_sent_agai
     received.refuses = {1}
     running = market(broker, (2,))
     running.start("--speed", "50", "--no-attack")
-    _until(lambda: len(received.events) >= 13, 60)
+    wait_for(lambda: len(received.events) >= 13)
     boot = next(iter(received.boots))
     before = received.deliveries[boot, 3]
     received.resend(boot, 3, 4)
-    _until(lambda: received.deliveries[boot, 3] > before and received.deliveries[boot, 4] > 1, 10)
+    wait_for(lambda: received.deliveries[boot, 3] > before and received.deliveries[boot, 4] > 1)
     time.sleep(11)
     assert received.deliveries[boot, 1] == 1
     assert stations.is_alive()
+
+
+def is_quiet(received: Ingest) -> bool:
+    """Tell whether nothing comes for longer than customers leave between two scans."""
+    before = len(received.events)
+    time.sleep(2)
+    return len(received.events) == before
 
 
 def test_a_paused_fleet_is_silent_until_the_given_time_or_until_the_pause_is_lifted(
@@ -281,16 +286,19 @@ def test_a_paused_fleet_is_silent_until_the_given_time_or_until_the_pause_is_lif
     received, broker = ingest
     running = market(broker, (12,))
     running.start("--speed", "10", "--no-attack")
-    _until(lambda: len(received.events) >= 8, 60)
-    received.pause(time.time() + 4)
-    time.sleep(0.8)
-    silent = len(received.events)
-    time.sleep(2.5)
-    assert len(received.events) == silent
-    _until(lambda: len(received.events) > silent + 3, 10)
-    received.pause(time.time() + 600)
-    time.sleep(0.5)
+    wait_for(lambda: len(received.events) >= 8)
+    until = round(time.time() * 1000) + 8000
+    received.pause(until)
+
+    def meanwhile() -> list[tuple[str, int]]:
+        """Return what was scanned late in the pause, when every device has heard of it."""
+        return [key for key, scan in received.scanned().items() if until - 2000 < scan.ts < until]
+
+    wait_for(lambda: len(meanwhile()) > 3)
+    assert min(received.sent[key] for key in meanwhile()) >= until
+    received.pause(until + 600_000)
+    wait_for(lambda: is_quiet(received))
     silent = len(received.events)
     received.lift()
-    _until(lambda: len(received.events) > silent, 20)
+    wait_for(lambda: len(received.events) > silent)
     assert stations.is_alive()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pymodbus.client import ModbusSerialClient
 from pymodbus.exceptions import ModbusIOException
+from waiting import PATIENCE, wait_for
 
 from contracts.shelf_registers import DEFAULT_UNIT_ID, Holding, Input, Shared, block
 
@@ -45,23 +46,23 @@ class Shelves:
             [sys.executable, "-c", command, "simulate", "shelves", *map(str, arguments), *options],
             stderr=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 20
-        while not all(self.line(number).is_char_device() for number in (1, 2)):
-            assert self.process.poll() is None
-            assert time.monotonic() < until, "the lines did not appear"
-            time.sleep(0.05)
+        wait_for(self.is_ready)
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None
+        return all(self.line(number).is_char_device() for number in (1, 2))
 
     def line(self, number: int) -> Path:
         return self.links / f"shelf-0{number}.tty"
 
-    def client(self, number: int, retries: int = 0) -> ModbusSerialClient:
-        client = ModbusSerialClient(str(self.line(number)), baudrate=115_200, timeout=1, retries=retries)
+    def client(self, number: int, timeout: float = 30) -> ModbusSerialClient:
+        client = ModbusSerialClient(str(self.line(number)), baudrate=115_200, timeout=timeout, retries=0)
         assert client.connect()
         return client
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
 
 Start = Callable[..., Shelves]
@@ -85,9 +86,8 @@ def test_a_modbus_client_reads_stock_and_climate_and_writes_settings(shelves: St
     client = shelves().client(1)
     shared = client.read_input_registers(Shared.BASE, count=Shared.SIZE).registers
     assert Shared.CHANNELS.unpack(shared) == 3
-    time.sleep(1.5)
-    words = client.read_input_registers(block(3), count=16).registers
-    assert Input.GRAMS.unpack(words) == pytest.approx(20 * 1150, rel=0.12)
+    full = pytest.approx(20 * 1150, rel=0.12)
+    wait_for(lambda: Input.GRAMS.unpack(client.read_input_registers(block(3), count=16).registers) == full)
     written = client.write_registers(block(3) + Holding.UNIT_WEIGHT.offset, Holding.UNIT_WEIGHT.pack(5000))
     assert not written.isError()
     assert not client.write_register(block(3) + Holding.DEBOUNCE.offset, 700).isError()
@@ -97,11 +97,16 @@ def test_a_modbus_client_reads_stock_and_climate_and_writes_settings(shelves: St
 
 
 def test_what_does_not_exist_is_answered_with_an_exception(shelves: Start) -> None:
-    client = shelves().client(1)
+    running = shelves()
+    client = running.client(1)
     assert client.read_input_registers(0x0800, count=2).exception_code == 2
     assert client.read_coils(0, count=1).exception_code == 1
+    client.close()
+    client = running.client(1, timeout=1)
     with pytest.raises(ModbusIOException):
         client.read_input_registers(0, count=1, device_id=DEFAULT_UNIT_ID + 5)
+    client.close()
+    client = running.client(1)
     assert not client.read_input_registers(0, count=1).isError()
     client.close()
 
@@ -118,16 +123,17 @@ def test_noise_before_a_request_and_a_client_that_comes_back_do_not_disturb_the_
 
 def test_stock_and_lines_come_back_after_a_kill(shelves: Start) -> None:
     first = shelves()
-    time.sleep(3.5)
+    state = first.links.parent / "state.json"
+    wait_for(lambda: state.exists() and json.loads(state.read_text())["elapsed"] > 2)
     old = str(first.line(1).readlink())
     first.stop(signal.SIGKILL)
     assert first.line(1).is_symlink()
-    kept = json.loads((first.links.parent / "state.json").read_text())
+    kept = json.loads(state.read_text())
     second = shelves()
     assert not second.client(1).read_input_registers(0, count=1).isError()
     assert second.stop() == 0
     assert not second.line(1).is_symlink()
-    after = json.loads((first.links.parent / "state.json").read_text())
+    after = json.loads(state.read_text())
     assert after["elapsed"] > kept["elapsed"] > 2
     assert after["channels"]["shelf-02/2"]["units"] == kept["channels"]["shelf-02/2"]["units"]
     assert old.startswith("/dev/pts/")
@@ -136,7 +142,7 @@ def test_stock_and_lines_come_back_after_a_kill(shelves: Start) -> None:
 @pytest.mark.parametrize("fault", ["silence", "crc"])
 def test_a_faulty_controller_gives_no_answer_that_a_client_believes(shelves: Start, fault: str) -> None:
     running = shelves("--fault", f"shelf-01={fault}")
-    client = running.client(1)
+    client = running.client(1, timeout=1)
     with pytest.raises(ModbusIOException):
         client.read_input_registers(0, count=1)
     client.close()
