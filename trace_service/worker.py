@@ -28,6 +28,7 @@ from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.scans import process_again, process_scans
 from trace_service.replenishment.suspects import process_suspects
+from trace_service.steady import Pace, Steady
 from trace_service.stock.live import process_moves, process_queued_moves, process_readings
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL
@@ -36,6 +37,8 @@ from trace_service.trips.judging import TripBench
 
 BATCH_SIZE: Final = 250
 AGAIN_SIZE: Final = 100
+# What scans that come meanwhile may wait for it.
+AGAIN_SECONDS: Final = 0.05
 POLL_SECONDS: Final = 1.0
 LARGEST_BACKOFF_SECONDS: Final = 15.0
 _ATTEMPTS: Final = 8
@@ -72,6 +75,8 @@ class Worker:
         snapshots = Snapshots(dsn, keys.derived("codefence engine snapshot"))
         self._live = Live(partial(load_network, atoms=atoms), _tell, snapshots)
         self._trips = TripBench()
+        self._steady = Steady()
+        self._again_pace = Pace(AGAIN_SECONDS, AGAIN_SIZE)
         self._stop = stop
 
     def run(self) -> None:
@@ -103,6 +108,7 @@ class Worker:
             total += done
             done += self._watch(connection)
             self._health.moved(done)
+            self._steady.between(connection, done)
             if not done:
                 break
         return total
@@ -168,13 +174,17 @@ class Worker:
 
     def _judge_again(self, connection: Connection) -> int:
         """Judge units again that a late event or a correction concerns; new work goes before them."""
-        for size in (AGAIN_SIZE, 1):
+        for size in (self._again_pace.size, 1):
+            began = time.perf_counter()
             try:
-                return self._with_retries(connection, SQL["claim_reevaluations"], {"limit": size}, [], self._again)
+                done = self._with_retries(connection, SQL["claim_reevaluations"], {"limit": size}, [], self._again)
+                self._again_pace.took(done, time.perf_counter() - began)
             except _SYSTEMIC:
                 raise
             except Exception:
                 log.exception("units cannot be judged again", action="worker.again_failed", size=size)
+            else:
+                return done
         with connection.transaction():
             for row in connection.execute(SQL["claim_reevaluations"], {"limit": 1}).fetchall():
                 keys = {"device": "reevaluation", "boot": uuid4(), "seq": 0, "ts": row.since}
