@@ -144,6 +144,28 @@ def test_a_pack_whose_figures_do_not_follow_is_refused(site: Site, connection: C
         verify_pack(pack)
 
 
+def test_pages_of_an_alert_that_another_version_kept_say_so_and_its_pack_holds(
+    site: Site, connection: Connection, tmp_path: Path
+) -> None:
+    (newer, case), (damaged, _) = drips(connection)[2:4]
+    keep = "UPDATE trace.alert SET material = %s WHERE id = %s"
+    connection.execute(keep, ('{"form": 99, "cells": "in some other way"}', newer))
+    with signed_in(site, MANAGER) as lin, program(site) as api:
+        for path in (f"/alerts/{newer}", f"/cases/{case}"):
+            page = lin.get(path)
+            assert page.status_code == 200
+            assert "由更新版本的程序保存" in page.text
+        assert "可信度" in lin.get(f"/alerts/{newer}").text, "what was stated stays"
+        said = api.get(f"/alerts/{newer}/explanation").json()["explanation"]
+        assert (said["kept"], said["recomputed"], said["changes"]) == ("newer", None, [])
+        pack = tmp_path / "newer.zip"
+        pack.write_bytes(lin.get(f"/cases/{case}/pack.zip").content)
+        assert newer in verify_pack(pack).unchecked
+        connection.execute(keep, ('{"rule": "city", "parts": "gone"}', damaged))
+        assert "可能已损坏或被改动" in lin.get(f"/alerts/{damaged}").text
+        assert api.get(f"/alerts/{damaged}/explanation").json()["explanation"]["kept"] == "damaged"
+
+
 def test_what_an_alert_says_is_answered_over_http_without_positions(site: Site, connection: Connection) -> None:
     alert, _ = drips(connection)[1]
     with program(site) as api:

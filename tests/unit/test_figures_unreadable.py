@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_service.cases.reproduce import FiguresError, reproduced
+from trace_service.cases.reproduce import FiguresError, OtherVersionError, reproduced
 from trace_service.detection.calibration import Calibration
-from trace_service.detection.material import KeptCell, KeptHit, Material, Part, read_material
+from trace_service.detection.explaining.recount import recount
+from trace_service.detection.explaining.stored import explain_stored
+from trace_service.detection.material import FORM, KeptCell, KeptHit, Material, Part, read_material
 from trace_service.detection.settings import DAY_MS, Settings
 
 AT: Final = 700 * DAY_MS
@@ -51,6 +53,75 @@ def put(row: dict[str, Any], path: tuple[Any, ...], value: object) -> dict[str, 
 def test_what_is_sound_is_computed() -> None:
     names = [each.name for each in reproduced([stored()])]
     assert names[:2] == ["nats", "threshold"]
+
+
+@given(st.data())
+def test_a_page_of_whatever_is_stored_says_what_was_stated_and_that_it_was_not_computed(data: st.DataObject) -> None:
+    row = stored()
+    path = data.draw(st.sampled_from([each for each in places(row) if len(each) > 1 and each[0] != "id"]))
+    changed = put(row, path, data.draw(st.sampled_from(HOSTILE)))
+    said = explain_stored(changed["reason"], 0.9, changed["material"])
+    assert said.kept in ("whole", "none", "damaged", "older", "newer")
+    if said.kept == "damaged":
+        assert said.recomputed is None
+        assert not said.changes
+
+
+@pytest.mark.parametrize(
+    ("form", "settings", "says"),
+    [
+        (FORM + 1, Settings().version, "newer"),
+        (FORM - 1, Settings().version, "older"),
+        (FORM, "1", "older"),
+        (FORM, "9999", "newer"),
+        (None, "1", "older"),
+        (FORM, Settings().version, "damaged"),
+    ],
+)
+def test_what_another_version_kept_is_not_computed_and_says_whose_it_is(
+    form: int | None, settings: str, says: str
+) -> None:
+    row = stored()
+    row["reason"]["versions"] = {"settings": settings}
+    del row["material"]["parts"]
+    if form is None:
+        del row["material"]["form"]
+    else:
+        row["material"]["form"] = form
+    said = explain_stored(row["reason"], 0.9, row["material"])
+    assert said.kept == says
+    assert said.nats == 9.0, "what was stated stays"
+    refusal = FiguresError if says == "damaged" else OtherVersionError
+    with pytest.raises(refusal, match="alert 1"):
+        list(reproduced([row]))
+
+
+def test_figures_that_older_rules_came_to_are_no_sign_of_tampering_and_those_of_this_version_are() -> None:
+    row = stored()
+    row["reason"]["versions"] = {"settings": "1"}
+    said = explain_stored(row["reason"], 0.9, row["material"])
+    assert (said.kept, said.agrees, said.recomputed) == ("older", None, None)
+    with pytest.raises(OtherVersionError):
+        list(reproduced([row]))
+    row["reason"]["versions"] = {"settings": Settings().version}
+    said = explain_stored(row["reason"], 0.9, row["material"])
+    assert (said.kept, said.agrees) == ("whole", False)
+    assert not all(each.agrees for each in reproduced([row]))
+
+
+def test_an_alert_of_older_rules_that_comes_to_the_same_is_computed_as_ever() -> None:
+    row = stored()
+    row["reason"]["versions"] = {"settings": "1"}
+    read = read_material(row["material"])
+    assert read is not None
+    found = recount(read)
+    given_figures = {"nats": found.nats, "threshold": found.threshold, "observed": found.weighed.pieces}
+    row["reason"]["parameters"] = {**given_figures, "expected": found.weighed.expected, "surge": found.weighed.surge}
+    row["probability"] = found.probability
+    said = explain_stored(row["reason"], found.probability, row["material"])
+    assert (said.kept, said.agrees) == ("whole", True)
+    assert said.changes
+    assert all(each.agrees for each in reproduced([row]))
 
 
 @given(st.data())

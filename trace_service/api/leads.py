@@ -10,7 +10,7 @@ from trace_service.cases import leads
 from trace_service.cases.leads import LeadRow
 from trace_service.cases.machine import Outcome
 from trace_service.cases.model import WITHOUT_NUL
-from trace_service.detection.explaining.explanation import explain, facts_stored
+from trace_service.detection.explaining.stored import explain_stored
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.parameters import Number
@@ -57,7 +57,7 @@ def get_lead(console: ConsoleOf, session: SessionOf, number: Number) -> LeadDeta
     """Return one lead, also one that has ended."""
     with database(console) as connection:
         lead, material = leads.find_lead(connection, session.brand, number)
-    said = explain(facts_stored(lead.reason, lead.probability, material))
+    said = explain_stored(lead.reason, lead.probability, material)
     return LeadDetail(lead=lead, explanation=msgspec.to_builtins(said))
 
 

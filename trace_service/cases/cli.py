@@ -114,6 +114,9 @@ def verify(*, file: Path, key: str | None, as_json: bool) -> None:
         click.echo(msgspec.json.encode(found._asdict()).decode())
     else:
         click.echo(f"case {found.case} of {found.brand}: {found.files} files, {found.entries} history entries, sound")
+    if found.unchecked:
+        numbers = ", ".join(map(str, found.unchecked))
+        click.echo(f"figures not computed again, another version kept them: alerts {numbers}", err=True)
     if not found.pinned:
         click.echo(f"signed by key {found.key}, which the pack itself names: compare it, or give --key", err=True)
 

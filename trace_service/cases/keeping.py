@@ -6,7 +6,8 @@ import msgspec
 
 from trace_service.cases.queries import SQL
 from trace_service.detection.changes import Alert
-from trace_service.detection.explaining.explanation import Explanation, explain, facts_stored
+from trace_service.detection.explaining.explanation import Explanation
+from trace_service.detection.explaining.stored import explain_stored
 from trace_service.store.connection import Connection
 
 
@@ -20,4 +21,4 @@ def keep_material(connection: Connection, number: int, alert: Alert) -> None:
 def explained(connection: Connection, case: int) -> list[tuple[Any, Explanation]]:
     """Return the alerts of a case, oldest first, each with what it says of itself."""
     rows = connection.execute(SQL["alerts_with_material"], {"case": case}).fetchall()
-    return [(row, explain(facts_stored(row.reason, row.probability, row.material))) for row in rows]
+    return [(row, explain_stored(row.reason, row.probability, row.material)) for row in rows]

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from contracts.errors import CodefenceError
 from trace_service.detection.explaining.explanation import facts_stored
 from trace_service.detection.explaining.recount import recount
+from trace_service.detection.explaining.stored import UNREADABLE, kept_by
 
 # Stored figures have three or four digits.
 _AGREES: Final = 0.002
@@ -17,6 +16,12 @@ class FiguresError(CodefenceError):
     """An alert whose figures follow from nothing, since what is stored with it has another form."""
 
     code = "FIGURES_UNREADABLE"
+
+
+class OtherVersionError(FiguresError):
+    """An alert that another version of the program kept: only that one can compute its figures."""
+
+    code = "FIGURES_OF_OTHER_VERSION"
 
 
 class Figure(NamedTuple):
@@ -39,17 +44,31 @@ class Figure(NamedTuple):
 def reproduced(rows: Iterable[Mapping[str, Any]]) -> Iterator[Figure]:
     """Yield the figures of stored alerts: mappings with `id`, `reason`, `probability` and `material`.
 
-    Raises `FiguresError` for an alert that is stored in a form which no engine writes.
+    Raises `FiguresError` for an alert that is stored in a form which no engine writes, `OtherVersionError` for one
+    that another version kept.
     """
     for row in rows:
         try:
-            yield from list(_figures(row))
-        except (msgspec.ValidationError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            number = row.get("id") if isinstance(row, Mapping) else row
-            raise FiguresError(
-                f"what is stored with alert {number} cannot be computed from: {error}",
-                advice="Use the version that wrote it; if it cannot read it either, distrust the alert.",
-            ) from error
+            found = list(_figures(row))
+        except UNREADABLE as error:
+            raise _refused(row, error) from error
+        if not all(each.agrees for each in found) and kept_by(row["reason"], row["material"]) != "damaged":
+            raise _refused(row, None)
+        yield from found
+
+
+def _refused(row: Mapping[str, Any], error: Exception | None) -> FiguresError:
+    number = row.get("id") if isinstance(row, Mapping) else row
+    by = kept_by(row.get("reason") or {}, row.get("material")) if isinstance(row, Mapping) else "damaged"
+    if by in ("older", "newer"):
+        return OtherVersionError(
+            f"alert {number} was kept by a version that is {by} than this one",
+            advice="Compute its figures with the version that raised it; its settings are named among its versions.",
+        )
+    return FiguresError(
+        f"what is stored with alert {number} cannot be computed from: {error}",
+        advice="Use the version that wrote it; if it cannot read it either, distrust the alert.",
+    )
 
 
 def _figures(row: Mapping[str, Any]) -> Iterator[Figure]:

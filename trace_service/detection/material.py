@@ -18,6 +18,8 @@ from trace_service.detection.ratios import SEEN
 from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 
+# The form of what is kept. Whoever changes what `Material` holds, or what a field of it means, raises it.
+FORM: Final = 1
 AT_HOME: Final = 1
 CARRIED: Final = 2
 SETTLED: Final = 4
@@ -74,6 +76,7 @@ class Material(Struct, frozen=True):
     settings: Settings
     coefficients: tuple[float, ...]
     seen_share: float = SEEN  # how likely a case is ever seen
+    form: int = FORM
 
 
 class Keeper:
@@ -164,6 +167,8 @@ def read_material(kept: dict[str, Any]) -> Material | None:
 
     Raises `msgspec.ValidationError` for another form, and for more goods that nobody saw than shipments can have.
     """
+    if kept and kept.get("form", FORM) != FORM:
+        raise msgspec.ValidationError(f"its form is {kept['form']!r}, and this version reads {FORM}")
     found = msgspec.convert(kept, Material, str_keys=True) if kept else None
     if found is not None and sum(_unseen(part) for part in found.parts) > _MOST_UNSEEN:
         raise msgspec.ValidationError(f"more than {_MOST_UNSEEN:,} cases that nobody saw")

@@ -38,7 +38,8 @@ class Story:
 
     `parties` and `counting` are sentences: who took part, and how much likelier the findings are if goods are sold
     there. `belief` is the probability alone, `sure` says it with its band, `origin` where it comes from. `findings`
-    are what the cases count as, None where each counts as one.
+    are what the cases count as, None where each counts as one. `kept` says why nothing could be computed again where
+    another version of the program kept the alert, or what is kept is damaged.
     """
 
     parties: list[str]
@@ -53,6 +54,7 @@ class Story:
     computed: bool
     versions: str
     recomputed: str
+    kept: str
     command: str = "codefence case reproduce %s --brand %s"
 
 
@@ -83,6 +85,7 @@ def story(
         computed=explanation.recomputed is not None,
         versions=_versions(words, explanation.versions),
         recomputed=_recomputed(words, explanation),
+        kept=_kept(words, explanation),
     )  # fmt: skip
 
 
@@ -200,7 +203,15 @@ def _versions(words: Words, versions: Mapping[str, str]) -> str:
     return words("explain.versions", **{name: versions.get(name, words("scan.none")) for name in _VERSIONS})
 
 
+def _kept(words: Words, explanation: Explanation) -> str:
+    if explanation.kept in ("whole", "none"):
+        return ""
+    return words(f"explain.kept.{explanation.kept}", settings=explanation.versions.get("settings", "–"))
+
+
 def _recomputed(words: Words, explanation: Explanation) -> str:
+    if explanation.kept not in ("whole", "none"):
+        return _kept(words, explanation)
     if explanation.recomputed is None:
         return words("explain.recomputed.none")
     shown = {"nats": words.number(explanation.recomputed, 3)}

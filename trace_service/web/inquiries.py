@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from trace_service.detection.explaining.explanation import Explanation, explain, facts_stored
+from trace_service.detection.explaining.explanation import Explanation
+from trace_service.detection.explaining.stored import explain_stored
 from trace_service.web.auth.sessions import Session
 from trace_service.web.database import Database
 from trace_service.web.errors import NotFoundError, StateConflictError
@@ -99,8 +100,7 @@ async def dealer_names(
 
 async def explanation(alert: Alert) -> Explanation:
     """Return what an alert says of itself; hundreds of cases take some tenths of a second, in a thread."""
-    facts = facts_stored(alert.reason, alert.probability, alert.material)
-    return await asyncio.to_thread(explain, facts)
+    return await asyncio.to_thread(explain_stored, alert.reason, alert.probability, alert.material)
 
 
 async def evidence(database: Database, brand: str, number: int) -> list[Evidence]:

@@ -7,7 +7,7 @@ Codes stand for sentences, which the catalogues of the console and of messages h
 
 from collections.abc import Mapping, Sequence
 from math import exp, floor, log, log10
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -26,6 +26,8 @@ from trace_service.detection.explaining.counterfactual import (
 from trace_service.detection.explaining.recount import counted, recount
 from trace_service.detection.material import Material, read_material
 
+# Whether an alert could be computed again from what was kept with it, and if not, whose version kept it.
+Kept: TypeAlias = Literal["whole", "none", "older", "newer", "damaged"]
 # Beyond this a ratio says nothing more: models of honest travel are not known to be right to one in a thousand.
 MOST_TIMES: Final = 1_000
 _Z95: Final = 1.96
@@ -106,6 +108,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     recomputed: float | None
     agrees: bool | None
     versions: Mapping[str, str]
+    kept: Kept
 
 
 def facts_of(alert: Alert) -> Facts:
@@ -123,7 +126,10 @@ def facts_of(alert: Alert) -> Facts:
 
 
 def facts_stored(reason: Mapping[str, Any], probability: float | None, material: Mapping[str, Any] | None) -> Facts:
-    """Return the facts of an alert as it is stored: its reason, its probability, and its material where kept."""
+    """Return the facts of an alert as it is stored: its reason, its probability, and its material where kept.
+
+    Raises what `read_material` raises; `stored.explain_stored` degrades instead.
+    """
     given = reason.get("parameters") or {}
     band = given.get("band")
     return Facts(
@@ -156,6 +162,7 @@ def explain(facts: Facts) -> Explanation:
         recomputed=None if again is None else round(again, 3),
         agrees=None if again is None else abs(again - facts.nats) <= _AGREES,
         versions=facts.versions,
+        kept="whole" if material else "none",
     )
 
 

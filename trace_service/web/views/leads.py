@@ -10,7 +10,7 @@ from trace_service.cases import leads
 from trace_service.cases.machine import Outcome, Role
 from trace_service.cases.model import WITHOUT_NUL
 from trace_service.cases.queries import SQL
-from trace_service.detection.explaining.explanation import explain, facts_stored
+from trace_service.detection.explaining.stored import explain_stored
 from trace_service.store.connection import one
 from trace_service.web.auth.guards import SessionOf, require_equal, require_same_origin
 from trace_service.web.context import ConsoleOf
@@ -54,7 +54,7 @@ def show(request: Request, console: ConsoleOf, session: SessionOf, number: Numbe
         lead, material = leads.find_lead(connection, session.brand, number)
     values = {
         "lead": lead,
-        "explanation": explain(facts_stored(lead.reason, lead.probability, material)),
+        "explanation": explain_stored(lead.reason, lead.probability, material),
         "outcomes": list(Outcome),
         "may_review": lead.ended is None and Role(session.role).covers(Role.INSPECTOR),
     }
