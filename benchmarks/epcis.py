@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import jsonschema
+import jsonschema_rs
 import msgspec
 import psycopg
 
@@ -52,7 +53,12 @@ def run(progress: Progress) -> Outcome:
         documents = list(_documents("parts", "arriving", 4))
         rates["validate"] = _rate(_valid, documents)
         rates["hash"] = _rate(_hashed, documents)
+        spent = time.process_time()
+        for body in _documents("python", "arriving", 4):
+            ours(body)
+        spent = time.process_time() - spent
     figures: dict[str, Figure] = {f"{name}.events_per_s": round(rate) for name, rate in rates.items()}
+    figures |= {"capture.python_cpu_us_per_event": round(1e6 * spent / (4 * _EVENTS), 1), **_shapes(documents)}
     figures["capture_to_alternative"] = rates["capture"] / rates["alternative"]
     return Outcome(figures, _TARGETS)
 
@@ -119,6 +125,20 @@ def _valid(body: bytes) -> None:
 def _hashed(body: bytes) -> None:
     for event in read(body)["epcisBody"]["eventList"]:
         event_hash(event)
+
+
+def _shapes(bodies: Sequence[bytes]) -> dict[str, Figure]:
+    """Return what an event's shape alone costs, by the compiled schema and by Python's reference validator."""
+    contents = [msgspec.json.decode(body) for body in bodies]
+    compiled = jsonschema_rs.Draft202012Validator(dict(schema()), validate_formats=True)
+    reference = jsonschema.Draft202012Validator(dict(schema()), format_checker=jsonschema.FormatChecker())
+    found: dict[str, Figure] = {}
+    for name, valid, some in (("compiled", compiled.is_valid, contents), ("python", reference.is_valid, contents[:1])):
+        began = time.process_time()
+        if not all(map(valid, some)):
+            raise AssertionError("the benchmark's own document is refused")
+        found[f"shape.{name}_us_per_event"] = round(1e6 * (time.process_time() - began) / (len(some) * _EVENTS), 1)
+    return found
 
 
 def _alternative(connection: psycopg.Connection[Any]) -> Capture:

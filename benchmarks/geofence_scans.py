@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.frame import Progress
 from benchmarks.geofence_data import Array, Scenery, near_towns
 from benchmarks.geofence_points import rate, size
-from geofence.check import check_many
+from geofence.check import check, check_many
 from geofence.columns import NONE, Indexes, Scans, microseconds
 from geofence.evidence import GpsEvidence, Platform
 from geofence.finding import DEFAULT_POLICY
@@ -121,6 +121,7 @@ def _batches(book: TerritoryBook, random: np.random.Generator) -> dict[str, floa
     disc_us = whole_us - 1e6 / rate(lambda: [judge(book, part, DEFAULT_POLICY) for part in exact], reached)
     asked = [_asked(part) for part in parts]
     worded = rate(lambda: [check_many(book, each) for each in asked], len(scans))
+    singly = rate(lambda: [check(book, *each) for each in asked[0]], _BATCH)
     far = near_towns(_middles(book.atoms), _SAMPLE, random)
     whole = _scans(scans.sellers, random.integers(0, DEALERS, _SAMPLE), far, random)
     return {
@@ -128,6 +129,8 @@ def _batches(book: TerritoryBook, random: np.random.Generator) -> dict[str, floa
         "border_scan_us": round(whole_us, 1),
         "disc_share_percent": round(100 * reached / len(scans), 1),
         "finding_in_batch_us": round(1e6 / worded, 1),
+        "finding_alone_us": round(1e6 / singly, 1),
+        "finding_times_alone": round(worded / singly, 1),
         "verdicts_per_s": round(rate(lambda: judge(book, whole, DEFAULT_POLICY), _SAMPLE)),
     }
 

@@ -66,16 +66,18 @@ def _plans(progress: Progress, compute: Compute) -> dict[str, Figure]:
     nothing = np.zeros(count, dtype=np.int64)
     stock = Stock(np.full(count, 12), nothing, nothing)
     lead = lead_times([[]] * count, np.full(count, _LEAD))
-    seconds = []
+    seconds, spent = [], []
     orders = []
     for name, where in (("one process", here), ("the cluster", compute)):
         progress(f"the whole plan of {count:,} places: {name}")
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         orders.append(plan_in_shards(history, stock, lead, Wishes(), where).orders)
         seconds.append(time.perf_counter() - began)
+        spent.append(time.process_time() - cpu)
     return {
         "plan_places": count,
         "plan_one_process_s": round(seconds[0], 1),
+        "plan_cpu_ms_a_place": round(1000 * spent[0] / count, 2),
         "plan_workers_s": round(seconds[1], 1),
         "plan_ratio": round(seconds[1] / seconds[0], 2),
         "plan_differing_orders": sum(own != found for own, found in zip(*orders, strict=True)),
