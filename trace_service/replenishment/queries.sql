@@ -21,17 +21,16 @@ SELECT stock.site, stock.gtin, stock.brand, stock.dealer, stock.sensed, stock.co
     AS figure, stock.certainty, stock.suspect, stock.managed, stock.updated_at AS figure_at,
     stock.ledger <> 0 OR EXISTS (
         SELECT FROM trace.custody_event WHERE custody_event.site = stock.site AND biz_step = 'receiving') AS counted,
-    coalesce(in_transit.quantity, 0) AS in_transit, line.daily_demand, line.reorder, line.maximum, line.ratio,
-    line.lead_days, line.model, line.evidence, line.history_days, line.occasion, line.occasion_from,
-    line.occasion_units, product.items_per_case, product.unit_price, now(),
+    coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder, stock.maximum, stock.ratio,
+    stock.lead_days, stock.model, stock.evidence, stock.history_days, stock.occasion, stock.occasion_from,
+    stock.occasion_units, product.items_per_case, product.unit_price, now(),
     proposal.id AS proposal, proposal.quantity, proposal.need_by, proposal.reason, proposal.kind, EXISTS (
         SELECT FROM trace.proposal AS old WHERE old.site = stock.site AND old.gtin = stock.gtin
             AND old.kind IN ('order', 'vmi') AND old.state = 'rejected' AND old.decided_at > now() - interval '1 day')
         AS rejected_lately
 FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
-JOIN trace.stock USING (site, gtin)
+JOIN trace.stock_in_force AS stock USING (site, gtin)
 JOIN trace.product USING (gtin)
-JOIN trace.line_in_force AS line ON line.site = stock.site AND line.gtin = stock.gtin
 LEFT JOIN trace.proposal ON proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'open'
     AND proposal.kind IN ('order', 'vmi')
 LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
@@ -311,12 +310,11 @@ WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
 RETURNING id
 
 -- name: lines
-SELECT line.site, line.gtin, line.daily_demand, ratio, bias, lead_days, service, safety, line.reorder AS warning,
-    line.maximum, evidence, model, history_days, occasion, occasion_from, occasion_units, made_at, stock.quantity,
-    stock.certainty, stock.suspect
-FROM trace.line_in_force AS line JOIN trace.stock ON stock.site = line.site AND stock.gtin = line.gtin
-WHERE line.brand = %(brand)s AND (%(site)s::text IS NULL OR line.site = %(site)s)
-ORDER BY line.site, line.gtin LIMIT %(limit)s
+SELECT site, gtin, daily_demand, ratio, bias, lead_days, service, safety, reorder AS warning, maximum, evidence, model,
+    history_days, occasion, occasion_from, occasion_units, made_at, quantity, certainty, suspect
+FROM trace.stock_in_force
+WHERE brand = %(brand)s AND (%(site)s::text IS NULL OR site = %(site)s)
+ORDER BY site, gtin LIMIT %(limit)s
 
 -- name: plan
 SELECT site, gtin, order_on, quantity, arrives_on, early_on, occasion, model, made_at FROM trace.planned_order

@@ -21,7 +21,7 @@ from trace_service.store.connection import Connection
 HISTORY_DAYS: Final = 400
 LEAST_CERTAINTY: Final = 0.5
 LEAST_EVIDENCE: Final = 0.5
-"""From this share of own history on the place's own lines count, as the view `trace.line_in_force` has it."""
+"""From this share of own history on the place's own lines count, as the view `trace.stock_in_force` has it."""
 _LEAST_DAYS: Final = 14
 # The plan's last order serves days beyond its thirty.
 _LOOK_AHEAD: Final = 120

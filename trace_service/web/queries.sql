@@ -142,22 +142,31 @@ WHERE id = %(id)s AND brand = %(brand)s AND state <> 'closed'
 RETURNING id;
 
 -- name: stock
-SELECT shown.* FROM trace.stock_shown AS shown
-WHERE brand = %(brand)s AND (%(site)s::text IS NULL OR site = %(site)s)
-    AND (%(gtin)s::text IS NULL OR gtin = %(gtin)s)
-    AND (%(after_site)s::text IS NULL OR (site, gtin) > (%(after_site)s, %(after_gtin)s::text))
-ORDER BY site, gtin LIMIT %(limit)s;
+SELECT shown.*, phantom.quantity AS phantom, proposal.id AS proposal, proposal.quantity AS proposed FROM trace.stock_shown AS shown
+LEFT JOIN trace.stock_finding AS phantom ON phantom.site = shown.site AND phantom.gtin = shown.gtin
+    AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL
+LEFT JOIN trace.proposal ON proposal.site = shown.site AND proposal.gtin = shown.gtin AND proposal.state = 'open'
+    AND proposal.kind IN ('order', 'vmi')
+WHERE shown.brand = %(brand)s AND (%(site)s::text IS NULL OR shown.site = %(site)s)
+    AND (%(gtin)s::text IS NULL OR shown.gtin = %(gtin)s)
+    AND (%(after_site)s::text IS NULL OR (shown.site, shown.gtin) > (%(after_site)s, %(after_gtin)s::text))
+ORDER BY shown.site, shown.gtin LIMIT %(limit)s;
 
 -- name: stock_urgent
 -- Where a brand has more than a page shows: what needs ordering, then what is least certain.
-SELECT shown.* FROM (
-    SELECT stock.site, stock.gtin
-    FROM trace.stock JOIN trace.line_in_force AS line USING (site, gtin) LEFT JOIN trace.in_transit USING (site, gtin)
+SELECT shown.*, phantom.quantity AS phantom, proposal.id AS proposal, proposal.quantity AS proposed FROM (
+    SELECT stock.site, stock.gtin FROM trace.stock_in_force AS stock LEFT JOIN trace.in_transit USING (site, gtin)
     WHERE stock.brand = %(brand)s
-    ORDER BY coalesce(greatest(coalesce(stock.quantity, sensed, CASE WHEN ledger <> 0 OR received THEN ledger END)
-        - suspect, 0) + coalesce(in_transit.quantity, 0) > line.reorder, true), certainty, stock.site, stock.gtin LIMIT %(limit)s
+    ORDER BY coalesce(greatest(coalesce(stock.quantity, stock.sensed, CASE WHEN ledger <> 0 OR received THEN ledger END)
+            - suspect, 0) + coalesce(in_transit.quantity, 0) > reorder, true),
+        certainty, stock.site, stock.gtin
+    LIMIT %(limit)s
 ) AS chosen
-JOIN trace.stock_shown AS shown USING (site, gtin);
+JOIN trace.stock_shown AS shown ON shown.site = chosen.site AND shown.gtin = chosen.gtin
+LEFT JOIN trace.stock_finding AS phantom ON phantom.site = shown.site AND phantom.gtin = shown.gtin
+    AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL
+LEFT JOIN trace.proposal ON proposal.site = shown.site AND proposal.gtin = shown.gtin AND proposal.state = 'open'
+    AND proposal.kind IN ('order', 'vmi');
 
 -- name: stock_count
 SELECT count(*) AS number FROM trace.stock WHERE brand = %(brand)s;

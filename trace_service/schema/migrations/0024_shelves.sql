@@ -51,26 +51,27 @@ ALTER TABLE trace.stock_line
     ADD CHECK ((occasion = '') = (occasion_from IS NULL));
 COMMENT ON COLUMN trace.stock_line.occasion_units IS 'items that it adds to the demand of those days, or takes from it';
 
--- The demand and the lines that count at each place: those of the newest run where half of the figure or more is the
--- place's own history, the configured ones until then. Whoever shows lines or decides by them reads them here.
-CREATE VIEW trace.line_in_force AS
-SELECT stock.brand, stock.site, stock.gtin, coalesce(line.mean * line.bias, stock.daily_demand) AS daily_demand,
-    coalesce(line.warning, stock.reorder) AS reorder, coalesce(line.maximum, stock.maximum) AS maximum, line.safety,
-    line.ratio, coalesce(line.bias, 1) AS bias, line.lead_days, line.service, coalesce(line.model, 'lines-1') AS model,
-    coalesce(line.evidence, 0) AS evidence, coalesce(line.history_days, 0) AS history_days,
-    coalesce(line.occasion, '') AS occasion, line.occasion_from, coalesce(line.occasion_units, 0) AS occasion_units,
-    line.made_at
+-- Stock with the demand and the lines that count at each place: those of the newest run where half of the figure or more
+-- is the place's own history, the configured ones until then. Whoever shows lines or decides by them reads them here.
+CREATE VIEW trace.stock_in_force AS
+SELECT stock.brand, stock.site, stock.gtin, stock.dealer, stock.managed, stock.quantity, stock.certainty, stock.sensed,
+    stock.sensed_at, stock.confidence, stock.ledger, stock.received, stock.backroom, stock.coming, stock.unexplained,
+    stock.suspect, stock.sold_lately, stock.sure_at, stock.updated_at, stock.device, stock.boot, stock.seq,
+    coalesce(line.mean * line.bias, stock.daily_demand) AS daily_demand, coalesce(line.warning, stock.reorder) AS reorder,
+    coalesce(line.maximum, stock.maximum) AS maximum, line.safety, line.ratio, coalesce(line.bias, 1) AS bias,
+    line.lead_days, line.service, coalesce(line.model, 'lines-1') AS model, coalesce(line.evidence, 0) AS evidence,
+    coalesce(line.history_days, 0) AS history_days, coalesce(line.occasion, '') AS occasion, line.occasion_from,
+    coalesce(line.occasion_units, 0) AS occasion_units, line.made_at
 FROM trace.stock
 LEFT JOIN trace.stock_line AS line ON line.site = stock.site AND line.gtin = stock.gtin AND line.evidence >= 0.5;
 
 -- What a count could be worth, by `trace_service.stock.counting`: how long nobody and nothing was sure of the figure, and
 -- what has spoken against it since it was counted.
 CREATE VIEW trace.count_candidate AS
-SELECT stock.brand, stock.site, stock.gtin, stock.quantity, stock.certainty, line.daily_demand,
+SELECT stock.brand, stock.site, stock.gtin, stock.quantity, stock.certainty, stock.daily_demand,
     product.unit_price::float8 AS unit_price, since.days, since.findings
-FROM trace.stock
+FROM trace.stock_in_force AS stock
 JOIN trace.product ON product.gtin = stock.gtin
-JOIN trace.line_in_force AS line ON line.site = stock.site AND line.gtin = stock.gtin
 LEFT JOIN LATERAL (SELECT max(counted_at) AS at FROM trace.stock_count
     WHERE stock_count.site = stock.site AND stock_count.gtin = stock.gtin) AS counted ON true
 CROSS JOIN LATERAL (
@@ -81,20 +82,20 @@ CROSS JOIN LATERAL (
             AS findings
 ) AS since;
 
--- One row of stock as people and programs are shown it.
+-- One row of stock as people and programs are shown it. Joins of more than eight tables PostgreSQL plans in parts, and
+-- would work out every row before it looks which are wanted: what else belongs to a row is joined to the wanted ones.
 CREATE VIEW trace.stock_shown AS
 SELECT stock.brand, stock.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, stock.gtin,
     product.name_zh AS product_name_zh, product.name_en AS product_name_en, stock.quantity, stock.certainty,
     stock.sensed, greatest(stock.sensed_at, shelf.seen_at) AS sensed_at, stock.confidence, stock.ledger,
     stock.ledger <> 0 OR stock.received AS counted, stock.backroom, stock.coming, stock.unexplained,
-    stock.suspect, stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, line.daily_demand, line.reorder,
-    line.maximum, line.safety, line.lead_days, line.model, line.history_days, line.occasion, line.occasion_from,
-    line.occasion_units, proposal.id AS proposal, proposal.quantity AS proposed, stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults, phantom.quantity AS phantom,
+    stock.suspect, stock.sold_lately, coalesce(in_transit.quantity, 0) AS in_transit, stock.daily_demand, stock.reorder,
+    stock.maximum, stock.safety, stock.lead_days, stock.model, stock.history_days, stock.occasion, stock.occasion_from,
+    stock.occasion_units, stock.updated_at, stock.device, stock.boot, stock.seq, shelf.faults,
     facing.filled, facing.empty, facing.unseen, facing.strange, facing.share
-FROM trace.stock
+FROM trace.stock_in_force AS stock
 JOIN trace.site ON site.id = stock.site
 JOIN trace.product ON product.gtin = stock.gtin
-JOIN trace.line_in_force AS line ON line.site = stock.site AND line.gtin = stock.gtin
 LEFT JOIN LATERAL (
     SELECT coalesce(array_agg(DISTINCT channel.fault) FILTER (WHERE channel.fault <> ''), '{}') AS faults,
         max(channel.ts) AS seen_at
@@ -107,11 +108,7 @@ LEFT JOIN LATERAL (
     FROM trace.shelf_facing AS seen
     WHERE seen.site = stock.site AND seen.gtin = stock.gtin AND seen.fault = ''
 ) AS facing ON true
-LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin
-LEFT JOIN trace.proposal ON proposal.site = stock.site AND proposal.gtin = stock.gtin AND proposal.state = 'open'
-    AND proposal.kind IN ('order', 'vmi')
-LEFT JOIN trace.stock_finding AS phantom ON phantom.site = stock.site AND phantom.gtin = stock.gtin
-    AND phantom.kind = 'phantom_stock' AND phantom.resolved_at IS NULL;
+LEFT JOIN trace.in_transit ON in_transit.site = stock.site AND in_transit.gtin = stock.gtin;
 
 -- Items that were sold where nobody had supplied them, the newest first: leads.
 CREATE INDEX stock_unit_strange_sold ON trace.stock_unit (sold_at DESC, site, unit) WHERE strange;
