@@ -23,6 +23,7 @@ from click.testing import CliRunner
 from conftest import TestDatabase
 from console_world import BRAND, LOGIN, World, add_case, add_person, make_world
 from pydantic import SecretStr
+from waiting import PATIENCE
 
 from cli.main import main
 from trace_service.cases.days import due_day, run_day, run_due
@@ -93,7 +94,7 @@ def deliver(world: World, until: Callable[[], bool]) -> None:
         dsn = world.settings.database_url.get_secret_value()
         keys = KeyWrapper(world.settings.key_encryption_key)
         task = asyncio.create_task(Deliverer(dsn, keys, LOOPBACK, SHORT, console="https://cf.example").run(stop))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not until() and time.monotonic() < deadline:  # noqa: ASYNC110  the condition is the database's
             await asyncio.sleep(0.02)
         stop.set()
@@ -117,7 +118,7 @@ def test_dingtalk_gets_markdown_and_a_signature_in_the_address(
     path, body = robot.seen[0]
     query = parse_qs(urlsplit(path).query)
     stamp = query["timestamp"][0]
-    assert abs(time.time() - int(stamp) / 1000) < 60
+    assert abs(time.time() - int(stamp) / 1000) < PATIENCE
     digest = hmac.new(b"SECabc", f"{stamp}\nSECabc".encode(), hashlib.sha256).digest()
     assert query["sign"] == [base64.b64encode(digest).decode()]
     assert query["access_token"] == ["x"]
@@ -160,8 +161,7 @@ def test_wecom_gets_markdown_and_what_it_refuses_with_200_is_tried_again(
 
 def _delivery(connection: Connection) -> tuple[object, ...]:
     row = connection.execute("SELECT state, attempts, error FROM trace.webhook_delivery").fetchone()
-    assert row is not None
-    return tuple(row)
+    return ("not worded yet",) if row is None else tuple(row)
 
 
 def test_a_name_in_the_data_is_no_markup_of_the_message(connection: Connection, world: World, robot: Robot) -> None:

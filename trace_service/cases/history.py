@@ -7,11 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from trace_service.cases.keeping import explained
 from trace_service.cases.machine import State
 from trace_service.cases.queries import SQL
-from trace_service.detection.explaining.explanation import Explanation
-from trace_service.store.connection import Connection, one
+from trace_service.store.connection import Connection
 from trace_service.webhooks import enqueue
 
 START: Final = bytes(32)
@@ -31,10 +29,8 @@ _TOPICS: Final[Mapping[str, str]] = {
     "evidence_retracted": "case.reopened",
 }
 
-
-# Whose messages say why, and of how many alerts.
+# Whose messages say why: `telling` words them.
 _EXPLAINED: Final = frozenset({"case.opened", "case.reopened"})
-_MOST_EXPLAINED: Final = 5
 
 
 class Step(NamedTuple):
@@ -104,22 +100,17 @@ def tell(connection: Connection, brand: str, case: int, step: Step) -> None:
         shown = {name: getattr(found, name) for name in _SHOWN}
         said = {"action": step.action, "actor": step.actor, **step.detail}
         payload: dict[str, Any] = {"case": shown, "step": said}
-        if topic in _EXPLAINED and _is_heard(connection, brand, topic, step.actor):
-            payload["explained"] = [_told(*each) for each in explained(connection, case)[:_MOST_EXPLAINED]]
-        publish(connection, brand, topic, payload, step.actor)
-
-
-def _told(alert: Any, said: Explanation) -> dict[str, Any]:  # noqa: ANN401  a row
-    """Return what a message tells of an alert: figures and codes, no positions."""
-    given = alert.reason.get("parameters", {})
-    return {
-        "alert": alert.id,
-        "observed": given.get("observed"),
-        "expected": given.get("expected"),
-        "times": msgspec.to_builtins(said.times),
-        "belief": msgspec.to_builtins(said.belief),
-        "changes": [{"code": each.code, "figures": each.figures} for each in said.changes],
-    }
+        row = {
+            "brand": brand,
+            "case": case,
+            "topic": topic,
+            "patterns": _patterns(topic),
+            "actor": step.actor,
+            "payload": msgspec.json.encode(payload).decode(),
+            "explained": topic in _EXPLAINED,
+        }
+        if not connection.execute(SQL["queue_message"], row).rowcount:
+            publish(connection, brand, topic, payload, step.actor)
 
 
 _SHOWN: Final = (
@@ -141,12 +132,6 @@ def publish(
         "payload": msgspec.json.encode(payload).decode(),
     }
     connection.execute(SQL["queue_mail"], row)
-
-
-def _is_heard(connection: Connection, brand: str, topic: str, actor: str | None) -> bool:
-    """Whether a message would go to anybody: what it costs to make holds up every alert behind it."""
-    row = {"brand": brand, "patterns": _patterns(topic), "actor": actor}
-    return bool(one(connection, SQL["is_heard"], row).heard)
 
 
 def _patterns(topic: str) -> list[str]:

@@ -216,13 +216,26 @@ SELECT clock_timestamp() AS at
 -- name: tell_console
 SELECT pg_notify('console', %(payload)s)
 
--- name: is_heard
--- Whether a webhook or an account wants messages of a topic.
-SELECT EXISTS (SELECT FROM trace.webhook
-        WHERE brand = %(brand)s AND removed_at IS NULL AND topics && %(patterns)s::text[])
-    OR EXISTS (SELECT FROM trace.account
-        WHERE brand = %(brand)s AND disabled_at IS NULL AND email IS NOT NULL
-            AND mail_topics && %(patterns)s::text[] AND login IS DISTINCT FROM %(actor)s) AS heard
+-- name: queue_message
+-- Queues a message where a webhook or an account wants it, and it says why or stands behind one that does.
+INSERT INTO trace.case_message (brand, case_id, topic, payload, actor, explained)
+SELECT %(brand)s, %(case)s, %(topic)s, %(payload)s, %(actor)s, %(explained)s
+WHERE (%(explained)s OR EXISTS (SELECT FROM trace.case_message WHERE case_id = %(case)s))
+    AND (EXISTS (SELECT FROM trace.webhook
+            WHERE brand = %(brand)s AND removed_at IS NULL AND topics && %(patterns)s::text[])
+        OR EXISTS (SELECT FROM trace.account
+            WHERE brand = %(brand)s AND disabled_at IS NULL AND email IS NOT NULL
+                AND mail_topics && %(patterns)s::text[] AND login IS DISTINCT FROM %(actor)s))
+
+-- name: own_messages
+-- One process words them at a time, so that they keep their order.
+SELECT pg_try_advisory_xact_lock(%(space)s) AS had
+
+-- name: next_message
+SELECT id, brand, case_id, topic, payload, actor, explained FROM trace.case_message ORDER BY id LIMIT 1
+
+-- name: message_told
+DELETE FROM trace.case_message WHERE id = %(id)s
 
 -- name: queue_mail
 INSERT INTO trace.mail (brand, login, topic, payload)

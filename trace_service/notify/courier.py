@@ -11,6 +11,7 @@ import structlog
 
 from contracts.errors import CodefenceError
 from trace_service.cases.days import run_due
+from trace_service.cases.telling import tell_waiting
 from trace_service.detection.live.recalibration import recalibrate_due
 from trace_service.notify.mail import connected, message
 from trace_service.notify.queries import SQL
@@ -61,22 +62,27 @@ class Courier:
 
     def send_due(self) -> int:
         """Send what is due over one connection; return how many were tried. Failures wait, ever longer."""
-        with connect(self._dsn, "mail") as connection, connection.transaction():
-            due = connection.execute(SQL["due_mail"]).fetchall()
-            if not due:
-                return 0
-            left = list(due)
-            try:
-                with connected(self._settings) as server:
-                    while left:
-                        self._send(connection, server, left[0])
-                        left.pop(0)
-            except (smtplib.SMTPException, OSError, CodefenceError) as error:
-                # What went out before the server was lost stays sent.
-                for row in left:
-                    self._failed(connection, row, error)
-                return 0
-            return len(due)
+        with connect(self._dsn, "mail") as connection:
+            tell_waiting(connection)
+            with connection.transaction():
+                return self._send_waiting(connection)
+
+    def _send_waiting(self, connection: Connection) -> int:
+        due = connection.execute(SQL["due_mail"]).fetchall()
+        if not due:
+            return 0
+        left = list(due)
+        try:
+            with connected(self._settings) as server:
+                while left:
+                    self._send(connection, server, left[0])
+                    left.pop(0)
+        except (smtplib.SMTPException, OSError, CodefenceError) as error:
+            # What went out before the server was lost stays sent.
+            for row in left:
+                self._failed(connection, row, error)
+            return 0
+        return len(due)
 
     def _send(self, connection: Connection, server: smtplib.SMTP, row: Any) -> None:  # noqa: ANN401  a row
         language: Language = "en" if row.language == "en" else "zh"

@@ -16,7 +16,9 @@ from psycopg.rows import namedtuple_row
 
 from contracts.errors import CodefenceError
 from contracts.webhooks import MESSAGE_HEADER, SIGNATURE_HEADER, TOPIC_HEADER, sign
+from trace_service.cases.telling import tell_waiting
 from trace_service.keys import KeyWrapper
+from trace_service.store.connection import connect
 from trace_service.webhooks.addresses import Networks, guarded_pools
 from trace_service.webhooks.outbox import secret_text
 from trace_service.webhooks.queries import SQL
@@ -80,6 +82,7 @@ class Deliverer:
         self._pools = guarded_pools(networks, _CONCURRENT)
         self._busy: dict[int, str] = {}  # subscription to brand
         self._pruned = 0.0
+        self._wording: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set, then finish what is under way. Raises psycopg.OperationalError."""
@@ -94,6 +97,7 @@ class Deliverer:
                 raise lost.exceptions[0] from lost
             finally:
                 self._busy.clear()
+                self._wording = None
                 for pool in self._pools.values():
                     await pool.aclose()
 
@@ -107,6 +111,10 @@ class Deliverer:
         if time.monotonic() - self._pruned > _PRUNE_SECONDS:
             self._pruned = time.monotonic()
             await connection.execute(SQL["prune"])
+        if self._wording is None or self._wording.done():
+            waiting = await (await connection.execute(SQL["unworded"])).fetchone()
+            if waiting is not None and waiting.found:
+                self._wording = tasks.create_task(asyncio.to_thread(self._word), name="wording")
         due = await (await connection.execute(SQL["due"])).fetchall()
         for webhook, brand in due:
             # One brand's many slow subscribers leave room for the others'.
@@ -114,6 +122,11 @@ class Deliverer:
             if webhook not in self._busy and not full:
                 self._busy[webhook] = brand
                 tasks.create_task(self._drain(connection, webhook), name=f"webhook {webhook}")
+
+    def _word(self) -> None:
+        """Word what says why, in a thread beside what goes out."""
+        with connect(self._dsn, "codefence webhooks") as connection:
+            tell_waiting(connection)
 
     async def _drain(self, connection: psycopg.AsyncConnection[Any], webhook: int) -> None:
         """Deliver one subscription's messages until one has to wait."""

@@ -42,6 +42,9 @@ WHERE delivery.state = 'dead' AND webhook.removed_at IS NULL
     AND (webhook.brand = %(brand)s::text OR %(brand)s::text IS NULL)
 ORDER BY delivery.webhook, delivery.transaction, delivery.id LIMIT 1000
 
+-- name: unworded
+SELECT EXISTS (SELECT FROM trace.case_message) AS found
+
 -- name: due
 -- Subscriptions whose oldest waiting message may go now. What an unfinished transaction may still come before, waits.
 SELECT webhook.id, webhook.brand FROM trace.webhook CROSS JOIN LATERAL (
