@@ -1,10 +1,13 @@
 """Labels a second: engines that draw QR codes beside one another, then whole labels in each format, on one core."""
 
 import io
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +34,7 @@ _GTIN: Final = "09506000134352"
 _FIXED_MASK: Final = 2
 _VERSION: Final = 4
 _CONSTANTS: Final = {"name": "清源苏打水 500 ml", "gtin": _GTIN, "lot": "L42", "expires": "2027-03-01"}
+_LARGE: Final = ((Format.PDF, 5_000), (Format.PDF, 20_000), (Format.CSV, 1_000_000))
 _PLAIN: Final = Template(18, 18, Symbol(2, 2, 0.42))
 
 
@@ -55,6 +59,10 @@ def run(progress: Progress) -> Outcome:
     for name in ("segno", "qrcode", "qrcode_fixed_mask"):
         figures[f"engine.zxing_times_{name}"] = round(ours / float(figures[f"engine.{name}_per_s"]), 1)
     figures["pdf.times_qrcode"] = round(float(figures["pdf.per_s"]) / float(figures["pdf.qrcode_per_s"]), 1)
+    for each, count in _LARGE:
+        progress(f"memory of {count:,} labels as {each}")
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            figures[f"{each}.{count}_labels_peak_mb"] = alone.submit(_peak_mb, each, count).result()
     return Outcome(figures, _TARGETS)
 
 
@@ -85,6 +93,14 @@ def _formats(folder: Path) -> dict[str, Way]:
         write = writer_of(Design(Kind.QR, each, full, _CONSTANTS, SHEETS["a4"]))
         ways[f"{each}.per_s"] = (1000, _into_fresh_files(write, folder, each))
     return ways
+
+
+def _peak_mb(format_: Format, count: int) -> int:
+    """Return the most memory that a process of its own holds while it writes so many labels into one file."""
+    write = writer_of(Design(Kind.QR, format_, default_template(Kind.QR, 300), _CONSTANTS, SHEETS["a4"]))
+    with tempfile.TemporaryDirectory(prefix="codefence-bench-") as folder:
+        write(Path(folder, "labels"), islice(_labels(), count))
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
 
 
 def _into_fresh_files(
