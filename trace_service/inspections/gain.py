@@ -102,7 +102,7 @@ def prospects(known: Known, now: int, seed: int, model: Model | None = None) -> 
 def _after(suspicion: Suspicion, looks: Sequence[Look], now: int, search: tuple[float, float]) -> float:
     """Return the probability after the looks that did not come across this dealer's goods."""
     finds, days = search
-    odds = suspicion.odds * suspicion.probability / max(1e-9, 1 - suspicion.probability)
+    odds = suspicion.probability / max(1e-9, 1 - suspicion.probability)
     for look in looks:
         if suspicion.dealer not in look.dealers:
             odds *= 1 - finds * exp(-max(0.0, (now - look.at) / DAY_MS) / days)

@@ -17,7 +17,6 @@ class Suspicion(Struct, frozen=True, kw_only=True):
     last_seen: int
     standing: bool = False  # an alert stands: nothing is left to be found out
     left: float = 0.0  # yuan: what came with the same shipments and was seen nowhere yet; 0 where unknown
-    odds: float = 1.0  # by what other priors, such as over-ordering, multiply the odds
 
 
 class Place(Struct, frozen=True, kw_only=True):
