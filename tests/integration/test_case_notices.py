@@ -128,7 +128,7 @@ def test_dingtalk_gets_markdown_and_a_signature_in_the_address(
     assert body["msgtype"] == "markdown"
     markdown = body["markdown"]
     assert isinstance(markdown, dict)
-    assert markdown["title"] == "新工单：成都蜀清商贸，杭州市"
+    assert markdown["title"] == "新工单：成都蜀清商贸（D-CHENGDU），杭州市"
     assert f"https://cf.example/cases/{number}" in markdown["text"]
 
 
@@ -142,7 +142,7 @@ def test_feishu_gets_a_card_signed_in_the_body(connection: Connection, world: Wo
     assert body["sign"] == base64.b64encode(hmac.new(key, b"", hashlib.sha256).digest()).decode()
     card = body["card"]
     assert isinstance(card, dict)
-    assert card["header"]["title"]["content"] == "新工单：成都蜀清商贸，杭州市"
+    assert card["header"]["title"]["content"] == "新工单：成都蜀清商贸（D-CHENGDU），杭州市"
 
 
 def test_wecom_gets_markdown_and_what_it_refuses_with_200_is_tried_again(
@@ -155,7 +155,7 @@ def test_wecom_gets_markdown_and_what_it_refuses_with_200_is_tried_again(
     assert _delivery(connection) == ("dead", 2, "the robot refused: 45009 api freq out of limit")
     content = robot.seen[0][1]["markdown"]
     assert isinstance(content, dict)
-    assert content["content"].startswith("**新工单：成都蜀清商贸，杭州市**")
+    assert content["content"].startswith("**新工单：成都蜀清商贸（D-CHENGDU），杭州市**")
     assert len(content["content"].encode()) <= 4096
 
 
@@ -277,7 +277,7 @@ def test_a_day_is_chosen_once_and_its_digest_names_the_cases(
     markdown = robot.seen[0][1]["markdown"]
     assert isinstance(markdown, dict)
     assert markdown["title"] == "今日工单：1 件"
-    assert f"工单 {number}：成都蜀清商贸，杭州市" in markdown["text"]
+    assert f"工单 {number}：成都蜀清商贸（D-CHENGDU），杭州市" in markdown["text"]
 
 
 def test_the_day_begins_on_the_brands_own_schedule_and_zone(connection: Connection, world: World) -> None:

@@ -115,7 +115,7 @@ def tell(connection: Connection, brand: str, case: int, step: Step) -> None:
 
 _SHOWN: Final = (
     "id", "kind", "dealer", "dealer_name_zh", "dealer_name_en", "state", "destinations", "probability", "remaining",
-    "value", "priority", "outcome", "owner", "deadline",
+    "value", "priority", "outcome", "owner", "deadline", "of_codes",
 )  # fmt: skip
 
 

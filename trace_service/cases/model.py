@@ -67,6 +67,7 @@ class Case(Model):
     alerts: int
     open_checks: int
     selected: str | None
+    of_codes: bool
 
     def standing(self, policy: Policy) -> Standing:
         """Return what actions depend on."""

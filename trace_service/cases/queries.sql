@@ -177,7 +177,10 @@ SELECT case_file.id, case_file.brand, case_file.kind, case_file.dealer, dealer.n
     (SELECT count(*) FROM trace.field_check WHERE field_check.case_id = case_file.id AND field_check.state = 'open')
         AS open_checks,
     (SELECT selection.reason FROM trace.case_selection AS selection WHERE selection.case_id = case_file.id
-        AND selection.brand = case_file.brand ORDER BY selection.day DESC LIMIT 1) AS selected
+        AND selection.brand = case_file.brand ORDER BY selection.day DESC LIMIT 1) AS selected,
+    -- Claims about codes accuse no dealer: such a case stands with the brand's own.
+    coalesce((SELECT bool_and(alert.kind IN ('forged', 'clone')) FROM trace.case_alert
+        JOIN trace.alert ON alert.id = case_alert.alert WHERE case_alert.case_id = case_file.id), false) AS of_codes
 FROM trace.case_file
 JOIN trace.dealer ON dealer.id = case_file.dealer
 LEFT JOIN trace.account ON account.login = case_file.owner
@@ -397,9 +400,20 @@ SELECT count(*) FILTER (WHERE state = 'open') AS open, count(*) FILTER (WHERE st
     count(*) FILTER (WHERE closed_at > %(now)s - interval '1 day') AS closed
 FROM trace.case_file WHERE brand = %(brand)s
 
+-- name: names
+-- Of dealers and sites; a dealer's site of the same number is named as the dealer.
+SELECT DISTINCT ON (id) id, name_zh, name_en FROM (
+    SELECT id, name_zh, name_en, 1 AS rank FROM trace.dealer WHERE brand = %(brand)s AND id = ANY(%(ids)s::text[])
+    UNION ALL
+    SELECT site.id, site.name_zh, site.name_en, 2 FROM trace.site JOIN trace.dealer ON dealer.id = site.dealer
+    WHERE dealer.brand = %(brand)s AND site.id = ANY(%(ids)s::text[])) AS known
+ORDER BY id, rank
+
 -- name: digest_cases
-SELECT case_file.id, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en, case_file.destinations,
-    case_file.priority, case_file.probability, case_file.state
+SELECT case_file.id, case_file.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
+    case_file.destinations, case_file.priority, case_file.probability, case_file.state,
+    coalesce((SELECT bool_and(alert.kind IN ('forged', 'clone')) FROM trace.case_alert
+        JOIN trace.alert ON alert.id = case_alert.alert WHERE case_alert.case_id = case_file.id), false) AS of_codes
 FROM trace.case_file JOIN trace.dealer ON dealer.id = case_file.dealer WHERE case_file.id = ANY(%(cases)s)
 
 -- name: open_leads
@@ -463,8 +477,8 @@ INSERT INTO trace.lead_selection (brand, day, lead, probability)
 VALUES (%(brand)s, %(day)s, %(lead)s, %(probability)s) ON CONFLICT DO NOTHING
 
 -- name: digest_leads
-SELECT lead.id, lead.kind, coalesce(dealer.name_zh, '') AS dealer_name_zh, coalesce(dealer.name_en, '') AS dealer_name_en,
-    lead.city, lead.strength
+SELECT lead.id, lead.kind, lead.dealer, coalesce(dealer.name_zh, '') AS dealer_name_zh,
+    coalesce(dealer.name_en, '') AS dealer_name_en, lead.city, lead.strength
 FROM trace.lead LEFT JOIN trace.dealer ON dealer.id = lead.dealer WHERE lead.id = ANY(%(leads)s) ORDER BY lead.id
 
 -- name: lead_outcomes

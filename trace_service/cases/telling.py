@@ -42,16 +42,18 @@ def _tell_next(connection: Connection) -> bool:
             return False
         payload = dict(row.payload)
         if row.explained:
-            payload["explained"] = _explained(connection, row.case_id)
+            payload["explained"] = _explained(connection, row.brand, row.case_id)
         publish(connection, row.brand, row.topic, payload, row.actor)
         connection.execute(SQL["message_told"], {"id": row.id})
     return True
 
 
-def _explained(connection: Connection, case: int) -> list[dict[str, Any]]:
+def _explained(connection: Connection, brand: str, case: int) -> list[dict[str, Any]]:
     try:
         with connection.transaction():
-            return [_told(*each) for each in explained(connection, case)[:_MOST_EXPLAINED]]
+            found = explained(connection, case)[:_MOST_EXPLAINED]
+            names = _names(connection, brand, [said for _, said in found])
+            return [_told(*each, names) for each in found]
     except psycopg.OperationalError:
         raise
     except Exception:
@@ -60,7 +62,15 @@ def _explained(connection: Connection, case: int) -> list[dict[str, Any]]:
         return []
 
 
-def _told(alert: Any, said: Explanation) -> dict[str, Any]:  # noqa: ANN401  a row
+def _names(connection: Connection, brand: str, said: list[Explanation]) -> dict[str, tuple[str, str]]:
+    """Return the Chinese and English names of the dealers and sites that figures name by number."""
+    figures = [value for each in said for change in each.changes for value in change.figures.values()]
+    ids = sorted({each for each in figures if isinstance(each, str)})
+    rows = connection.execute(SQL["names"], {"brand": brand, "ids": ids})
+    return {row.id: (row.name_zh, row.name_en) for row in rows}
+
+
+def _told(alert: Any, said: Explanation, names: dict[str, tuple[str, str]]) -> dict[str, Any]:  # noqa: ANN401  a row
     """Return what a message tells of an alert: figures and codes, no positions."""
     given = alert.reason.get("parameters", {})
     return {
@@ -70,4 +80,10 @@ def _told(alert: Any, said: Explanation) -> dict[str, Any]:  # noqa: ANN401  a r
         "times": msgspec.to_builtins(said.times),
         "belief": msgspec.to_builtins(said.belief),
         "changes": [{"code": each.code, "figures": each.figures} for each in said.changes],
+        "names": {
+            who: names[who]
+            for each in said.changes
+            for who in each.figures.values()
+            if isinstance(who, str) and who in names
+        },
     }

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 from trace_service.detection.explaining.clearing import Change
-from trace_service.places import load_places
 from trace_service.web.explained import changes, small
-from trace_service.web.words import Words
+from trace_service.web.places import Places
+from trace_service.web.words import Words, numbered
 
 _MOST_LISTED = 20
+_MOST_PLACES = 4
 
 
 class Text(NamedTuple):
@@ -55,7 +57,8 @@ def _explained(words: Words, told: Mapping[str, Any]) -> list[str]:
         told_belief = {name: words.percent(value) for name, value in shown.items()}
         lines.append(words(key, reviewed=belief["reviewed"], **told_belief))
     found = [Change(each["code"], each["figures"]) for each in told.get("changes", ())[:1]]
-    return lines + [each.text for each in changes(words, found)]
+    names = {who: (numbered("zh", who, zh), numbered("en", who, en)) for who, (zh, en) in told.get("names", {}).items()}
+    return lines + [each.text for each in changes(words, found, names)]
 
 
 def _digest(words: Words, payload: Mapping[str, Any]) -> Text:
@@ -80,11 +83,19 @@ def _figures(words: Words, case: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _dealer(words: Words, case: Mapping[str, Any]) -> str:
-    return words.pick(case["dealer_name_zh"], case["dealer_name_en"])
+def _dealer(words: Words, told: Mapping[str, Any]) -> str:
+    """Return a dealer's name and number; codes that nobody issued or that were copied are nobody's goods."""
+    if told.get("of_codes"):
+        return words("case.of_codes")
+    name = words.pick(told["dealer_name_zh"], told["dealer_name_en"])
+    return numbered(words.language, told.get("dealer") or "", name) or words("leads.nobody")
+
+
+@cache
+def _map() -> Places:
+    return Places()
 
 
 def _places(words: Words, codes: list[str]) -> str:
-    known = {place.adcode: place for place in load_places()}
-    names = [words.pick(known[code].name_zh, known[code].name_en) if code in known else code for code in codes[:4]]
+    names = [_map().name(code, words.language) for code in codes[:_MOST_PLACES]]
     return words.pick("、", ", ").join(names) or "–"

@@ -117,3 +117,10 @@ class Words:
     def pick(self, zh: str, en: str) -> str:
         """Return the one of two names that is in the reader's language."""
         return zh if self.language == "zh" else en
+
+
+def numbered(language: Language, number: str, name: str) -> str:
+    """Return a name with the number that papers and files know it by, once."""
+    if not name or not number or number in name:
+        return name or number
+    return f"{name}（{number}）" if language == "zh" else f"{name} ({number})"
