@@ -62,26 +62,45 @@ class Cell(Struct):
     past: float = 0.0
     # No piece is younger than this (milliseconds).
     latest: int = 0
+    # Whether the pieces are as putting them together anew would make them, and the youngest hit then or since.
+    in_order: bool = False
+    youngest: tuple[int, str] = (0, "")
+    # What is asked for again and again, until something changes: `independent` and `with_carried`.
+    known_apart: list[Piece] | None = None
+    known_whole: list[Piece] | None = None
 
     def add(self, hit: Hit) -> None:
         """Count a case that was not here before."""
         self.hits[hit.case] = hit
         self.latest = max(self.latest, hit.at)
+        last = (hit.at, hit.case) > self.youngest
+        if last:
+            self.youngest = (hit.at, hit.case)
+        self.in_order &= last
         self._place(hit)
+        if self.known_whole is None or not last:
+            self.known_whole = None
+        elif hit.case not in self.settled and hit.case not in self.at_home:
+            _put(self.known_whole, hit)
 
     def remove(self, case: str) -> None:
         """Forget a case."""
-        del self.hits[case]
+        hit = self.hits.pop(case)
         self.at_home.discard(case)
         self.carried.discard(case)
-        self.rebuild()
+        self.known_whole = None
+        self._lose(hit)
 
     def mark(self, case: str, *, home: bool) -> bool:
         """Note whether a case was seen at home as well; return whether that is news."""
         if (case in self.at_home) == home:
             return False
         (self.at_home.add if home else self.at_home.discard)(case)
-        self.rebuild()
+        self.known_whole = None
+        if home:
+            self._lose(self.hits[case])
+        else:
+            self.rebuild()
         return True
 
     def take_out(self, case: str) -> bool:
@@ -89,7 +108,7 @@ class Cell(Struct):
         if case not in self.hits or case in self.carried:
             return False
         self.carried.add(case)
-        self.rebuild()
+        self._lose(self.hits[case])
         return True
 
     def put_back(self, case: str) -> bool:
@@ -108,17 +127,25 @@ class Cell(Struct):
         """Take all that is here as answered by a person; a benign answer allows for more until a moment."""
         self.settled |= self.hits.keys()
         self.pieces = []
+        self.known_apart = self.known_whole = None
         self.confirmed = self.confirmed or confirmed
         if benign_until is not None:
             self.allowance, self.allowed_until = _ALLOWANCE, benign_until
 
     def with_carried(self) -> list[Piece]:
         """Return the pieces as if no shop had had anything: it may be the shop that sells elsewhere."""
-        pieces: list[Piece] = []
-        for hit in sorted(self.hits.values(), key=lambda each: (each.at, each.case)):
-            if hit.case not in self.settled and hit.case not in self.at_home:
-                _put(pieces, hit)
-        return pieces
+        if self.known_whole is None:
+            self.known_whole = []
+            for hit in self._sorted():
+                if hit.case not in self.settled and hit.case not in self.at_home:
+                    _put(self.known_whole, hit)
+        return self.known_whole
+
+    def independent(self) -> list[Piece]:
+        """Return the pieces that no company's gift explains, in the order of time."""
+        if self.known_apart is None:
+            self.known_apart = apart(self.pieces)
+        return self.known_apart
 
     def without(self, cases: Container[str]) -> "Cell":
         """Return a cell in which some cases were never seen; it shares its hits with this one."""
@@ -131,12 +158,38 @@ class Cell(Struct):
     def rebuild(self) -> None:
         """Put the pieces together anew, in the order in which the cases were seen."""
         self.pieces = []
-        for hit in sorted(self.hits.values(), key=lambda each: (each.at, each.case)):
+        self.known_apart = self.known_whole = None
+        for hit in self._sorted():
             self._place(hit)
+        self.in_order = True
+
+    def _sorted(self) -> list[Hit]:
+        """Return all hits in the order in which they happened."""
+        hits = sorted(self.hits.values(), key=_moment)
+        if hits:
+            self.youngest = max(self.youngest, _moment(hits[-1]))
+        return hits
+
+    def _lose(self, hit: Hit) -> None:
+        """Put the pieces together without a hit that counts no more.
+
+        What no other hit was put beside, nothing else depends on: the others stand as they would anew.
+        """
+        beside = next((piece for piece in self.pieces if any(each is hit for each in piece.hits)), None)
+        if not self.in_order or (beside is not None and len(beside.hits) > 1):
+            self.rebuild()
+        elif beside is not None:
+            self.pieces = [piece for piece in self.pieces if piece is not beside]
+            self.known_apart = None
 
     def _place(self, hit: Hit) -> None:
+        self.known_apart = None
         if hit.case not in self.settled and hit.case not in self.at_home and hit.case not in self.carried:
             _put(self.pieces, hit)
+
+
+def _moment(hit: Hit) -> tuple[int, str]:
+    return hit.at, hit.case
 
 
 def piece_of(hits: list[Hit]) -> Piece:

@@ -189,6 +189,8 @@ class Engine:
             self.leads.pop(claim.key, None)
             if claim.lead and not claim.alarming:
                 self.leads[claim.key] = Lead(claim=claim, noted_at=now)
+            if not claim.alarming and not self.ledger.stands(claim.key):
+                continue
             probability, band = self._judge(claim)
             change = self.ledger.settle(claim, Judged(probability, band, self.versions), now)
             if change is not None:

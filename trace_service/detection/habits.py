@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from trace_service.detection.baseline import Baseline
-from trace_service.detection.cell import apart
 from trace_service.detection.geometry import Geometries
 from trace_service.detection.network import FloatArray, Network
 from trace_service.detection.placing import KINDS
@@ -100,7 +99,7 @@ class Habits:
             row = self.rows.get(cell.dealer)
             if row is None or cell.confirmed or cell.latest < since:
                 continue
-            for piece in apart(cell.pieces):
+            for piece in cell.independent():
                 if piece.at >= since:
                     found[piece.kind, row, cell.city] += 1
         return found

@@ -28,6 +28,11 @@ class Ledger:
         self.settings = settings
         self.standing: dict[str, Standing] = {}
 
+    def stands(self, key: str) -> bool:
+        """Whether there is an alert under a key."""
+        entry = self.standing.get(key)
+        return entry is not None and entry.alert is not None
+
     def settle(self, claim: Claim, judged: Judged, now: int) -> Change | None:
         """Take in a claim and how it was judged; return what it changes, if anything."""
         entry = self.standing.get(claim.key)

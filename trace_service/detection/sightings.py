@@ -232,7 +232,7 @@ class Sightings:
         place = (record.dealer, record.city)
         cell = self.cells.get(place)
         if cell is None:
-            cell = self.cells[place] = Cell(record.dealer, record.city)
+            cell = self.cells[place] = Cell(record.dealer, record.city, in_order=True)
             self.by_dealer[record.dealer].append(cell)
         hit = cell.hits.get(record.case)
         if hit is not None:

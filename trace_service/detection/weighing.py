@@ -1,8 +1,11 @@
 """What speaks against a dealer in one place, in nats: drip, bulk and what was seen at home. docs/detection.md."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from itertools import combinations
 from math import exp, inf, log
+from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -30,8 +33,11 @@ _GIFT_PLACE: Final = 0.01
 # A present is opened in one place: hits further apart than this are hardly one.
 _SPREAD_KM: Final = 25.0
 _SPREAD_GIFT: Final = 0.15
+_AT: Final = attrgetter("at")
 # The expected share for each kind of position, and the surge.
 Honest: TypeAlias = tuple[tuple[float, ...], float]
+# Both, and what all addresses say of a gateway, where that is asked for.
+Known: TypeAlias = tuple[tuple[float, ...], float, Callable[[], float]]
 
 
 class Weighed(Struct):
@@ -147,36 +153,36 @@ class Weigher:
         if not cell.pieces:
             return Weighed()
         surge = self.habits.surge(cell.dealer, cell.city) * cell.allowed(now)
-        found = self.drip(cell.dealer, apart(cell.pieces), (shares, surge), self.settings.windows_days, now)
+        found = self.drip(cell.dealer, cell.independent(), (shares, surge), self.settings.windows_days, now)
         home = max(0.0, len(cell.at_home) - found.expected)
         found.home = home_nats(len(cell.pieces), home, self.sightings.at_home_share)
         found.drip += found.home
         found.cases, found.spread = sum(len(each.hits) for each in cell.pieces), _spread(cell.pieces)
-        gateway = self._by_gateway(cell, (shares, surge), now)
+        gateway = cache(partial(self._by_gateway, cell, (shares, surge), now))
         by_shipment: dict[str, list[Piece]] = {}
         for piece in cell.pieces:
             for shipment in dict.fromkeys(hit.shipment for hit in piece.hits if hit.shipment is not None):
                 by_shipment.setdefault(shipment, []).append(piece)
-        for shipment, here in by_shipment.items():
+        # Those with the most here first: what they say is more than others can, which need not be weighed then.
+        for shipment, here in sorted(by_shipment.items(), key=lambda each: -len(each[1])):
             nats = self._bulk(cell, (shipment, here), (shares, surge, gateway), found.bulk - found.home) + found.home
             if nats > found.bulk:
                 found.bulk, found.shipment = nats, shipment
         return found
 
     def drip(self, dealer: str, pieces: list[Piece], honest: Honest, windows: Iterable[int], now: int) -> Weighed:
-        """Weigh pieces by their number in each window (days)."""
+        """Weigh pieces, in the order of time, by their number in each window (days)."""
         shares, surge = honest
         total, rows, widest = -inf, [], (0,) * KINDS
         for days in windows:
             since = now - days * DAY_MS
-            inside = [piece for piece in pieces if piece.at >= since]
+            inside = pieces[bisect_left(pieces, since, key=_AT) :]
             located = self.sightings.exposure.located(dealer, since)
             means = [surge * number * share for number, share in zip(located, shares, strict=True)]
             visible = [number * part for number, part in zip(located, LOCATED, strict=True)]
             mean = sum(means)
             nats = drip_nats(len(inside), max(mean, _LEAST_SHARE), sum(visible))
-            addresses = sum(piece.kind == Kind.IP for piece in inside)
-            if addresses and nats > 0:
+            if nats > 0 and (addresses := sum(piece.kind == Kind.IP for piece in inside)):
                 alone = drip_nats(addresses, max(means[Kind.IP], _LEAST_SHARE), visible[Kind.IP])
                 nats = gateway_capped(nats, alone)
             rows.append((days, len(inside), mean, nats))
@@ -199,9 +205,7 @@ class Weigher:
             strongest = max(strongest, drip_nats(number, mean, located * LOCATED[Kind.IP]))
         return strongest
 
-    def _bulk(
-        self, cell: Cell, found: tuple[str, list[Piece]], usual: tuple[tuple[float, ...], float, float], least: float
-    ) -> float:
+    def _bulk(self, cell: Cell, found: tuple[str, list[Piece]], usual: Known, least: float) -> float:
         """Weigh one shipment's cases against this city; hits that may have one cause are one case.
 
         `usual` are the honest shares, the surge, and what all addresses say of a gateway. −inf where it cannot be more
@@ -221,7 +225,7 @@ class Weigher:
         elsewhere = self._elsewhere(cell, shipment)
         nats = bulk_nats([*positions, *addresses, *elsewhere])
         if addresses and nats > 0:
-            nats = gateway_capped(nats, min(gateway, bulk_nats([*addresses, *elsewhere])))
+            nats = gateway_capped(nats, min(gateway(), bulk_nats([*addresses, *elsewhere])))
         cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
         place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
         return gift_capped(nats, cases, place, self.habits.seen_share)

@@ -1,8 +1,11 @@
 """Several dealers who send little each to one place: cells too weak alone, weighed together."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from math import comb, exp, log
 from typing import Final
+
+from msgspec import structs
 
 from trace_service.detection.cell import Cell
 from trace_service.detection.changes import Claim
@@ -61,33 +64,41 @@ class CollusionDetector:
         if len(parts) < 2:  # noqa: PLR2004  # it takes two
             return Claim(key=key, detector="collusion", kind="collusion", dealer=None, nats=0.0, threshold=1.0)
         total = total_nats([nats for nats, _ in parts])
-        hits = [(hit, len(piece.hits)) for _, cell in parts for piece in cell.pieces for hit in piece.hits]
         raised = self.flow.stricter() + choice_nats(len(self.flow.by_city[city]), len(parts))
         raised += self._common * len(parts)
         threshold = self.settings.collusion_nats + raised
-        near = not alone and total >= threshold - self.settings.retract_margin_nats
-        return Claim(
+        claim = Claim(
             key=key,
             detector="collusion",
             kind="collusion",
             dealer=parts[0][1].dealer,
             nats=0.0 if alone else total,
             threshold=threshold,
+        )
+        if alone or total < threshold - self.settings.retract_margin_nats:
+            return claim
+        hits = [(hit, len(piece.hits)) for _, cell in parts for piece in cell.pieces for hit in piece.hits]
+        return structs.replace(
+            claim,
             adcode=adcode,
             contributions=contributions(hits, total),
             units=tuple(dict.fromkeys(unit for hit, _ in hits for unit in hit.units)),
             shipments=tuple(sorted({hit.shipment for hit, _ in hits if hit.shipment})),
             parties=tuple(cell.dealer for _, cell in parts),
             figures={"dealers": {cell.dealer: round(nats, 3) for nats, cell in parts}},
-            material=self.flow.keeper.several(parts, now, raised) if near else {},
-            lead=near,
+            material=self.flow.keeper.several(parts, now, raised),
+            lead=True,
         )
 
 
 def takes_part(nats: float, cell: Cell, now: int) -> bool:
     """Tell whether a dealer's cell is strong and young enough to be added to others."""
-    recent = sum(piece.at >= now - _TOGETHER_MS for piece in cell.pieces)
-    return nats >= _LEAST_NATS and recent >= _LEAST_PIECES
+    if nats < _LEAST_NATS:
+        return False
+    since = now - _TOGETHER_MS
+    # The youngest pieces come last, but for uploads that were late.
+    recent = (piece for piece in reversed(cell.pieces) if piece.at >= since)
+    return sum(1 for _ in islice(recent, _LEAST_PIECES)) == _LEAST_PIECES
 
 
 def total_nats(nats: Sequence[float]) -> float:

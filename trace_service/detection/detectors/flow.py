@@ -152,9 +152,11 @@ class FlowDetector:
             key=f"province/{cell.dealer}/{code}", detector="province", kind="drip", dealer=cell.dealer,
             nats=-99.0, threshold=threshold,
         )  # fmt: skip
+        if any((each.dealer, each.city) in self.alarming for each in cells):
+            yield claim
+            return
         pieces = apart(piece for each in cells for piece in each.pieces)
-        covered = any((each.dealer, each.city) in self.alarming for each in cells)
-        if covered or not enough(pieces, self.settings):
+        if not enough(pieces, self.settings):
             yield claim
             return
         place = self.habits.place_of_province(cell.city)
