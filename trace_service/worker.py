@@ -27,7 +27,7 @@ from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.scans import process_again, process_scans
-from trace_service.replenishment.suspects import process_suspects
+from trace_service.replenishment.again import propose_again
 from trace_service.steady import Pace, Steady
 from trace_service.stock.live import process_moves, process_queued_moves, process_readings
 from trace_service.store.connection import Connection, connect
@@ -103,7 +103,7 @@ class Worker:
         total = 0
         while not self._stop.is_set():
             done = self._one_batch(connection) or self._count_again(connection) or self._judge_again(connection)
-            done = done or self._suspect_again(connection)
+            done = done or self._propose_again(connection)
             done += self._trips.work(connection)
             total += done
             done += self._watch(connection)
@@ -165,10 +165,10 @@ class Worker:
                 return done
         return 0
 
-    def _suspect_again(self, connection: Connection) -> int:
-        """Take recalled, held and diverted goods out of the stock, once nothing is waiting that may move them."""
+    def _propose_again(self, connection: Connection) -> int:
+        """Look at proposals after approvals, counts, recalls and alerts, once nothing waits that may move goods."""
         with connection.transaction():
-            done, told = process_suspects(connection)
+            done, told = propose_again(connection)
             _tell(connection, told)
         return done
 

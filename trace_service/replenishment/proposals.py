@@ -66,7 +66,7 @@ def _settle(row: Row, cause: Source | None, changes: dict[str, list[dict[str, An
         return True
     message = cause._asdict() if cause else {"device": None, "boot": None, "seq": None}
     if not standing:
-        if row.rejected_lately:
+        if row.declined_lately:
             return False
         keys = {key: getattr(row, key) for key in ("brand", "site", "gtin", "dealer")}
         kind = "vmi" if row.managed == "vendor" else "order"

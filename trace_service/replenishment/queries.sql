@@ -16,7 +16,7 @@ JOIN LATERAL (
 WHERE proposal.id = due.id AND due.open > 0
 
 -- name: positions
--- What was rejected is not proposed again for a day. Suspect goods are no stock.
+-- What was rejected, or approved in part, is not proposed again for a day. Suspect goods are no stock.
 SELECT stock.site, stock.gtin, stock.brand, stock.dealer, stock.sensed, stock.confidence, stock.ledger, stock.quantity
     AS figure, stock.certainty, stock.suspect, stock.managed, stock.updated_at AS figure_at,
     stock.ledger <> 0 OR EXISTS (
@@ -26,8 +26,8 @@ SELECT stock.site, stock.gtin, stock.brand, stock.dealer, stock.sensed, stock.co
     stock.occasion_units, product.items_per_case, product.unit_price, now(),
     proposal.id AS proposal, proposal.quantity, proposal.need_by, proposal.reason, proposal.kind, EXISTS (
         SELECT FROM trace.proposal AS old WHERE old.site = stock.site AND old.gtin = stock.gtin
-            AND old.kind IN ('order', 'vmi') AND old.state = 'rejected' AND old.decided_at > now() - interval '1 day')
-        AS rejected_lately
+            AND old.kind IN ('order', 'vmi') AND old.decided_at > now() - interval '1 day'
+            AND (old.state = 'rejected' OR old.state = 'approved' AND old.quantity < old.proposed)) AS declined_lately
 FROM unnest(%(sites)s::text[], %(gtins)s::text[]) AS wanted (site, gtin)
 JOIN trace.stock_in_force AS stock USING (site, gtin)
 JOIN trace.product USING (gtin)
@@ -159,6 +159,11 @@ WHERE brand = %(brand)s AND kind IN ('order', 'vmi') AND arrived_at > decided_at
 SELECT site, gtin, state, quantity, proposed, decision_code FROM trace.proposal
 WHERE brand = %(brand)s AND kind IN ('order', 'vmi') AND decided_at > now() - interval '180 days'
     AND state IN ('approved', 'rejected')
+
+-- name: claim_reviews
+DELETE FROM trace.review_due WHERE id IN (
+    SELECT id FROM trace.review_due ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING site, gtin
 
 -- name: claim_suspects
 -- All that asked for one brand's count; what is asked while this one counts is counted next.

@@ -69,7 +69,7 @@ GRANT UPDATE ON trace.shelf_facing TO codefence_trace;
 GRANT UPDATE (resolved_at) ON trace.stock_finding TO codefence_trace;
 GRANT UPDATE (ended_at, report) ON trace.replenish_night TO codefence_trace;
 GRANT UPDATE, DELETE ON trace.demand_day, trace.stock_line, trace.planned_order TO codefence_trace;
-GRANT UPDATE, DELETE ON trace.suspect_due TO codefence_trace;
+GRANT UPDATE, DELETE ON trace.suspect_due, trace.review_due TO codefence_trace;
 GRANT UPDATE (cancelled_by, cancelled_at) ON trace.promotion TO codefence_trace;
 GRANT DELETE ON trace.coming_day TO codefence_trace;
 GRANT DELETE ON trace.observation_inbox TO codefence_trace;

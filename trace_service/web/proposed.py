@@ -14,6 +14,7 @@ _RUNS: Final = {
     "figure_uncertain": "count.uncertain",
 }
 _EXACT_DAYS: Final = 10
+_LONGEST_DAYS: Final = 365
 _LEAST_PERCENT: Final = 0.01
 
 
@@ -24,10 +25,7 @@ def proposal_reasons(words: Words, proposal: Proposal) -> list[str]:
         return _run_reasons(words, _RUNS[code], given)
     found = [*_position(words, given), *occasion(words, given)]
     if _has(given, "p_stockout", "lead_time_days"):
-        days = words.number(given["lead_time_days"], 0)
-        found.append(words("reorder.risk", days=days, risk=chance(words, given["p_stockout"])))
-    if _has(given, "p_stockout_after"):
-        found.append(words("reorder.after", risk=chance(words, given["p_stockout_after"])))
+        found += _risk(words, given)
     if _has(given, "maximum"):
         found.append(words("reorder.maximum", maximum=given["maximum"]))
     return found + ([] if code in {None, "below_reorder"} else [words("reason.other", code=code)])
@@ -46,6 +44,19 @@ def _position(words: Words, given: Mapping[str, Any]) -> list[str]:
         shown = words.number(given["daily_demand"], 1)
         key = "reorder.demand.own" if given.get("own_history") else "reorder.demand"
         found.append(words(key, demand=shown, cover=cover(words, given["stock"], given["daily_demand"])))
+    return found
+
+
+def _risk(words: Words, given: Mapping[str, Any]) -> list[str]:
+    """Return what becomes of the shelf by the day of delivery; what runs out before, no order of today can prevent."""
+    shown = {"days": words.number(given["lead_time_days"], 0), "risk": chance(words, given["p_stockout"])}
+    found = [words("reorder.risk", **shown)]
+    if _has(given, "p_stockout_after"):
+        found = [words("reorder.risk.after", **shown, after=chance(words, given["p_stockout_after"]))]
+    if given.get("daily_demand") and _has(given, "stock") and not given.get("in_transit"):
+        gap = round(given["lead_time_days"] - given["stock"] / given["daily_demand"])
+        if gap >= 1:
+            found.append(words("reorder.gap" if gap > 1 else "reorder.gap.day", days=gap))
     return found
 
 
@@ -68,15 +79,17 @@ def occasion_name(words: Words, name: str) -> str:
 def cover(words: Words, stock: int, demand: float) -> str:
     """Return how many days stock lasts at a demand a day above 0, everywhere in the same words."""
     days = max(stock, 0) / demand
-    if days < 1:
-        return words("cover.hours")
+    if days < 1 or days > _LONGEST_DAYS:
+        return words("cover.hours" if days < 1 else "cover.year")
     shown = words.number(days, 1 if days < _EXACT_DAYS else 0)
     return words("cover.day" if shown == "1" else "cover.days", days=shown)
 
 
 def chance(words: Words, share: float) -> str:
-    """Return a probability as a percentage; what is below one percent and not nothing says so."""
-    return words("chance.little") if 0 < share < _LEAST_PERCENT else words.percent(share)
+    """Return a probability as a percentage that promises nothing: never 0 % or 100 %."""
+    if share < _LEAST_PERCENT:
+        return words("chance.little")
+    return words("chance.much") if share > 1 - _LEAST_PERCENT else words.percent(share)
 
 
 def _run_reasons(words: Words, key: str, given: Mapping[str, Any]) -> list[str]:
