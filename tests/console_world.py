@@ -5,7 +5,6 @@ import json
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asking
 import httpx
 import psycopg
 import uvicorn
 from pydantic import SecretStr
+from waiting import PATIENCE, wait_for
 
 from trace_service.accounts import add_account
 from trace_service.app import create_app
@@ -220,29 +221,23 @@ def running(world: World) -> Iterator[Site]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="console")
         thread.start()
         try:
-            _wait_until_ready(f"http://127.0.0.1:{port}")
+            wait_for(lambda: _is_ready(f"http://127.0.0.1:{port}"))
             yield Site(f"http://127.0.0.1:{port}", world)
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(PATIENCE)
 
 
-def _wait_until_ready(url: str) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            if httpx.get(f"{url}/healthz").is_success:
-                return
-        except httpx.TransportError:
-            pass
-        if time.monotonic() > deadline:
-            raise TimeoutError(url)
-        time.sleep(0.05)
+def _is_ready(url: str) -> bool:
+    try:
+        return asking.get(f"{url}/healthz").is_success
+    except httpx.TransportError:
+        return False
 
 
 def token(site: Site, login: str = LOGIN) -> dict[str, str]:
     """Log in to the API and return the headers of a session."""
-    answer = httpx.post(f"{site.url}/api/v1/session", json={"login": login, "password": PASSWORD})
+    answer = asking.post(f"{site.url}/api/v1/session", json={"login": login, "password": PASSWORD})
     assert answer.status_code == 201, answer.text
     return {"Authorization": f"Bearer {answer.json()['token']}"}
 

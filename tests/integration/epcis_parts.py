@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import asking
 import httpx
 import psycopg
 from conftest import TestDatabase
@@ -106,7 +107,7 @@ def serving(database: TestDatabase) -> Iterator[Interface]:
         tokens = [add_token(connection, brand, "erp", ["epcis"], timedelta(days=1)) for brand in (BRAND, RIVAL)]
     with running(World(database.owner_dsn, settings, 0, 0, [])) as site:
         clients = [
-            httpx.Client(base_url=f"{site.url}/epcis", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+            asking.Client(base_url=f"{site.url}/epcis", headers={"Authorization": f"Bearer {token}"})
             for token in tokens
         ]
         with clients[0], clients[1]:

@@ -4,10 +4,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-import httpx
+import asking
 import pytest
 from conftest import TestDatabase
 from console_world import make_world, running
+from waiting import PATIENCE
 
 from trace_service.web.bodies import LARGEST_BODY
 
@@ -26,15 +27,15 @@ def test_a_body_that_is_too_large_is_refused_and_one_that_is_not_is_read(url: st
     }
     for path, kind in kinds.items():
         for length in (LARGEST_BODY + 1, LARGEST_BODY):
-            announced = httpx.post(url + path, content=b"x" * length, headers={"Content-Type": kind})
+            announced = asking.post(url + path, content=b"x" * length, headers={"Content-Type": kind})
             pieces = (b"x" * (length // 16) for _ in range(17 if length > LARGEST_BODY else 16))
-            by_and_by = httpx.post(url + path, content=pieces, headers={"Content-Type": kind})
+            by_and_by = asking.post(url + path, content=pieces, headers={"Content-Type": kind})
             for answer in (announced, by_and_by):
                 assert (answer.status_code == 413) == (length > LARGEST_BODY), (path, length, answer.status_code)
-    refused = httpx.post(f"{url}/api/v1/session", content=b"x" * (LARGEST_BODY + 1))
+    refused = asking.post(f"{url}/api/v1/session", content=b"x" * (LARGEST_BODY + 1))
     assert refused.json()["code"] == "BODY_TOO_LARGE"
     assert refused.headers["content-security-policy"]
-    assert httpx.get(f"{url}/healthz").status_code == 200
+    assert asking.get(f"{url}/healthz").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/api/v1/session", "/api/v1/check/sale"])
@@ -43,7 +44,7 @@ def test_a_length_beside_chunks_does_not_hide_what_comes(url: str, path: str) ->
     host, port = url.removeprefix("http://").split(":")
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 3\r\n"
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
-    with socket.create_connection((host, int(port)), timeout=20) as client:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
         client.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         with suppress(ConnectionError):  # refused before all of it was sent
             for _ in range(LARGEST_BODY // 0x10000 + 1):

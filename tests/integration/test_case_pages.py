@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -47,7 +48,7 @@ def number(site: Site) -> int:
 
 @contextmanager
 def browser(site: Site, login: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url, "Accept-Language": "zh"}, timeout=20) as client:
+    with asking.Client(base_url=site.url, headers={"Origin": site.url, "Accept-Language": "zh"}) as client:
         form = client.get("/login").text
         sent = {"login": login, "password": PASSWORD, "csrf": token(form)}
         assert client.post("/login", data=sent).status_code == 303
@@ -226,7 +227,7 @@ def test_forms_of_strangers_and_of_other_brands_do_nothing(site: Site, number: i
     with browser(site, "rival") as rival:
         for address in (path, f"{path}/pack.zip", f"{path}/attachments/1", f"/api/map{path}.geojson"):
             assert rival.get(address).status_code == 404, address
-    assert httpx.get(site.url + path).status_code == 303
+    assert asking.get(site.url + path).status_code == 303
 
 
 def test_a_file_is_served_as_what_it_is_and_nothing_in_it_runs(site: Site, number: int) -> None:
@@ -292,9 +293,9 @@ def test_the_command_line_lists_shows_packs_and_exports(site: Site, number: int,
 
 def test_a_program_reads_and_decides_by_the_same_rules(site: Site, number: int) -> None:
     def client(login: str) -> httpx.Client:
-        answer = httpx.post(f"{site.url}/api/v1/session", json={"login": login, "password": PASSWORD}, timeout=20)
+        answer = asking.post(f"{site.url}/api/v1/session", json={"login": login, "password": PASSWORD})
         headers = {"Authorization": f"Bearer {answer.json()['token']}"}
-        return httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=20)
+        return asking.Client(base_url=f"{site.url}/api/v1", headers=headers)
 
     with client("lin") as lin, client("he") as he, client("wang") as wang:
         (listed,) = lin.get("/cases", params={"state": "open"}).json()["cases"]

@@ -2,6 +2,7 @@ import io
 import re
 from collections.abc import Iterator
 
+import asking
 import httpx
 import pytest
 from conftest import TestDatabase
@@ -20,7 +21,7 @@ def site(database: TestDatabase) -> Iterator[Site]:
 
 def browser(site: Site, login: str = "demo") -> httpx.Client:
     cookies = {"session": token(site, login)["Authorization"].removeprefix("Bearer ")}
-    return httpx.Client(base_url=site.url, cookies=cookies, headers={**HEADERS, "Origin": site.url}, timeout=60)
+    return asking.Client(base_url=site.url, cookies=cookies, headers={**HEADERS, "Origin": site.url})
 
 
 @pytest.fixture

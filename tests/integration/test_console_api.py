@@ -1,6 +1,7 @@
 import re
 from collections.abc import Iterator
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -16,7 +17,7 @@ def site(database: TestDatabase) -> Iterator[Site]:
 
 @pytest.fixture
 def api(site: Site) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as client:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as client:
         yield client
 
 
@@ -80,7 +81,7 @@ def test_stock_and_proposals_are_listed_and_decided(api: httpx.Client) -> None:
 def test_another_brand_sees_nothing_and_cannot_tell_what_exists(site: Site) -> None:
     world = site.world
     scan = scan_path(site)
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site, OTHER_LOGIN)) as rival:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=token(site, OTHER_LOGIN)) as rival:
         assert rival.get("/alerts").json()["alerts"] == []
         assert rival.get("/stock").json()["stock"] == []
         assert rival.get("/proposals").json()["proposals"] == []
@@ -99,7 +100,7 @@ def test_another_brand_sees_nothing_and_cannot_tell_what_exists(site: Site) -> N
 
 def test_another_brand_finds_no_page_of_ours(site: Site) -> None:
     cookies = {"session": token(site, OTHER_LOGIN)["Authorization"].removeprefix("Bearer ")}
-    with httpx.Client(base_url=site.url, cookies=cookies) as rival:
+    with asking.Client(base_url=site.url, cookies=cookies) as rival:
         number = site.world.alert
         for path in (f"/alerts/{number}", f"/alerts/{number}/news?since=0", f"/api/map/alerts/{number}.geojson"):
             assert rival.get(path).status_code == 404, path
@@ -139,7 +140,7 @@ def test_unknown_things_are_not_found(api: httpx.Client) -> None:
 
 
 def test_without_a_session_nothing_is_told(site: Site) -> None:
-    with httpx.Client(base_url=f"{site.url}/api/v1") as nobody:
+    with asking.Client(base_url=f"{site.url}/api/v1") as nobody:
         for path in ("/alerts", f"/alerts/{site.world.alert}", "/stock", "/proposals", scan_path(site)):
             assert problem(nobody.get(path)) == (401, "NOT_SIGNED_IN")
         nobody.headers["Authorization"] = "Bearer " + "A" * 43
@@ -147,7 +148,7 @@ def test_without_a_session_nothing_is_told(site: Site) -> None:
 
 
 def test_a_session_ends_when_it_expires_or_is_ended(site: Site) -> None:
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as client:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as client:
         assert client.get("/stock").is_success
         assert client.delete("/session").status_code == 204
         assert problem(client.get("/stock")) == (401, "NOT_SIGNED_IN")
@@ -169,23 +170,23 @@ def test_the_database_holds_no_token_that_works(site: Site) -> None:
     for digest, csrf in rows:
         for stolen in (digest.hex(), csrf):
             headers = {"Authorization": f"Bearer {stolen}"}
-            assert httpx.get(f"{site.url}/api/v1/stock", headers=headers).status_code == 401
+            assert asking.get(f"{site.url}/api/v1/stock", headers=headers).status_code == 401
     assert all(given.encode() not in (digest, csrf.encode()) for digest, csrf in rows)
 
 
 def test_guessing_a_password_is_stopped(site: Site) -> None:
     guess = {"login": "demo", "password": "wrong"}
-    answers = [httpx.post(f"{site.url}/api/v1/session", json=guess) for _ in range(11)]
+    answers = [asking.post(f"{site.url}/api/v1/session", json=guess) for _ in range(11)]
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
     assert int(answers[-1].headers["retry-after"]) > 0
-    right = httpx.post(f"{site.url}/api/v1/session", json={"login": "demo", "password": PASSWORD})
+    right = asking.post(f"{site.url}/api/v1/session", json={"login": "demo", "password": PASSWORD})
     assert problem(right) == (429, "TOO_MANY_ATTEMPTS")
 
 
 def test_a_cookie_alone_changes_nothing(site: Site) -> None:
     cookies = {"session": token(site)["Authorization"].removeprefix("Bearer ")}
     path = f"/api/v1/alerts/{site.world.alert}/acknowledge"
-    with httpx.Client(base_url=site.url, cookies=cookies) as client:
+    with asking.Client(base_url=site.url, cookies=cookies) as client:
         assert client.get("/api/v1/stock").is_success
         assert problem(client.post(path)) == (403, "FORGED_REQUEST")
         assert problem(client.post(path, headers={"Origin": site.url})) == (403, "FORGED_REQUEST")
@@ -198,26 +199,26 @@ def test_a_cookie_alone_changes_nothing(site: Site) -> None:
 
 
 def test_the_openapi_document_describes_what_is_served(site: Site, api: httpx.Client) -> None:
-    document = httpx.get(f"{site.url}/api/openapi.json", timeout=60).json()
+    document = asking.get(f"{site.url}/api/openapi.json").json()
     paths = set(document["paths"])
     assert {"/api/v1/session", "/api/v1/alerts", "/api/v1/stock", "/api/v1/proposals"} <= paths
     assert all(path.startswith("/api/v1/") for path in paths)
-    assert httpx.get(f"{site.url}/docs").status_code == 404
+    assert asking.get(f"{site.url}/docs").status_code == 404
     assert (
         api.get("/alerts").json()["alerts"][0].keys() == document["components"]["schemas"]["Alert"]["properties"].keys()
     )
 
 
 def test_health_readiness_and_metrics(site: Site) -> None:
-    assert httpx.get(f"{site.url}/healthz").json() == {"status": "ok"}
-    assert httpx.get(f"{site.url}/readyz").json() == {"status": "ready"}
+    assert asking.get(f"{site.url}/healthz").json() == {"status": "ok"}
+    assert asking.get(f"{site.url}/readyz").json() == {"status": "ready"}
     token(site)
-    text = httpx.get(f"{site.url}/metrics").text
+    text = asking.get(f"{site.url}/metrics").text
     assert 'codefence_logins_total{result="ok"} 1.0' in text
     assert 'route="/api/v1/session"' in text or 'route="/session"' in text
     with psycopg.connect(site.world.owner_dsn) as connection:
         connection.execute("DELETE FROM public.schema_migration WHERE name LIKE '0002%'")
-    answer = httpx.get(f"{site.url}/readyz")
+    answer = asking.get(f"{site.url}/readyz")
     assert problem(answer) == (503, "BUSY")
     assert "0002_trace.sql" in answer.json()["detail"]
 

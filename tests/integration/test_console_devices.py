@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -32,7 +33,7 @@ def test_a_gap_that_was_asked_for_in_vain_shows_until_it_is_closed(site: Site) -
     )
     with (
         psycopg.connect(site.world.owner_dsn, autocommit=True) as connection,
-        httpx.Client(base_url=site.url, headers={"Origin": site.url}) as client,
+        asking.Client(base_url=site.url, headers={"Origin": site.url}) as client,
     ):
         log_in(client, LOGIN, PASSWORD)
         connection.execute(add, (DEVICE, 0, None, None))

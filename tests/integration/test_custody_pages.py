@@ -1,6 +1,6 @@
 import json
 
-import httpx
+import asking
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -37,7 +37,7 @@ def test_the_page_of_a_code_shows_state_path_and_timeline(
     unit = ship(Yard(database, demo=False))
     with running(world) as site:
         headers = {"Origin": site.url, "Accept-Language": language}
-        with httpx.Client(base_url=site.url, headers=headers) as client:
+        with asking.Client(base_url=site.url, headers=headers) as client:
             assert client.get("/codes").status_code == 303
             log_in(client, LOGIN, PASSWORD)
             page = client.get("/codes", params={"code": unit, "at": "2026-03-02T20:00", "known": ""}).text

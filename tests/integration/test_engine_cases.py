@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import asking
 import httpx
 import pytest
 from click.testing import CliRunner
@@ -50,7 +51,7 @@ def connection(site: Site) -> Iterator[Connection]:
 @contextmanager
 def signed_in(site: Site, login: str) -> Iterator[httpx.Client]:
     headers = {"Origin": site.url, "Accept-Language": "zh"}
-    with httpx.Client(base_url=site.url, headers=headers, timeout=60) as client:
+    with asking.Client(base_url=site.url, headers=headers) as client:
         token = re.search(r'name="csrf" value="([^"]*)"', client.get("/login").text)
         fields = {"login": login, "password": PASSWORD, "csrf": token[1] if token else ""}
         assert client.post("/login", data=fields).status_code == 303
@@ -59,9 +60,9 @@ def signed_in(site: Site, login: str) -> Iterator[httpx.Client]:
 
 @contextmanager
 def program(site: Site) -> Iterator[httpx.Client]:
-    answer = httpx.post(f"{site.url}/api/v1/session", json={"login": MANAGER, "password": PASSWORD})
+    answer = asking.post(f"{site.url}/api/v1/session", json={"login": MANAGER, "password": PASSWORD})
     headers = {"Authorization": f"Bearer {answer.json()['token']}"}
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=60) as client:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=headers) as client:
         yield client
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import asking
 import httpx
 import pytest
 from conftest import TestDatabase, fresh_database
@@ -65,7 +66,7 @@ def test_a_partner_captures_and_finds_only_its_own(interface: Interface) -> None
     assert interface.client.get(location).json()["bizStep"] == "commissioning"
     assert interface.rival.get(location).status_code == 404
     assert interface.rival.get(f"/capture/{job['captureID']}").status_code == 404
-    bare = httpx.get(f"{interface.client.base_url}events")
+    bare = asking.get(f"{interface.client.base_url}events")
     assert (bare.status_code, bare.json()["type"]) == (401, "epcisException:SecurityException")
 
 

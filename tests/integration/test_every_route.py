@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, LiteralString
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -184,7 +185,7 @@ def furnished(site: Site, case: int, tokens: dict[str, str]) -> House:
         sent = mine.post("/territories/upload", data={"csrf": csrf}, files=drafted)
         number = int(sent.headers["location"].rpartition("/")[2])
     headers = {"Authorization": f"Bearer {tokens['ours']}"}
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=headers) as partner:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=headers) as partner:
         for path, family in (("trips/OURS-T", "trips"), ("trip-sites/OURS-S", "trip-sites")):
             body = trip() if family == "trips" else BODIES["/api/v1/trip-sites/{name}"]
             assert partner.put(f"/{path}", json=body).status_code in {201, 204}
@@ -210,7 +211,7 @@ def furnished(site: Site, case: int, tokens: dict[str, str]) -> House:
 @contextmanager
 def signed_in(site: Site, login: str) -> Iterator[tuple[httpx.Client, str]]:
     """Yield a browser with a session, and the text that proves its forms."""
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url}, timeout=30) as client:
+    with asking.Client(base_url=site.url, headers={"Origin": site.url}) as client:
         form = re.search(r'name="csrf" value="([^"]+)"', client.get("/login").text)
         assert form is not None
         sent = {"login": login, "password": PASSWORD, "csrf": form[1]}
@@ -262,7 +263,7 @@ def changing(house: House) -> list[Route]:
 
 def test_a_stranger_is_let_in_nowhere(house: House) -> None:
     before, wrong = kept(house), []
-    with httpx.Client(base_url=house.site.url, headers={"Origin": house.site.url}) as nobody:
+    with asking.Client(base_url=house.site.url, headers={"Origin": house.site.url}) as nobody:
         for route in house.routes:
             if route.path in OPEN:
                 continue
@@ -281,7 +282,7 @@ def test_another_brand_reads_and_changes_nothing_of_ours(house: House) -> None:
     bearers.append({"Authorization": f"Bearer {house.tokens['rival']}"})
     with signed_in(house.site, OTHER_LOGIN) as (browser, csrf):
         clients = [(browser, csrf)]
-        clients += [(httpx.Client(base_url=house.site.url, headers=each, timeout=30), "") for each in bearers]
+        clients += [(asking.Client(base_url=house.site.url, headers=each), "") for each in bearers]
         for client, proof in clients:
             # What is put is their own under the same name: last, so that nothing else finds it.
             for route in sorted(house.routes, key=lambda each: each.method == "PUT"):
@@ -310,7 +311,7 @@ def test_who_may_only_look_changes_nothing(house: House, role: str) -> None:
     before, wrong = kept(house), []
     with (
         signed_in(house.site, role) as (browser, csrf),
-        httpx.Client(base_url=house.site.url, headers=token(house.site, role), timeout=30) as bearer,
+        asking.Client(base_url=house.site.url, headers=token(house.site, role)) as bearer,
     ):
         for route in changing(house):
             if route.path in ASKED | ROLES[role]:
@@ -354,7 +355,7 @@ def test_a_token_opens_what_its_scope_names(house: House) -> None:
     asked, wrong = set(), []
     for scope in SCOPES:
         headers = {"Authorization": f"Bearer {house.tokens[f'but {scope}']}"}
-        with httpx.Client(base_url=house.site.url, headers=headers, timeout=30) as partner:
+        with asking.Client(base_url=house.site.url, headers=headers) as partner:
             for route in house.routes:
                 family = route.path.removeprefix("/api/v1/").partition("/")[0]
                 if SCOPE_OF.get(family) == scope and route.path.startswith("/api/v1/"):

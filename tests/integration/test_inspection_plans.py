@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
+import asking
 import httpx
 import msgspec
 import psycopg
@@ -129,7 +130,7 @@ def test_who_may_send_and_report(trace: psycopg.Connection[object]) -> None:
 
 @contextmanager
 def sign_in(site: Site, login: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url, "Accept-Language": "zh"}, timeout=20) as client:
+    with asking.Client(base_url=site.url, headers={"Origin": site.url, "Accept-Language": "zh"}) as client:
         csrf = client.get("/login").text.partition('name="csrf" value="')[2].partition('"')[0]
         assert client.post("/login", data={"login": login, "password": PASSWORD, "csrf": csrf}).status_code == 303
         yield client

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
-import httpx
+import asking
 import psycopg
 import pytest
 from conftest import TestDatabase
@@ -57,10 +57,10 @@ def test_stock_proposals_counts_and_lines_tell_of_the_same_demand_and_lines(site
     with connect(database.trace_dsn, "test") as connection:
         partner = {"Authorization": f"Bearer {add_token(connection, BRAND, 'erp', ['replenish'], timedelta(days=1))}"}
     base = f"{site.url}/api/v1"
-    proposals = httpx.get(f"{base}/replenishment/proposals", params={"state": "open"}, headers=partner).json()
-    lines = httpx.get(f"{base}/replenishment/lines", headers=partner).json()["lines"]
-    stock = httpx.get(f"{base}/stock", headers=token(site)).json()["stock"]
-    counts = httpx.get(f"{base}/stock/counts", headers=token(site)).json()["counts"]
+    proposals = asking.get(f"{base}/replenishment/proposals", params={"state": "open"}, headers=partner).json()
+    lines = asking.get(f"{base}/replenishment/lines", headers=partner).json()["lines"]
+    stock = asking.get(f"{base}/stock", headers=token(site)).json()["stock"]
+    counts = asking.get(f"{base}/stock/counts", headers=token(site)).json()["counts"]
     orders = [each for each in proposals["proposals"] if each["kind"] == "order"]
     for gtin, model in ((OWN, "codefence-2"), (CONFIGURED, "lines-1")):
         row, line, order = here(stock, gtin), here(lines, gtin), here(orders, gtin)
@@ -79,7 +79,7 @@ def test_what_a_count_is_worth_is_the_same_on_the_stock_page_and_as_a_proposal(
     site: Site, database: TestDatabase
 ) -> None:
     night(site)
-    counts = httpx.get(f"{site.url}/api/v1/stock/counts", headers=token(site)).json()["counts"]
+    counts = asking.get(f"{site.url}/api/v1/stock/counts", headers=token(site)).json()["counts"]
     with psycopg.connect(database.owner_dsn) as owner:
         proposed = owner.execute(
             "SELECT site, gtin, (reason #>> '{parameters,value}')::float FROM trace.proposal WHERE kind = 'count'"
@@ -92,7 +92,7 @@ def test_what_a_count_is_worth_is_the_same_on_the_stock_page_and_as_a_proposal(
 
 def test_a_shelf_lasts_as_long_on_the_stock_page_as_its_proposal_says_and_the_plan_is_beside_it(site: Site) -> None:
     night(site)
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
+    with asking.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
         log_in(browser, LOGIN, PASSWORD)
         for language, lasts in (("en", r"lasts (about [\d.]+ days)"), ("zh", r"还能卖(约 [\d.]+ 天)")):
             browser.get(f"/language/{language}", params={"next": "/stock"})
@@ -124,7 +124,7 @@ def test_a_promotion_says_on_every_page_why_another_quantity_is_ordered(
         )
         owner.execute("UPDATE trace.stock SET quantity = 5, sensed = 5 WHERE site = %s AND gtin = %s", (STORE, OWN))
     night(site)
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
+    with asking.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
         log_in(browser, LOGIN, PASSWORD)
         for path in ("/proposals", f"/stock/{STORE}/{OWN}"):
             browser.get("/language/zh", params={"next": "/"})
@@ -138,7 +138,7 @@ def test_a_promotion_says_on_every_page_why_another_quantity_is_ordered(
 def test_of_stock_that_nobody_knows_no_page_says_that_it_is_time_to_order(site: Site, database: TestDatabase) -> None:
     with psycopg.connect(database.owner_dsn) as owner:
         owner.execute("UPDATE trace.stock SET quantity = NULL, sensed = NULL, ledger = 0, received = false")
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
+    with asking.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
         log_in(browser, LOGIN, PASSWORD)
         browser.get("/language/en", params={"next": "/"})
         listed = browser.get("/stock").text

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asking
 import httpx
 import pytest
 from conftest import TestDatabase
@@ -40,7 +41,7 @@ def api(site: Site, database: TestDatabase) -> Iterator[httpx.Client]:
     with connect(database.trace_dsn, "tests") as connection:
         token = add_token(connection, "qingyuan", "shop", ["check"], timedelta(days=1))
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"{site.url}/api/v1/check", headers=headers, timeout=30) as client:
+    with asking.Client(base_url=f"{site.url}/api/v1/check", headers=headers) as client:
         yield client
 
 
@@ -146,6 +147,6 @@ def test_a_batch_answers_in_order_and_nonsense_is_refused(api: httpx.Client) -> 
 def test_another_brands_dealers_are_unknown(site: Site, database: TestDatabase) -> None:
     with connect(database.trace_dsn, "tests") as connection:
         token = add_token(connection, "rival", "shop", ["check"], timedelta(days=1))
-    with httpx.Client(base_url=f"{site.url}/api/v1/check", headers={"Authorization": f"Bearer {token}"}) as rival:
+    with asking.Client(base_url=f"{site.url}/api/v1/check", headers={"Authorization": f"Bearer {token}"}) as rival:
         ruling = ask(rival, "order", dealer="D-CHENGDU")
     assert (ruling["verdict"], codes(ruling), ruling["path"]) == ("unknown", ["unknown_dealer"], [])

@@ -9,12 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asking
 import httpx
 import pytest
 from click.testing import CliRunner
 from conftest import TestDatabase
 from console_world import BRAND, Site, make_world, running, token
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from waiting import PATIENCE
 
 from cli.main import main
 from contracts.messages import Activity
@@ -48,7 +50,7 @@ def site(database: TestDatabase) -> Iterator[Site]:
 def erp(site: Site) -> Iterator[httpx.Client]:
     with connect(site.world.owner_dsn, "test") as connection:
         given = add_token(connection, BRAND, "erp", ["orders"], timedelta(days=1))
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers={"Authorization": f"Bearer {given}"}) as client:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers={"Authorization": f"Bearer {given}"}) as client:
         yield client
 
 
@@ -93,9 +95,9 @@ def test_without_the_scope_or_with_another_brands_token_there_is_nothing(site: S
         other = add_token(connection, "rival", "erp", ["orders"], timedelta(days=1))
         narrow = add_token(connection, BRAND, "shop", ["check"], timedelta(days=1))
     for given, status in ((other, 404), (narrow, 403), ("nonsense", 401)):
-        answer = httpx.get(f"{site.url}/api/v1/orders/ERP-1", headers={"Authorization": f"Bearer {given}"})
+        answer = asking.get(f"{site.url}/api/v1/orders/ERP-1", headers={"Authorization": f"Bearer {given}"})
         assert answer.status_code == status
-    pages = httpx.get(f"{site.url}/orders/ERP-1", headers=token(site, "rival"), timeout=20)
+    pages = asking.get(f"{site.url}/orders/ERP-1", headers=token(site, "rival"))
     assert pages.status_code == 404
 
 
@@ -134,11 +136,11 @@ def test_a_station_fetches_its_manifest_and_its_reports_arrive_once(
     post.sync.stop()
     assert outbox.notes() == {}, "what the service has taken is forgotten"
     headers = {"Authorization": f"Bearer {post.token}"}
-    again = httpx.post(f"{site.url}/api/v1/stations/notes", content=encode_notes([note]), headers=headers)
+    again = asking.post(f"{site.url}/api/v1/stations/notes", content=encode_notes([note]), headers=headers)
     assert again.json() == {"ids": [note.id], "refused": []}
     history = erp.get("/orders/ERP-1").json()["history"]
     assert [each["state"] for each in history] == ["open", "loading"]
-    unchanged = httpx.get(f"{site.url}/api/v1/stations/manifest?since={post.store.version}", headers=headers)
+    unchanged = asking.get(f"{site.url}/api/v1/stations/manifest?since={post.store.version}", headers=headers)
     assert unchanged.status_code in {200, 204}
     assert post.store.version >= version
 
@@ -157,17 +159,17 @@ def test_an_orders_page_shows_what_stations_report_whatever_they_put_in_it(
         for detail in details
     ]
     headers = {"Authorization": f"Bearer {post.token}"}
-    assert httpx.post(f"{site.url}/api/v1/stations/notes", content=encode_notes(found), headers=headers).is_success
+    assert asking.post(f"{site.url}/api/v1/stations/notes", content=encode_notes(found), headers=headers).is_success
     with connect(site.world.owner_dsn, "test") as connection:
         refused = json.dumps({"refused": {"code": "X", "reason": "<script> is why", "note": "{}"}})
         connection.execute("UPDATE trace.station_event SET body = %s WHERE id = %s", [refused, found[0].id])
     signed_in = token(site) | {"Accept-Language": language}
-    page = httpx.get(f"{site.url}/orders/ERP-1", headers=signed_in, timeout=20)
+    page = asking.get(f"{site.url}/orders/ERP-1", headers=signed_in)
     assert page.status_code == 200
     assert page.text.count("&lt;script&gt; is why") == 1, "what could not be carried out says so"
     assert "<script>" not in page.text
-    assert httpx.get(f"{site.url}/orders?state=loading", headers=signed_in, timeout=20).text.count("/orders/ERP-1") == 1
-    refused = httpx.get(f"{site.url}/orders/ERP-1/document.pdf", headers=signed_in, timeout=20)
+    assert asking.get(f"{site.url}/orders?state=loading", headers=signed_in).text.count("/orders/ERP-1") == 1
+    refused = asking.get(f"{site.url}/orders/ERP-1/document.pdf", headers=signed_in)
     assert refused.status_code == 409
 
 
@@ -176,11 +178,11 @@ def test_a_stations_address_asks_for_its_token_and_bounds_what_it_reads(
 ) -> None:
     post = Post(site, tmp_path / "station", outbox)
     url = f"{site.url}/api/v1/stations"
-    assert httpx.get(f"{url}/manifest", headers={"Authorization": "Bearer cfd_guess"}).status_code == 401
-    assert httpx.get(f"{url}/manifest", headers=token(site)).status_code == 401, "a person is no station"
+    assert asking.get(f"{url}/manifest", headers={"Authorization": "Bearer cfd_guess"}).status_code == 401
+    assert asking.get(f"{url}/manifest", headers=token(site)).status_code == 401, "a person is no station"
     headers = {"Authorization": f"Bearer {post.token}"}
-    assert httpx.post(f"{url}/notes", content=b"[" * 600_000, headers=headers).status_code == 422
-    assert httpx.post(f"{url}/notes", content=b'[{"id": "x"}]', headers=headers).status_code == 422
+    assert asking.post(f"{url}/notes", content=b"[" * 600_000, headers=headers).status_code == 422
+    assert asking.post(f"{url}/notes", content=b'[{"id": "x"}]', headers=headers).status_code == 422
 
 
 def test_a_devices_token_is_good_until_the_next_or_its_end_and_guessing_is_slowed(
@@ -188,7 +190,7 @@ def test_a_devices_token_is_good_until_the_next_or_its_end_and_guessing_is_slowe
 ) -> None:
     def ask(given: str) -> int:
         headers = {"Authorization": f"Bearer {given}"}
-        return httpx.post(f"{site.url}/api/v1/stations/notes", content=b"[]", headers=headers).status_code
+        return asking.post(f"{site.url}/api/v1/stations/notes", content=b"[]", headers=headers).status_code
 
     with connect(site.world.owner_dsn, "test") as connection:
         first, neighbour = issue_token(connection, "station-ship"), issue_token(connection, "station-pack")
@@ -264,25 +266,24 @@ class TestKiosk:
     def test_only_its_own_page_on_this_machine_can_act(self, kiosk: tuple[Kiosk, list[Any]]) -> None:
         server, acted = kiosk
         url = f"http://127.0.0.1:{server.port}"
-        page = httpx.get(url)
+        page = asking.get(url)
         assert "script-src 'self'" in page.headers["content-security-policy"]
         given = page.text.split('kiosk-token" content="')[1].split('"')[0]
         headers = {"Origin": url, "X-Kiosk-Token": given}
         asked = {"do": "undo"}
-        assert httpx.post(f"{url}/act", json=asked).status_code == 403
-        assert (
-            httpx.post(f"{url}/act", json=asked, headers=headers | {"Origin": "http://evil.example"}).status_code == 403
-        )
-        assert httpx.post(f"{url}/act", json=asked, headers=headers | {"X-Kiosk-Token": "guess"}).status_code == 403
-        assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 403, "a name that was pointed here"
-        assert httpx.post(f"{url}/act", content=b"x" * 5000, headers=headers).status_code == 413
+        assert asking.post(f"{url}/act", json=asked).status_code == 403
+        elsewhere = headers | {"Origin": "http://evil.example"}
+        assert asking.post(f"{url}/act", json=asked, headers=elsewhere).status_code == 403
+        assert asking.post(f"{url}/act", json=asked, headers=headers | {"X-Kiosk-Token": "guess"}).status_code == 403
+        assert asking.get(url, headers={"Host": "evil.example"}).status_code == 403, "a name that was pointed here"
+        assert asking.post(f"{url}/act", content=b"x" * 5000, headers=headers).status_code == 413
         assert acted == []
-        assert "not understood" in httpx.post(f"{url}/act", content=b'{"do": 1}', headers=headers).json()["error"]
-        assert httpx.post(f"{url}/act", json=asked, headers=headers).json() == {"said": "OK"}
+        assert "not understood" in asking.post(f"{url}/act", content=b'{"do": 1}', headers=headers).json()["error"]
+        assert asking.post(f"{url}/act", json=asked, headers=headers).json() == {"said": "OK"}
         assert acted == [asked]
 
     def test_the_state_comes_by_itself(self, kiosk: tuple[Kiosk, list[Any]]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", kiosk[0].port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", kiosk[0].port, timeout=PATIENCE)
         connection.request("GET", "/events")
         line = connection.getresponse().readline()
         connection.close()

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated
 
+import asking
 import console_world
 import httpx
 import psycopg
@@ -39,7 +40,7 @@ def partner(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def ask(url: str, token: str) -> httpx.Response:
-    return httpx.get(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    return asking.get(url, headers={"Authorization": f"Bearer {token}"} if token else {})
 
 
 def make(database: TestDatabase, name: str, scope: str, days: float = 1) -> str:

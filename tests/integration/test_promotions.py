@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -33,7 +34,7 @@ def erp(site: Site, database: TestDatabase) -> Iterator[httpx.Client]:
     with connect(database.trace_dsn, "test") as connection:
         token = add_token(connection, BRAND, "erp", ["replenish"], timedelta(days=1))
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"{site.url}/api/v1/replenishment", headers=headers) as client:
+    with asking.Client(base_url=f"{site.url}/api/v1/replenishment", headers=headers) as client:
         yield client
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import uuid4
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -54,7 +55,7 @@ class Market:
         return item_key(self.gtin, Tc20(self.wrapper.unwrap(wrapped), BRAND, epoch).issue(self.gtin, counter))
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(self.site.url + path, headers=BROWSER | headers)
+        return asking.get(self.site.url + path, headers=BROWSER | headers)
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_training_labels_recalled_items_products_boxes_and_places(market: Market
 
 def test_the_page_works_without_script_in_both_languages(market: Market) -> None:
     path = market.item(market.end - 1)
-    with httpx.Client(base_url=market.site.url, headers=BROWSER, follow_redirects=True) as client:
+    with asking.Client(base_url=market.site.url, headers=BROWSER, follow_redirects=True) as client:
         english = client.get(path)
         assert english.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
         assert english.headers["cache-control"] == "no-store"
@@ -184,7 +185,7 @@ def test_the_page_works_without_script_in_both_languages(market: Market) -> None
         assert heading(chinese) == "已登记的产品"
     style = re.search(r'href="(/static/public[^"]+)"', english.text)
     assert style is not None
-    assert httpx.get(market.site.url + style[1]).is_success
+    assert asking.get(market.site.url + style[1]).is_success
 
 
 def links(*arguments: str, market: Market) -> str:
@@ -208,7 +209,7 @@ def test_machines_are_sent_on_by_type_and_language(market: Market) -> None:
     machine = {"Accept": "*/*"}
 
     def target(path: str, **headers: str) -> str:
-        answer = httpx.get(market.site.url + path, headers=machine | headers)
+        answer = asking.get(market.site.url + path, headers=machine | headers)
         assert answer.status_code == 307, answer.text
         assert answer.headers["access-control-allow-origin"] == "*"
         return answer.headers["location"]
@@ -230,7 +231,7 @@ def test_machines_are_sent_on_by_type_and_language(market: Market) -> None:
         f"/01/{STRANGER}": (404, "NOT_FOUND"),
     }
     for refused, expected in refusals.items():
-        answer = httpx.get(market.site.url + refused, headers=machine)
+        answer = asking.get(market.site.url + refused, headers=machine)
         assert answer.headers["content-type"] == "application/problem+json"
         assert (answer.status_code, answer.json()["code"]) == expected
     (kept, *_) = [json.loads(line) for line in links("list", "--json", market=market).splitlines()]
@@ -240,9 +241,9 @@ def test_machines_are_sent_on_by_type_and_language(market: Market) -> None:
 
 def test_without_a_default_link_machines_are_sent_to_the_page(market: Market) -> None:
     path = market.item(market.end - 1)
-    answer = httpx.get(market.site.url + path, headers={"Accept": "*/*"})
+    answer = asking.get(market.site.url + path, headers={"Accept": "*/*"})
     assert answer.headers["location"] == f"{path}?linkType=gs1:verificationService"
-    page = httpx.get(market.site.url + answer.headers["location"], headers={"Accept-Language": "en"})
+    page = asking.get(market.site.url + answer.headers["location"], headers={"Accept-Language": "en"})
     assert heading(page) == "Registered product"
 
 
@@ -272,7 +273,7 @@ def test_the_link_set_has_every_level_of_a_code(market: Market) -> None:
     serial = "A%2FB"
     path = f"/01/{market.gtin}/10/L%2B1/21/{serial}"
     for address, headers in ((path, LINK_SET), (f"{path}?linkType=all", {"Accept": "*/*"})):
-        answer = httpx.get(market.site.url + address, headers=headers)
+        answer = asking.get(market.site.url + address, headers=headers)
         assert answer.headers["content-type"] == "application/linkset+json"
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "max-age" in answer.headers["cache-control"]
@@ -289,9 +290,9 @@ def test_the_link_set_has_every_level_of_a_code(market: Market) -> None:
         assert third[voc + "instructions"][0]["href"] == f"https://brand.example/i?s={serial}"
         assert all(context[voc + "defaultLink"][0]["title"] == "Product" for context in body["linkset"])
         assert all(ORIGIN in context[voc + "verificationService"][0]["href"] for context in body["linkset"])
-    box = httpx.get(f"{market.site.url}/00/095060000000000015", headers=LINK_SET).json()
+    box = asking.get(f"{market.site.url}/00/095060000000000015", headers=LINK_SET).json()
     check_link_set(box)
-    described = httpx.get(f"{market.site.url}/.well-known/gs1resolver").json()
+    described = asking.get(f"{market.site.url}/.well-known/gs1resolver").json()
     assert described["resolverRoot"] == ORIGIN
 
 
@@ -324,13 +325,13 @@ def test_head_and_options(market: Market) -> None:
     assert asked.status_code == 204
     assert asked.headers["access-control-allow-origin"] == "*"
     assert asked.headers["allow"] == "GET, HEAD, OPTIONS"
-    assert httpx.post(market.site.url + path).status_code == 405
+    assert asking.post(market.site.url + path).status_code == 405
 
 
 def test_a_database_that_does_not_answer_is_a_page_and_not_a_hang(market: Market) -> None:
     with psycopg.connect(market.site.world.owner_dsn) as other:
         other.execute("LOCK TABLE trace.public_link IN ACCESS EXCLUSIVE MODE")
-        page = httpx.get(f"{market.site.url}/01/{market.gtin}", headers=BROWSER, timeout=15)
+        page = asking.get(f"{market.site.url}/01/{market.gtin}", headers=BROWSER)
     assert page.status_code == 503
     assert heading(page) == "Please try again shortly"
     assert int(page.headers["retry-after"]) == 5
@@ -338,7 +339,7 @@ def test_a_database_that_does_not_answer_is_a_page_and_not_a_hang(market: Market
 
 
 def test_one_address_is_slowed_down(market: Market) -> None:
-    with httpx.Client(base_url=market.site.url, headers=BROWSER) as client:
+    with asking.Client(base_url=market.site.url, headers=BROWSER) as client:
         # The proxy on this machine is trusted to say who asks.
         client.headers["X-Forwarded-For"] = "203.0.113.8"
 
@@ -356,7 +357,7 @@ def test_one_address_is_slowed_down(market: Market) -> None:
         assert ask_until_refused(**LINK_SET).json()["code"] == "TOO_MANY_REQUESTS"
         neighbour = client.get("/00/095060000000000015", headers={"X-Forwarded-For": "203.0.113.9"})
         assert neighbour.status_code == 200
-    assert httpx.get(f"{market.site.url}/login").is_success, "the console is not affected"
+    assert asking.get(f"{market.site.url}/login").is_success, "the console is not affected"
 
 
 def test_strangers_are_answered_with_few_rights(market: Market) -> None:

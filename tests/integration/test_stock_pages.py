@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -45,7 +46,7 @@ def site(database: TestDatabase) -> Iterator[Site]:
 
 
 def test_programs_get_figure_findings_counts_lots_and_climate_and_a_count_makes_the_books_right(site: Site) -> None:
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as api:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as api:
         row = next(each for each in api.get("/stock").json()["stock"] if (each["site"], each["gtin"]) == (STORE, GTIN))
         assert (row["quantity"], row["certainty"], row["backroom"], row["coming"]) == (7, 0.4, 2, 6)
         (finding,) = api.get("/stock/findings").json()["findings"]
@@ -66,7 +67,7 @@ def test_programs_get_figure_findings_counts_lots_and_climate_and_a_count_makes_
         assert owner.execute("SELECT counted, believed, counted_by FROM trace.stock_count").fetchall() == [
             (5, 7, "demo")
         ]
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site, OTHER_LOGIN)) as rival:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=token(site, OTHER_LOGIN)) as rival:
         assert rival.get(f"/stock/{STORE}/{GTIN}").status_code == 404
         assert rival.get("/stock/findings").json()["findings"] == []
         assert rival.get("/stock/climate").json()["climate"] == []
@@ -74,7 +75,7 @@ def test_programs_get_figure_findings_counts_lots_and_climate_and_a_count_makes_
 
 
 def test_a_person_sees_where_a_figure_comes_from_and_enters_a_count(site: Site) -> None:
-    with httpx.Client(base_url=site.url, follow_redirects=True, headers={"Origin": site.url}) as browser:
+    with asking.Client(base_url=site.url, follow_redirects=True, headers={"Origin": site.url}) as browser:
         form = {"login": LOGIN, "password": PASSWORD, "csrf": _csrf(browser.get("/login").text)}
         browser.post("/login", data=form)
         browser.get("/language/en", params={"next": "/stock"})
@@ -107,7 +108,7 @@ def test_stock_and_leads_come_in_parts_and_nothing_is_lost_between_them(site: Si
             " VALUES (%s, %s, 'D-HANGZHOU', 'SO-1', now() - interval '1 day', 'station', %s, 1)",
             (BRAND, f"/01/{GTIN}/21/X1", uuid4()),
         )
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as api:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=token(site)) as api:
         whole = [(row["site"], row["gtin"]) for row in api.get("/stock").json()["stock"]]
         assert _parts(api, "/stock", "stock", 3, lambda row: (row["site"], row["gtin"])) == whole
         assert whole == sorted(whole)
@@ -121,7 +122,7 @@ def test_stock_and_leads_come_in_parts_and_nothing_is_lost_between_them(site: Si
             assert api.get("/stock", params=wrong).status_code == 422
         assert api.get("/stock/leads", params={"after": "2026-99-99T00:00:00+00:00/01/x"}).status_code == 422
         assert api.get("/stock/leads", params={"after": f"2026-99-99T00:00:00+00:00/01/{GTIN}/21/X"}).status_code == 422
-    with httpx.Client(base_url=f"{site.url}/api/v1", headers=token(site, OTHER_LOGIN)) as rival:
+    with asking.Client(base_url=f"{site.url}/api/v1", headers=token(site, OTHER_LOGIN)) as rival:
         assert rival.get("/stock/leads").json() == {"leads": [], "after": None}
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -30,7 +31,7 @@ def site(postgres: Database, migrated_template: str) -> Iterator[Site]:
 
 
 def client(site: Site, login: str = "demo") -> httpx.Client:
-    return httpx.Client(base_url=f"{site.url}{API}", headers=token(site, login), timeout=60)
+    return asking.Client(base_url=f"{site.url}{API}", headers=token(site, login))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def test_another_brand_sees_nothing_of_it(site: Site, api: httpx.Client) -> None
         assert rival.get(f"/territories/drafts/{number}").status_code == 404
         assert rival.post(f"/territories/drafts/{number}/publish", json={}).status_code == 404
         assert rival.post("/geofence/check", json={"dealer": "D-CHENGDU"}).json()["legal_dealers"] == []
-    assert httpx.get(f"{site.url}{API}/territories").status_code == 401
+    assert asking.get(f"{site.url}{API}/territories").status_code == 401
     assert api.post(f"/territories/drafts/{number}/drop").status_code == 204
 
 

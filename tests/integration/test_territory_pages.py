@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -31,7 +32,7 @@ def site(postgres: Database, migrated_template: str) -> Iterator[Site]:
 def browser(site: Site, login: str = "demo", language: str = "en") -> httpx.Client:
     cookies = {"session": token(site, login)["Authorization"].removeprefix("Bearer ")}
     headers = {"Accept-Language": language, "Origin": site.url}
-    return httpx.Client(base_url=site.url, cookies=cookies, headers=headers, timeout=60)
+    return asking.Client(base_url=site.url, cookies=cookies, headers=headers)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asking
 import httpx
 import psycopg
 import pytest
@@ -60,7 +61,7 @@ def fleet(postgres: Database, migrated_template: str) -> Iterator[Fleet]:
         with connect(database.trace_dsn, "tests") as connection:
             token = add_token(connection, BRAND, "tms", ["trips"], timedelta(days=1))
         headers = {"Authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=f"{site.url}/api/v1", headers=headers, timeout=30) as client:
+        with asking.Client(base_url=f"{site.url}/api/v1", headers=headers) as client:
             yield Fleet(site, database, client)
 
 
@@ -271,14 +272,14 @@ def test_another_brand_and_another_scope_see_nothing(fleet: Fleet) -> None:
         rival = add_token(connection, "rival", "tms", ["trips"], timedelta(days=1))
         other = add_token(connection, BRAND, "shop", ["check"], timedelta(days=1))
     url = f"{fleet.site.url}/api/v1/trips"
-    assert httpx.get(url, headers={"Authorization": f"Bearer {rival}"}).json()["trips"] == []
-    assert httpx.get(f"{url}/T-1", headers={"Authorization": f"Bearer {rival}"}).status_code == 404
-    assert httpx.get(url, headers={"Authorization": f"Bearer {other}"}).status_code == 403
+    assert asking.get(url, headers={"Authorization": f"Bearer {rival}"}).json()["trips"] == []
+    assert asking.get(f"{url}/T-1", headers={"Authorization": f"Bearer {rival}"}).status_code == 404
+    assert asking.get(url, headers={"Authorization": f"Bearer {other}"}).status_code == 403
 
 
 @contextmanager
 def signed_in(fleet: Fleet, language: str) -> Iterator[httpx.Client]:
-    with httpx.Client(
+    with asking.Client(
         base_url=fleet.site.url, headers={"Origin": fleet.site.url}, cookies={"lang": language}, follow_redirects=True
     ) as client:
         found = re.search(r'name="csrf" value="([^"]+)"', client.get("/login").text)
@@ -323,10 +324,10 @@ def test_a_truck_fetches_its_own_fence_with_its_token(fleet: Fleet) -> None:
         key = signing_key(connection, KeyWrapper(fleet.site.world.settings.key_encryption_key)).private.public_key()
     url = f"{fleet.site.url}/api/v1/stations/fence"
     headers = {"Authorization": f"Bearer {token}"}
-    parked = httpx.get(url, headers=headers)
+    parked = asking.get(url, headers=headers)
     assert verify(parked.content, key)[0].audience == "site:dc-east"
     fleet.client.put("/trips/T-F", json=draft(trip, shift))
-    given = httpx.get(url, headers=headers)
+    given = asking.get(url, headers=headers)
     head, points = verify(given.content, key)
     assert (head.audience, head.version, head.source) == (f"device:{trip.plan.device}", 1, "T-F")
     assert HeldFence(head, points).plan.stops == tuple(
@@ -338,12 +339,12 @@ def test_a_truck_fetches_its_own_fence_with_its_token(fleet: Fleet) -> None:
         )
         for stop in trip.plan.stops
     )
-    assert httpx.get(url, headers=headers, params={"since": 1}).status_code == 204
+    assert asking.get(url, headers=headers, params={"since": 1}).status_code == 204
     own = {"device": trip.plan.device, "at": moment(now), "lon": 104.0, "lat": 30.0, "accuracy_m": 5}
     reports = f"{fleet.site.url}/api/v1/stations/reports"
-    assert httpx.post(reports, headers=headers, json={"fixes": [own]}).json()["stored"] == 1
-    assert httpx.post(reports, headers=headers, json={"fixes": [own | {"device": "other"}]}).status_code == 422
-    assert httpx.get(url, headers={"Authorization": "Bearer cfd_x"}).status_code == 401
+    assert asking.post(reports, headers=headers, json={"fixes": [own]}).json()["stored"] == 1
+    assert asking.post(reports, headers=headers, json={"fixes": [own | {"device": "other"}]}).status_code == 422
+    assert asking.get(url, headers={"Authorization": "Bearer cfd_x"}).status_code == 401
 
 
 def test_a_plan_of_another_brand_does_not_take_over_a_truck(fleet: Fleet) -> None:
@@ -368,7 +369,7 @@ def test_a_plan_of_another_brand_does_not_take_over_a_truck(fleet: Fleet) -> Non
         fix = {"device": device, "at": datetime.now(UTC).isoformat(), "lon": 104.1, "lat": 30.1, "accuracy_m": 5}
         headers = {"Authorization": f"Bearer {devices[device]}"}
         url = f"{fleet.site.url}/api/v1/stations/reports"
-        return httpx.post(url, headers=headers, json={"fixes": [fix]}).status_code
+        return asking.post(url, headers=headers, json={"fixes": [fix]}).status_code
 
     def planned(device: str, headers: dict[str, str] | None = None) -> int:
         body = plan | {"device": device}

@@ -5,11 +5,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 
+import asking
 import httpx
 import pytest
 from conftest import TestDatabase
+from waiting import PATIENCE, wait_for
 
 from trace_service.web.build_assets import ensure_assets
 
@@ -35,23 +36,19 @@ def test_behind_a_trusted_proxy_each_visitor_has_an_allowance_of_its_own(
 
     def ask(address: str) -> int:
         headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": address}
-        return httpx.post(f"{url}/api/v1/stations/notes", content=b"[]", headers=headers).status_code
+        return httpx.post(f"{url}/api/v1/stations/notes", content=b"[]", headers=headers, timeout=PATIENCE).status_code
 
     try:
-        _wait_for(url)
+        wait_for(lambda: _is_up(url))
         assert {ask("203.0.113.7") for _ in range(30)} == {401, 429}
         assert ask("203.0.113.8") == neighbour
     finally:
         console.terminate()
-        console.wait(20)
+        console.wait(PATIENCE)
 
 
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/healthz").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise TimeoutError(url)
+def _is_up(url: str) -> bool:
+    try:
+        return asking.get(f"{url}/healthz").is_success
+    except httpx.TransportError:
+        return False
