@@ -196,6 +196,29 @@ def test_what_had_come_before_it_was_seen_is_off_no_way_even_if_the_receipt_is_l
     assert play(OffRouteDetector(NETWORK, Settings()), [*stops([FAR], 5), prompt], 20)[0] == []
 
 
+def test_what_its_receiver_sent_on_had_come_though_no_reader_noticed() -> None:
+    onward = structs.replace(paper("SH2", range(9), 3, sender="D2", receiver="D1"), received_at=ms(12))
+    raised, retracted, _ = play(OffRouteDetector(NETWORK, Settings()), [*stops([FAR], 5), onward], 20)
+    assert len(raised) == len(retracted) == 1
+    after = structs.replace(onward, departed_at=ms(6))
+    assert play(OffRouteDetector(NETWORK, Settings()), [*stops([FAR], 5), after], 20)[1] == []
+
+
+def test_a_paper_that_is_told_again_keeps_the_receipt_that_had_come_between() -> None:
+    receipt = movement("r", goods(0), 4, "receive", site="D2", shipment="SH1")
+    stream = [*stops([], 1), receipt, structs.replace(stops([])[0], received_at=ms(4.5)), *stops([FAR], 5)[1:]]
+    assert play(OffRouteDetector(NETWORK, Settings()), stream, 20)[0] == []
+
+
+def test_goods_in_a_shop_of_the_receivers_own_dealers_are_off_no_way() -> None:
+    shops = [shop for shop in CHANNEL.stores if shop.dealer == "D2"]
+    assert shops
+    in_shop = structs.replace(FAR, source=Source.STORE, place=shops[0].id)
+    assert play(OffRouteDetector(NETWORK, Settings()), stops([in_shop]), 20)[0] == []
+    strange = structs.replace(in_shop, place="nobody's")
+    assert len(play(OffRouteDetector(NETWORK, Settings()), stops([strange]), 20)[0]) == 1
+
+
 def standing(*, hoarded: bool) -> list[Observation]:
     """Sixty lots that D1 passes on after three days; of the last one only where it is not hoarded."""
     stream: list[Observation] = []

@@ -40,7 +40,6 @@ class _Way(Struct):
     arrived: int | None
     cases: frozenset[str]
     stops: dict[str, Sighting] = {}
-    came: bool = False
 
 
 class OffRouteDetector:
@@ -57,8 +56,9 @@ class OffRouteDetector:
         self._waiting: dict[str, int] = {}
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
-        """Keep shipments under way and what is seen of them; a receipt before the sighting takes it out."""
+        """Keep shipments under way and what is seen of them; what shows that they had come before takes it out."""
         if isinstance(observation, Shipment):
+            yield from self._sent_on(observation)
             self._paper(observation, now)
         elif isinstance(observation, Movement):
             yield from self._moved(observation)
@@ -90,9 +90,10 @@ class OffRouteDetector:
         if paper.kind == "delivery" or paper.departed_at < now - _KEPT_MS:
             return
         old = self._ways.get(paper.key)
+        known = [each for each in (paper.arrived_at, old.arrived if old else None) if each is not None]
         way = _Way(
-            paper.key, paper.sender, paper.receiver, paper.departed_at, paper.arrived_at, frozenset(paper.cases),
-            old.stops if old else {}, old.came if old else False,
+            paper.key, paper.sender, paper.receiver, paper.departed_at, min(known, default=None),
+            frozenset(paper.cases), old.stops if old else {},
         )  # fmt: skip
         self._ways[paper.key] = way
         for case in paper.cases:
@@ -103,10 +104,18 @@ class OffRouteDetector:
         if site and position.source is Source.SITE and position.lat is not None and position.lon is not None:
             self._sites[site] = (position.lat, position.lon)
         way = self._ways.get(movement.shipment or "")
-        if way is None or movement.kind != "receive" or site != way.receiver:
-            return
-        way.came = True
-        way.arrived = min(way.arrived or movement.occurred_at, movement.occurred_at)
+        if way is not None and movement.kind == "receive" and site == way.receiver:
+            yield from self._came(way, movement.occurred_at)
+
+    def _sent_on(self, paper: Shipment) -> Iterable[Claim]:
+        """Count what its receiver sends on as arrived, also where no reader noticed."""
+        ways = dict.fromkeys(key for case in paper.cases for key in self._by_case.get(case, ()))
+        for way in (self._ways[key] for key in ways):
+            if way.receiver == paper.sender and way.departed <= paper.departed_at:
+                yield from self._came(way, paper.departed_at)
+
+    def _came(self, way: _Way, moment: int) -> Iterable[Claim]:
+        way.arrived = min(way.arrived or moment, moment)
         early = [key for key, stop in way.stops.items() if stop.occurred_at >= way.arrived]
         for key in early:
             del way.stops[key]
@@ -123,8 +132,11 @@ class OffRouteDetector:
             return
         if position.lat is None or position.lon is None or sighting.goods.case is None:
             return
+        shop = self.network.store(position.place, moment) if position.place is not None else None
         for key in self._by_case.get(sighting.goods.case, ()):
             way = self._ways[key]
+            if shop is not None and way.receiver in (shop.dealer, *self.network.lineage(shop.dealer)):
+                continue  # where its receiver sells, it is no longer on its way
             end = way.arrived if way.arrived is not None else way.departed + _LONGEST_MS
             if way.departed <= moment < end and self._detour(way, (position.lat, position.lon)) > 0:
                 way.stops[sighting.key] = sighting
