@@ -17,6 +17,8 @@ _NEXT_CASE_NATS: Final = 2.5
 _MOST_NATS: Final = 30.0
 # A receipt that names its shipment waits longer: somebody announced the goods.
 _ANNOUNCED: Final = 6
+# Whoever tells the system that he sends goods off hides nothing; a paper may take so long.
+_TOLD_MS: Final = 180 * DAY_MS
 
 
 class _Receipt(Struct):
@@ -44,6 +46,7 @@ class BackflowDetector:
         self._receipt_of: dict[str, str] = {}
         self._waiting: dict[str, int] = {}
         self._received: dict[str, set[str | None]] = {}
+        self._told: dict[tuple[str, str], int] = {}  # shipment, dealer that said to have sent it → when that came
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Keep a receipt without a paper; drop one that has its paper now."""
@@ -54,6 +57,8 @@ class BackflowDetector:
             self._receipts[key].movements.pop(observation.key, None)
             if key not in self._waiting:
                 yield self._claim(key)
+        if isinstance(observation, Movement) and observation.kind == "transfer":
+            yield from self._sent(observation, now)
         if not isinstance(observation, Movement) or observation.kind != "receive":
             return
         case, dealer, site = observation.goods.case, observation.goods.dealer, observation.site_dealer
@@ -62,6 +67,8 @@ class BackflowDetector:
         self._received.setdefault(case, set()).add(site)
         if observation.documented or dealer is None or site is None or dealer in (site, *self.network.lineage(site)):
             return  # down the channel, a paper that is missing is only late
+        if (observation.shipment or "", dealer) in self._told:
+            return
         key = f"backflow/{dealer}/{site}/{observation.occurred_at // (7 * DAY_MS)}"
         hours = self.settings.document_grace_hours * (1 if observation.shipment is None else _ANNOUNCED)
         due = now + hours * DAY_MS // 24
@@ -70,8 +77,28 @@ class BackflowDetector:
         self._receipt_of[observation.key] = key
         self._waiting.setdefault(key, due)
 
+    def _sent(self, transfer: Movement, now: int) -> Iterable[Claim]:
+        """Drop receipts of what the dealer that had it said to send: its paper is late, and nothing is hidden."""
+        shipment, dealer = transfer.shipment, transfer.site_dealer
+        if shipment is None or dealer is None:
+            return
+        new = (shipment, dealer) not in self._told
+        self._told[shipment, dealer] = now
+        if not new:
+            return
+        for key in dict.fromkeys(self._receipt_of.values()):
+            receipt = self._receipts[key]
+            told = [each for each, movement in receipt.movements.items() if movement.shipment == shipment]
+            if receipt.dealer != dealer or not told:
+                continue
+            for each in told:
+                del receipt.movements[each], self._receipt_of[each]
+            if key not in self._waiting:
+                yield self._claim(key)
+
     def close_day(self, now: int) -> Iterable[Claim]:
         """Speak of receipts whose grace is over."""
+        self._told = {key: at for key, at in self._told.items() if at > now - _TOLD_MS}
         for key in [key for key, due in self._waiting.items() if due <= now]:
             del self._waiting[key]
             yield self._claim(key)
