@@ -7,6 +7,7 @@ Python looks for garbage through everything that lives, an engine with a million
 
 import gc
 import time
+from collections.abc import Callable
 from typing import Final
 
 from trace_service.store.connection import Connection
@@ -16,15 +17,16 @@ _PIECES_BETWEEN: Final = 1_000
 
 
 class Steady:
-    """One worker's upkeep, done between its batches."""
+    """One worker's upkeep, done between its batches; `clock` tells seconds."""
 
-    def __init__(self) -> None:
-        self._planned_at = time.monotonic()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._planned_at = clock()
         self._pieces = 0
 
     def between(self, connection: Connection, pieces: int) -> None:
         """Do what is due after so many pieces of work."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._planned_at >= _PLANS_LAST_S:
             self._planned_at = now
             connection.execute("DISCARD PLANS")
