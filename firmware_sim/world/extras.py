@@ -11,13 +11,14 @@ from firmware_sim.world.attacks import Attackers
 from firmware_sim.world.fates import Attack, Deed, Fates
 from firmware_sim.world.goods import Goods
 from firmware_sim.world.parameters import Extra, Request
-from firmware_sim.world.routing import ORDER, Routes
+from firmware_sim.world.routing import ORDER, RETURN, Routes
 
 PALLETS_A_BATCH: Final = 4
 _NEWS_DAYS: Final = 1.5
 _RECALLED_AFTER: Final = (8.0, 45.0)
 _EXPIRED_AFTER: Final = (12.0, 60.0)
-_TRIES: Final = 60
+_TRIES: Final = 400
+_SOON_DAYS: Final = 10.0
 _LEAST_CASES: Final = 4
 _LONG_WAY_KM: Final = 250.0
 _MORE: Final = ("drip", "bulk", "backflow", "skip", "rebind", "strip", "forged", "collusion")
@@ -119,14 +120,17 @@ class Requested:
         return None
 
     def _going(self, cases: Ints, day: float, left: Floats, sender: Ints) -> dict[int, Ints]:
-        """Return the cases that each dealer is to send on after a day, for dealers with several."""
-        ways = self._routes.ways[self._goods.case_lot[cases]]
-        ways = np.concatenate([ways, self._routes.case_delivery[cases][:, None]], axis=1)
-        later = (ways >= 0) & (left[np.maximum(ways, 0)] > day + 2 * _NEWS_DAYS)
-        later &= left[np.maximum(ways, 0)] < self._request.days
+        """Return the cases that each dealer has on a day and is to send on after it, for dealers with several."""
+        lots = self._goods.case_lot[cases]
+        ways = np.concatenate([self._routes.ways[lots], self._routes.case_delivery[cases][:, None]], axis=1)
+        number = np.maximum(ways, 0)
+        later = (ways >= 0) & (left[number] > day + 2 * _NEWS_DAYS) & (left[number] < self._request.days - _SOON_DAYS)
+        later &= self._routes.table.ints("kind")[number] != RETURN
+        there = self._routes.arrivals[lots] <= day
         found: dict[int, Ints] = {}
         for dealer in np.unique(sender[ways[later]]).tolist():
-            own = cases[(later & (sender[np.maximum(ways, 0)] == dealer)).any(axis=1)]
+            has = ((self._routes.receivers[lots] == dealer) & there).any(axis=1)
+            own = cases[(later & (sender[number] == dealer)).any(axis=1) & has]
             if dealer > 0 and own.size >= _LEAST_CASES:
                 found[dealer] = own
         return found
