@@ -124,7 +124,7 @@ def test_every_kind_of_proposal_is_explained_in_both_languages(site: Site) -> No
         log_in(browser, LOGIN, PASSWORD)
         chinese = browser.get("/proposals", headers={"Accept-Language": "zh"}).text
         english = browser.get("/proposals", headers={"Accept-Language": "en"}).text
-    for text in ("调拨", "降价", "盘点", "留下 30 件", "约有 12 件卖不完", "约为 70"):
+    for text in ("调拨", "降价", "盘点", "留下的 30 件", "约有 12 件卖不完", "约为 70"):
         assert text in chinese
     for text in ("Transfer", "Markdown", "Count", "the other shop has 2", "9 days", "worth about ¥31.5"):
         assert text in english

@@ -14,6 +14,7 @@ _RUNS: Final = {
     "figure_uncertain": "count.uncertain",
 }
 _EXACT_DAYS: Final = 10
+_EXACT_MONEY: Final = 100
 _LONGEST_DAYS: Final = 365
 _LEAST_PERCENT: Final = 0.01
 
@@ -41,9 +42,10 @@ def _position(words: Words, given: Mapping[str, Any]) -> list[str]:
     if given.get("in_transit"):
         found.append(words("reorder.transit", in_transit=given["in_transit"]))
     if given.get("daily_demand") and _has(given, "stock"):
-        shown = words.number(given["daily_demand"], 1)
         key = "reorder.demand.own" if given.get("own_history") else "reorder.demand"
-        found.append(words(key, demand=shown, cover=cover(words, given["stock"], given["daily_demand"])))
+        lasts = cover(words, given["stock"], given["daily_demand"])
+        demand = words.number(given["daily_demand"], 1)
+        found.append(words(key if given["stock"] else "reorder.demand.none", demand=demand, cover=lasts))
     return found
 
 
@@ -96,7 +98,7 @@ def _run_reasons(words: Words, key: str, given: Mapping[str, Any]) -> list[str]:
     """Return the sentences of what a nightly run proposes."""
     shown = {name: given.get(name, 0) for name in ("stock", "kept", "to_stock", "days")}
     shown |= {"units": shown["stock"], "left": words.number(given.get("left", 0), 0)}
-    shown |= {name: words.number(given.get(name, 0), 2) for name in ("freight", "value")}
+    shown |= {name: _money(words, given.get(name, 0)) for name in ("freight", "value")}
     shown["risk"] = chance(words, given.get("p_wrong", given.get("p_sold", 0)))
     found = [words(key, **shown)]
     if given.get("suspect"):
@@ -104,6 +106,10 @@ def _run_reasons(words: Words, key: str, given: Mapping[str, Any]) -> list[str]:
     if given.get("action") in {"transfer", "return", "markdown"}:
         found.append(words(f"markdown.action.{given['action']}"))
     return found
+
+
+def _money(words: Words, amount: float) -> str:
+    return words.number(amount, 2 if amount < _EXACT_MONEY else 0)
 
 
 def _has(given: Mapping[str, Any], *names: str) -> bool:
