@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from sys import intern
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -60,8 +61,8 @@ class Batch(Struct, frozen=True):
     expires: int | None
 
 
-class Item(Struct, frozen=True):
-    """A row of items.csv."""
+class Item(Struct, frozen=True, gc=False):
+    """A row of items.csv: nothing in it leads back to it, so that nobody looks through millions of them for garbage."""
 
     code: str
     case: str
@@ -134,26 +135,25 @@ def _channel(folder: Path, table: _Table) -> Channel:
 
 
 def _dealer(row: Row) -> Dealer:
+    lat, lon = row.degrees(0.0)
     return Dealer(
-        id=row.text("id"),
+        id=row.name("id"),
         parent=row.text("parent_id") or None,
         level=int(row.number("level", 0)),
         kind=row.text("kind"),
-        lat=row.number("lat", 0),
-        lon=row.number("lon", 0),
+        lat=lat,
+        lon=lon,
     )
 
 
 def _site(row: Row) -> Site:
     span = row.perhaps("valid_from"), row.perhaps("valid_to")
-    return Site(
-        row.text("dealer_id"), row.number("lat"), row.number("lon"), row.text("adcode"), _since(span[0]), span[1]
-    )
+    return Site(row.name("dealer_id"), *row.degrees(), row.text("adcode"), _since(span[0]), span[1])
 
 
 def _territory(row: Row) -> Territory:
     return Territory(
-        dealer=row.text("dealer_id"),
+        dealer=row.name("dealer_id"),
         adcodes=row.texts("adcodes"),
         valid_from=_since(row.perhaps("valid_from")),
         valid_to=row.perhaps("valid_to"),
@@ -161,23 +161,25 @@ def _territory(row: Row) -> Territory:
 
 
 def _place(row: Row) -> Place:
-    adcode = row.text("adcode")
+    adcode = row.name("adcode")
+    lat, lon = row.degrees()
     return Place(
         adcode=adcode,
-        lat=row.number("lat"),
-        lon=row.number("lon"),
-        population=max(1.0, row.number("population", 1)),
+        lat=lat,
+        lon=lon,
+        population=max(1.0, row.at_least("population", 0, 1)),
         capital=row.text("is_capital").lower() in ("1", "true", "yes"),
         city=adcode if row.text("level") == "city" else row.text("city_adcode"),
     )
 
 
 def _store(row: Row) -> Store:
+    lat, lon = row.degrees()
     return Store(
-        id=row.text("id"),
-        dealer=row.text("dealer_id"),
-        lat=row.number("lat"),
-        lon=row.number("lon"),
+        id=row.name("id"),
+        dealer=row.name("dealer_id"),
+        lat=lat,
+        lon=lon,
         adcode=row.text("adcode"),
         valid_from=_since(row.perhaps("valid_from")),
         valid_to=row.perhaps("valid_to"),
@@ -186,9 +188,9 @@ def _store(row: Row) -> Store:
 
 def _product(row: Row) -> Product:
     return Product(
-        gtin=row.text("gtin"),
-        items_per_case=int(row.number("items_per_case", 1)),
-        unit_price=row.number("unit_price", 0),
+        gtin=row.name("gtin"),
+        items_per_case=int(row.at_least("items_per_case", 1, 1)),
+        unit_price=row.at_least("unit_price", 0, 0),
     )
 
 
@@ -196,7 +198,7 @@ def _paper(row: Row) -> Paper:
     departed = row.moment("departed")
     known = row.perhaps("document_time")
     return Paper(
-        id=row.text("id"),
+        id=row.name("id"),
         sender=row.text("from"),
         receiver=row.text("to"),
         departed=departed,
@@ -223,11 +225,11 @@ def _items(folder: Path, notice: Notice) -> dict[str, Item]:
         chain = chains.get(text)
         if chain is None:
             chain = chains[text] = row.texts("shipments")
-        code = row.text("code")
+        code = row.name("code")
         # An item that was never packed is a case of its own.
-        found[code] = Item(
-            code, row.text("case") or code, row.text("pallet"), row.text("product"), row.text("batch"), chain
-        )
+        # What many items have in common is kept once.
+        case, pallet, product, batch = (intern(row.text(name)) for name in ("case", "pallet", "product", "batch"))
+        found[code] = Item(code, case or code, pallet, product, batch, chain)
     return found
 
 
