@@ -1,5 +1,6 @@
 """A world folder goes in, alerts come out: right ones, the same ones every time, and none out of bad input."""
 
+import csv
 import gzip
 import json
 import random
@@ -125,6 +126,45 @@ def test_bad_events_are_counted_and_accuse_nobody(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def change(world: Path, name: str, column: str, text: str) -> None:
+    """Write another text into the first row of a table."""
+    with (world / name).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    rows[1][rows[0].index(column)] = text
+    with (world / name).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "text", "told"),
+    [
+        ("dealers.csv", "parent_id", "NOBODY", "dealers.csv: 1 with an unknown parent"),
+        ("dealers.csv", "kind", "emperor", "dealers.csv: 1 with an unknown kind"),
+        ("territories.csv", "dealer_id", "NOBODY", "territories.csv: 1 with an unknown dealer, the first 'NOBODY'"),
+        ("territories.csv", "adcodes", "999999", "a division that places.csv does not have, the first '999999'"),
+        ("territories.csv", "adcodes", "", "territories.csv: 1 with no division"),
+        ("stores.csv", "dealer_id", "NOBODY", "stores.csv: 1 with an unknown dealer"),
+        ("shipments.csv", "to", "NOBODY", "shipments.csv: 1 with an unknown receiver"),
+        ("shipments.csv", "arrived", "1970-01-01T00:00:00Z", "shipments.csv: 1 with an arrival before the departure"),
+        ("items.csv", "shipments", "NONE", "items.csv: 1 with an unknown shipment"),
+        ("items.csv", "product", "0000", "items.csv: 1 with an unknown product"),
+    ],
+)
+def test_what_the_tables_contradict_each_other_in_is_told_and_accuses_nobody(
+    tmp_path: Path, name: str, column: str, text: str, told: str
+) -> None:
+    write_world(tmp_path / "world", attack=False)
+    change(tmp_path / "world", name, column, text)
+    outcome = run_world(tmp_path / "world", tmp_path / "out", _silent)
+    assert any(told in remark for remark in outcome.remarks), outcome.remarks
+    assert _alerts(tmp_path / "out") == []
+
+
+def test_a_sound_world_contradicts_itself_in_nothing(tmp_path: Path) -> None:
+    write_world(tmp_path / "world")
+    assert run_world(tmp_path / "world", tmp_path / "out", _silent).remarks == []
+
+
 @pytest.mark.parametrize(
     ("break_it", "told"),
     [
@@ -145,8 +185,17 @@ def test_bad_events_are_counted_and_accuse_nobody(tmp_path: Path) -> None:
             lambda world: (world / "items.csv").write_text("code,case,pallet,product,batch,shipments\na,b\n"),
             "items.csv, line 2, column pallet is missing",
         ),
+        (lambda world: change(world, "dealers.csv", "id", ""), "dealers.csv, line 2, column id: '' is no id"),
+        (
+            lambda world: change(world, "places.csv", "population", "-5"),
+            "line 2, column population: '-5' is no number of at least 0",
+        ),
+        (
+            lambda world: change(world, "stores.csv", "lat", "1e9"),
+            "stores.csv, line 2, column lat: '1e9' is no number from −90 to 90",
+        ),
     ],
-    ids=["column", "file", "number", "key", "short row"],
+    ids=["column", "file", "number", "key", "short row", "no id", "few", "off the earth"],
 )
 def test_what_is_missing_is_named_by_file_line_and_column(
     tmp_path: Path, break_it: Callable[[Path], object], told: str

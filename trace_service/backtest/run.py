@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from trace_service.backtest.contradictions import contradictions
 from trace_service.backtest.events import unknown_keys
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.naive import NaiveRules
@@ -60,6 +61,7 @@ def run_world(folder: Path, out: Path, progress: Progress, settings: Settings | 
     remarks: list[str] = []
     began = time.process_time()
     world = read_world(folder, remarks.append)
+    remarks += contradictions(world)
     remarks += [f"events.jsonl: unknown key {key} ignored" for key in sorted(unknown_keys(folder))]
     attacks = read_attacks(folder)
     network = Network(world.channel)

@@ -4,6 +4,8 @@ import csv
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO, TypeVar, cast
 
@@ -57,6 +59,10 @@ class Row:
         """Return a cell without the space around it."""
         return self._cells[self._columns[column]].strip()
 
+    def name(self, column: str) -> str:
+        """Return a cell that identifies something, so that it cannot be empty."""
+        return self._read(column, _filled, "id or code")
+
     def texts(self, column: str) -> tuple[str, ...]:
         """Return the parts of a cell that `;` separates."""
         return tuple(part for each in self.text(column).split(";") if (part := each.strip()))
@@ -76,6 +82,22 @@ class Row:
             return default
         return self._read(column, _finite, "number")
 
+    def at_least(self, column: str, least: float, default: float) -> float:
+        """Return a number that cannot be smaller, or the default for an empty cell."""
+        if not self.text(column):
+            return default
+        return self._read(column, lambda text: _between(text, least, inf), f"number of at least {least:g}")
+
+    def degrees(self, default: float | None = None) -> tuple[float, float]:
+        """Return latitude and longitude of WGS-84, the default for each empty cell."""
+        lat, lon = (
+            default
+            if default is not None and not self.text(column)
+            else self._read(column, partial(_between, least=-most, most=most), f"number from −{most} to {most}")
+            for column, most in (("lat", 90), ("lon", 180))
+        )
+        return lat, lon
+
     def moment(self, column: str) -> int:
         """Return a time in milliseconds since the epoch."""
         return self._read(column, milliseconds, "time such as 2026-03-01T08:00:00.000Z")
@@ -88,6 +110,18 @@ class Row:
 def _finite(text: str) -> float:
     number = float(text)
     if number - number != 0:
+        raise ValueError(text)
+    return number
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError(text)
+    return text
+
+
+def _between(text: str, least: float, most: float) -> float:
+    if not least <= (number := _finite(text)) <= most:
         raise ValueError(text)
     return number
 

@@ -8,7 +8,7 @@ from math import cos, floor, inf, radians, sqrt
 from typing import Final
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 COUNTRY: Final = "100000"
@@ -102,6 +102,7 @@ class Network:
         self.cities = tuple(each for each in self.places if each.city in ("", each.adcode))
         self.city_index = {each.adcode: index for index, each in enumerate(self.cities)}
         self._city_of = {each.adcode: each.city or each.adcode for each in self.places}
+        self._provinces = {province(each) for each in self._city_of}
         self._located: dict[tuple[int, int], tuple[list[int], FloatArray, FloatArray]] = {}
         self.replace(channel)
 
@@ -113,7 +114,9 @@ class Network:
         self.version = channel.version
         self._territories: dict[str, list[Territory]] = defaultdict(list)
         for territory in sorted(channel.territories, key=lambda each: each.valid_from):
-            self._territories[territory.dealer].append(territory)
+            if territory.adcodes:
+                widened = tuple(dict.fromkeys(self._widened(each) for each in territory.adcodes))
+                self._territories[territory.dealer].append(structs.replace(territory, adcodes=widened))
         self._stores: dict[str, list[Store]] = defaultdict(list)
         for store in sorted(channel.stores, key=lambda each: each.valid_from):
             self._stores[store.id].append(store)
@@ -170,6 +173,12 @@ class Network:
             return found
         guess = adcode[:4] + "00"
         return guess if guess in self.city_index else None
+
+    def _widened(self, adcode: str) -> str:
+        """Return a division, or what is known around one that places do not have: nobody is outside of the unknown."""
+        if adcode in self._city_of or adcode in self._provinces or adcode == COUNTRY:
+            return adcode
+        return self.city(adcode) or (province(adcode) if province(adcode) in self._provinces else COUNTRY)
 
     def store(self, store: str, moment: int) -> Store | None:
         """Return a shop as it was at a moment (milliseconds), or as it was first."""
