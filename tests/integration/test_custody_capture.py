@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from conftest import TestDatabase
 from custody_yard import CASE, OTHER_CASE, PALLET, PRODUCT, Yard, at, item
+from waiting import PATIENCE
 
 from trace_service.domain.events import Refusal, Source, Step
 from trace_service.processing.custody import record
@@ -185,7 +186,7 @@ def test_of_two_shipments_that_race_for_one_case_exactly_one_wins(yard: Yard, ri
 
         def one(number: int) -> Refusal | None:
             with connect(yard.database.trace_dsn, f"rival {number}") as connection:
-                barrier.wait(5)  # noqa: B023  both are done before the next turn
+                barrier.wait(PATIENCE)  # noqa: B023  both are done before the next turn
                 return yard.capture(ships[number], connection=connection)[0]  # noqa: B023  likewise
 
         with ThreadPoolExecutor(2) as pool:
@@ -212,7 +213,7 @@ def test_a_pallet_that_races_an_item_inside_it_never_leaves_both_bound(yard: Yar
 
         def one(number: int) -> None:
             with connect(yard.database.trace_dsn, f"rival {number}") as connection:
-                barrier.wait(5)  # noqa: B023  both are done before the next turn
+                barrier.wait(PATIENCE)  # noqa: B023  both are done before the next turn
                 yard.capture(*ships[number], connection=connection)  # noqa: B023  likewise
 
         with ThreadPoolExecutor(2) as pool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from conftest import TestBroker, TestDatabase
 from ingest_parts import SITE, environment, ingest_process, now_ms, query, register, scan
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.files import kept_port
 from contracts.messages import pack
@@ -58,7 +58,7 @@ def test_metrics_are_served_where_asked_for(
 
     def scrape() -> str:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as response:
                 return str(response.read(), "utf-8")
         except OSError:
             return ""

@@ -2,11 +2,13 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from edge_parts import keep, scan_draft
 from recording_vfs import Did, Recorder
 
 from contracts.messages import Ack
 from edge.outbox import Outbox
+from edge.outbox import outbox as module
 from edge.outbox.inspection import inspect
 from edge.outbox.store import KEPT_ROWS
 
@@ -27,7 +29,8 @@ def syncs(recorder: Recorder) -> int:
     return sum(step.did is Did.SYNC for step in recorder.steps)
 
 
-def test_a_crowd_shares_commits_and_a_lone_scan_has_its_own(tmp_path: Path) -> None:
+def test_a_crowd_shares_commits_and_a_lone_scan_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_GATHER_SECONDS", 1.0)  # however late a busy machine lets them come
     recorder = Recorder(tmp_path)
     with recorder.recording(), Outbox(tmp_path / "outbox.db") as outbox:
         outbox._database.execute("PRAGMA wal_autocheckpoint = 0")
@@ -41,15 +44,17 @@ def test_a_crowd_shares_commits_and_a_lone_scan_has_its_own(tmp_path: Path) -> N
         assert outbox.depth == 330
 
 
-def test_whoever_comes_alone_after_a_crowd_waits_at_most_a_moment(tmp_path: Path) -> None:
+def test_of_those_who_come_alone_after_a_crowd_only_the_first_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_GATHER_SECONDS", 1.0)
     with Outbox(tmp_path / "outbox.db") as outbox:
-        waits = []
-        for _ in range(5):
-            crowd(outbox, people=8, each=5)
-            started = time.monotonic()
-            keep(outbox, "alone")
-            waits.append(time.monotonic() - started)
-        assert min(waits) < 0.05
+        crowd(outbox, people=8, each=5)
+        keep(outbox, "the first")
+        started = time.monotonic()
+        for number in range(60):
+            keep(outbox, f"alone {number}")
+        assert time.monotonic() - started < 60
 
 
 def test_what_is_acknowledged_stays_bounded_while_a_backlog_drains_and_the_oldest_goes_first(tmp_path: Path) -> None:

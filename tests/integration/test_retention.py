@@ -1,7 +1,7 @@
 """What is old goes, what is younger or derived stays, and one worker of several does it."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -9,6 +9,7 @@ from conftest import TestDatabase
 from ingest_parts import SITE, now_ms, query, register
 from psycopg import sql
 from pydantic import SecretStr
+from waiting import PATIENCE, wait_for
 
 from contracts.messages import Environment, Event, Scan, Stock, encode_event, pack
 from contracts.topics import Kind, event_topic
@@ -215,14 +216,10 @@ def test_upkeep_survives_a_lost_connection_and_stops_when_told(database: TestDat
         return metrics.registry.get_sample_value(f"codefence_ingest_{name}_total") or 0.0
 
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
-    deadline = datetime.now(UTC) + timedelta(seconds=10)
-    while not query(database.owner_dsn, kill, "%upkeep"):
-        assert datetime.now(UTC) < deadline
+    wait_for(lambda: query(database.owner_dsn, kill, "%upkeep"))
     store(database, 1, scan(1), Kind.SCAN, days_ago=1)
-    while value("rollup_buckets") < 1:
-        assert datetime.now(UTC) < deadline
-        stop.wait(0.05)
+    wait_for(lambda: value("rollup_buckets") >= 1)
     stop.set()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert value("upkeep_failures") >= 1

@@ -1,15 +1,16 @@
 """Several workers on NATS: one session of several subscriptions stalls there, a session for each partition does not."""
 
-import time
+import select
 from collections.abc import Callable
 
 import psycopg
 import pytest
 from click.testing import CliRunner
 from conftest import TestBroker, TestDatabase
-from ingest_parts import SITE, Edge, RunningWorker, register, scan
+from ingest_parts import SITE, Edge, RunningWorker, hear, register, scan
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
+from waiting import PATIENCE, wait_for
 
 from cli.main import main
 from contracts.topics import Kind, event_topic, is_reserved, partition
@@ -47,7 +48,7 @@ def publish_backlog(broker: TestBroker) -> None:
             for number in range(EACH)
         ]
         for one in sent:
-            one.wait_for_publish(20)
+            one.wait_for_publish(PATIENCE)
         client.disconnect()
         client.loop_stop()
 
@@ -60,20 +61,20 @@ def until_quiet(consumer: Consumer, seconds: float = 1.5) -> list[Arrival]:
     return arrivals
 
 
-def backlog_for(consumer: Consumer, broker: TestBroker) -> list[Arrival]:
-    """Return what a worker hears of a backlog at once, acknowledging only in the end."""
+def backlog_for(consumer: Consumer, broker: TestBroker, expected: int) -> list[Arrival]:
+    """Return what a worker hears of a backlog at once, acknowledging only in the end when no more comes."""
     consumer.connect()
     consumer.close()
     publish_backlog(broker)
     consumer.connect()
-    arrivals = until_quiet(consumer)
+    arrivals = hear(consumer, expected) + until_quiet(consumer)
     consumer.settle(arrivals)
     return arrivals
 
 
 def test_one_session_with_a_subscription_for_each_partition_stalls_on_nats(broker: TestBroker) -> None:
     consumer = LeanConsumer(account(broker))
-    heard = backlog_for(consumer, broker)
+    heard = backlog_for(consumer, broker, WINDOW)
     assert len(heard) == WINDOW < len(DEVICES) * EACH, "the rest was meant for this session and thrown away"
     assert until_quiet(consumer) == [], "and does not come when there is room again, but after ack_wait"
     consumer.close()
@@ -81,7 +82,7 @@ def test_one_session_with_a_subscription_for_each_partition_stalls_on_nats(broke
 
 def test_a_session_for_each_partition_hears_everything_at_once_and_nothing_twice(broker: TestBroker) -> None:
     consumer = PartitionedConsumer(account(broker))
-    heard = backlog_for(consumer, broker)
+    heard = backlog_for(consumer, broker, len(DEVICES) * EACH)
     expected = sorted(f"{device} {number}".encode() for device in DEVICES for number in range(EACH))
     assert sorted(arrival.payload for arrival in heard) == expected
     consumer.close()
@@ -107,11 +108,11 @@ def test_a_worker_with_sessions_stores_and_acknowledges_like_any_other(
     edges = [Edge(broker.port, broker.passwords[device], device) for device in DEVICES]
     with RunningWorker(database, broker, consumer=consumer):
         for edge in edges:
-            edge.deliver([(seq, [scan(f"{edge.device} {seq}")]) for seq in range(1, 40)], seconds=20)
+            edge.deliver([(seq, [scan(f"{edge.device} {seq}")]) for seq in range(1, 40)], seconds=PATIENCE)
         broker.broker.stop()
         broker.broker.start()
         for edge in edges:
-            edge.deliver([(seq, [scan(f"{edge.device} {seq}")]) for seq in range(40, 60)], seconds=40)
+            edge.deliver([(seq, [scan(f"{edge.device} {seq}")]) for seq in range(40, 60)], seconds=PATIENCE)
             edge.close()
     with psycopg.connect(database.owner_dsn) as connection:
         stored = connection.execute("SELECT count(*), count(DISTINCT code) FROM landing.scan").fetchone()
@@ -124,7 +125,8 @@ def test_the_sessions_take_turns(broker: TestBroker) -> None:
     consumer.close()
     publish_backlog(broker)
     consumer.connect()
-    time.sleep(1)
+    sessions = list(consumer._sessions.values())
+    wait_for(lambda: all(each._inbox or each in select.select(sessions, [], [], 0)[0] for each in sessions))
     heard = [arrival for _ in range(len(DEVICES)) for arrival in consumer.receive(50, 1)]
     assert {arrival.payload.split()[0].decode() for arrival in heard} == set(DEVICES)
     consumer.close()

@@ -2,14 +2,13 @@
 
 import os
 import socket
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 from conftest import TestDatabase
+from waiting import wait_for
 
 from trace_service.detection.engine import Engine
 from trace_service.detection.live.snapshots import Snapshot, Snapshots
@@ -17,13 +16,6 @@ from trace_service.detection.network import Channel, Network
 from trace_service.store.connection import connect
 
 LOCK = 7
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_port_and_a_lock_are_free_once_the_worker_itself_is_gone(database: TestDatabase) -> None:
@@ -46,12 +38,12 @@ def test_a_port_and_a_lock_are_free_once_the_worker_itself_is_gone(database: Tes
             found = other.execute("SELECT pg_try_advisory_lock(%s) AS had", (LOCK,)).fetchone()
             return found is not None and found.had
 
-        wait(is_free)
+        wait_for(is_free)
         assert snapshots.is_busy()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=1)
         owner.rollback()
         worker.close()
-    wait(lambda: not snapshots.is_busy())
+    wait_for(lambda: not snapshots.is_busy())
     with psycopg.connect(database.owner_dsn) as owner:
         assert owner.execute("SELECT seq FROM trace.engine_snapshot").fetchall() == [(1,)]

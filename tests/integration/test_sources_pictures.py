@@ -4,13 +4,14 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import zxingcpp
+from waiting import PATIENCE, wait_for
 from zxingcpp import BarcodeFormat
 
 from contracts.errors import SourceError
@@ -34,15 +35,20 @@ def png(text: str) -> bytes:
 @pytest.fixture
 def stop() -> Iterator[threading.Event]:
     event = threading.Event()
-    timer = threading.Timer(20, event.set)
+    timer = threading.Timer(PATIENCE, event.set)
     timer.start()
     yield event
     event.set()
     timer.cancel()
 
 
-def watch(folder: Path) -> WatchedFolder:
-    return WatchedFolder(folder, settle_seconds=0.2, patience_seconds=0.8)
+def watch(folder: Path, patience: float = 0.8) -> WatchedFolder:
+    return WatchedFolder(folder, settle_seconds=0.2, patience_seconds=patience)
+
+
+def once(condition: Callable[[], object], path: Path, text: str) -> None:
+    """Let a picture come as soon as `condition` holds."""
+    threading.Thread(target=lambda: (wait_for(condition), path.write_bytes(png(text)))).start()
 
 
 def texts(read: Read) -> list[str]:
@@ -99,7 +105,7 @@ def test_a_picture_is_read_only_when_it_is_complete(tmp_path: Path, stop: thread
 
     writer = threading.Thread(target=write_slowly)
     writer.start()
-    read = next(watch(tmp_path).reads(stop))
+    read = next(watch(tmp_path, PATIENCE).reads(stop))
     writer.join()
     assert texts(read) == ["SLOW"]
     assert list((tmp_path / "unreadable").iterdir()) == []
@@ -109,7 +115,7 @@ def test_an_unreadable_picture_is_set_aside_with_its_reason(tmp_path: Path, stop
     (tmp_path / "torn.png").write_bytes(png("TORN")[:80])
     (tmp_path / "notes.txt").write_text("not a picture, left alone")
     reads = watch(tmp_path).reads(stop)
-    threading.Timer(1.5, lambda: (tmp_path / "good.png").write_bytes(png("GOOD"))).start()
+    once((tmp_path / "unreadable" / "torn.png.txt").exists, tmp_path / "good.png", "GOOD")
     assert texts(next(reads)) == ["GOOD"]
     assert (tmp_path / "unreadable" / "torn.png").exists()
     assert "IMAGE_UNREADABLE" in (tmp_path / "unreadable" / "torn.png.txt").read_text()
@@ -161,7 +167,7 @@ def test_a_file_that_cannot_even_be_set_aside_does_not_hold_up_the_next(
     (tmp_path / "unreadable").mkdir()
     (tmp_path / "unreadable" / f"{'x' * 248}.png").write_bytes(b"the same name, and one with a number is too long")
     reads = watch(tmp_path).reads(stop)
-    threading.Timer(1.5, lambda: (tmp_path / "good.png").write_bytes(png("GOOD"))).start()
+    once((tmp_path / "unreadable" / "loop.png").is_symlink, tmp_path / "good.png", "GOOD")
     assert texts(next(reads)) == ["GOOD"]
     assert (tmp_path / "unreadable" / "loop.png").is_symlink()
     said = capsys.readouterr().out

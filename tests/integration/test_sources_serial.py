@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from edge.settings import StationSettings
 from edge.sources.serial import ACK, NAK, SerialScanner
@@ -73,12 +74,12 @@ class Station(threading.Thread):
 
     def wait_for(self, count: int) -> list[str]:
         with self._progress:
-            assert self._progress.wait_for(lambda: len(self.reads) >= count, timeout=30), len(self.reads)
+            assert self._progress.wait_for(lambda: len(self.reads) >= count, timeout=PATIENCE), len(self.reads)
             return [read.codes[0].text for read in self.reads]
 
     def end(self) -> None:
         self._stop_event.set()
-        self.join(timeout=10)
+        self.join(timeout=PATIENCE)
         assert not self.is_alive()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from edge.station.hub import Request
 from edge.station.hub_server import Claims
@@ -46,10 +47,9 @@ def test_the_body_of_a_refused_request_is_no_request() -> None:
     hidden = f"GET /kiosk.css HTTP/1.1\r\nHost: 127.0.0.1:{kiosk.port}\r\n\r\n".encode()
     try:
         for host in (f"127.0.0.1:{kiosk.port}", "evil.example"):
-            with socket.create_connection(("127.0.0.1", kiosk.port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", kiosk.port), timeout=PATIENCE) as connection:
                 head = f"POST /act HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(hidden)}\r\n\r\n"
                 connection.sendall(head.encode() + hidden)
-                connection.settimeout(1)
                 answers = b""
                 while part := connection.recv(65536):
                     answers += part

@@ -6,12 +6,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from station_bench import SECRET, Bench, case, hashed, sscc
+from waiting import PATIENCE, wait_for
 
 from edge.outbox import Outbox
 from edge.station.hub import Answer, Claim, Hub
@@ -47,7 +47,7 @@ class Site:
     def hub(self, station: str, secret: bytes = SECRET) -> Hub:
         told = self.conflicts
         address = ("127.0.0.1", self.port)
-        hub = Hub(address, secret, station, lambda claim, answer: told.append((claim, answer)), patience=5)
+        hub = Hub(address, secret, station, lambda claim, answer: told.append((claim, answer)), patience=PATIENCE)
         self.hubs.append(hub)
         return hub
 
@@ -77,14 +77,11 @@ class TestHub:
     def test_strangers_who_hold_connections_open_are_limited_and_make_room_when_they_go(self, site: Site) -> None:
         strangers = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(STATIONS)]
         with socket.create_connection(("127.0.0.1", site.port)) as one_too_many:
-            one_too_many.settimeout(5)
+            one_too_many.settimeout(PATIENCE)
             assert not one_too_many.recv(1), "closed at once"
         for stranger in strangers:
             stranger.close()
-        deadline = time.monotonic() + 20
-        while site.hub("s-1").claim(Claim("SO-1", sscc(1), 7, ())) is None:
-            assert time.monotonic() < deadline, "there is room again"
-            time.sleep(0.05)
+        wait_for(lambda: site.hub("s-1").claim(Claim("SO-1", sscc(1), 7, ())))
 
     def test_two_stations_never_load_the_same_case_while_the_server_is_away(
         self, benches: Callable[[str], Bench]
@@ -136,12 +133,12 @@ def test_the_hub_runs_by_itself_and_remembers_over_a_restart(tmp_path: Path) -> 
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             port = int(process.stderr.readline().rsplit(":", 1)[1])
-            hub = Hub(("127.0.0.1", port), SECRET, station, lambda _claim, _answer: None, patience=10)
+            hub = Hub(("127.0.0.1", port), SECRET, station, lambda _claim, _answer: None, patience=PATIENCE)
             answer = hub.claim(claim)
             assert answer is not None
             answers.append(answer)
             hub.close()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(15) == 0
+            assert process.wait(PATIENCE) == 0
     assert [answer.granted for answer in answers] == [True, False]
     assert (answers[1].station, answers[1].order) == ("s-1", "SO-1")

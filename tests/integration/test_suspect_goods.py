@@ -1,7 +1,6 @@
 """A recall, a hold or an alert takes goods out of stock and proposals within seconds, and gives them back."""
 
 import threading
-import time
 from collections.abc import Iterator
 
 import psycopg
@@ -9,13 +8,13 @@ import pytest
 from conftest import TestDatabase
 from custody_yard import BRAND, PALLET, PRODUCT, Yard, at
 from trace_market import KEYS
+from waiting import wait_for
 
 from geofence.maps import load_installed_map
 from trace_service.domain.events import Step
 from trace_service.worker import Worker
 
 STORE, OTHER, GTIN = "S-CHENGDU-01", "S-NANJING-01", PRODUCT.removeprefix("/01/")
-SECONDS = 8
 QUANTITY = "SELECT quantity FROM trace.stock WHERE site = 'S-CHENGDU-01' AND gtin = '09506000134352'"
 SUSPECT = "SELECT suspect FROM trace.stock WHERE site = 'S-CHENGDU-01' AND gtin = '09506000134352'"
 OPEN = (
@@ -50,15 +49,7 @@ def yard(database: TestDatabase) -> Iterator[Yard]:
 
 
 def until(yard: Yard, query: str, wanted: object) -> None:
-    """Wait for an answer, some seconds at most."""
-    end = time.monotonic() + SECONDS
-    found: object = None
-    while time.monotonic() < end:
-        found = yard.rows(query)[0][0]
-        if found == wanted:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{found!r} is not {wanted!r} after {SECONDS} s: {query}")
+    wait_for(lambda: yard.rows(query)[0][0] == wanted)
 
 
 def test_a_recall_empties_the_stock_orders_anew_and_takes_transfers_back_and_its_end_undoes_that(yard: Yard) -> None:

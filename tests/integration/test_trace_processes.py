@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from conftest import TestDatabase
 from trace_market import Market, Message
+from waiting import PATIENCE, wait_for
 
 from geofence.maps import load_installed_map
 
@@ -33,15 +34,12 @@ def start_worker(dsn: str, key: str = KEY) -> subprocess.Popen[bytes]:
 
 def stop(worker: subprocess.Popen[bytes]) -> str:
     worker.send_signal(signal.SIGTERM)
-    _, log = worker.communicate(timeout=20)
+    _, log = worker.communicate(timeout=PATIENCE)
     return log.decode()
 
 
-def wait_until_empty(market: Market, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while market.rows("SELECT count(*) FROM landing.work") != [(0,)]:
-        assert time.monotonic() < deadline, "the queue was not worked off"
-        time.sleep(0.05)
+def wait_until_empty(market: Market) -> None:
+    wait_for(lambda: market.rows("SELECT count(*) FROM landing.work") == [(0,)])
 
 
 def a_day(market: Market) -> list[Message]:
@@ -73,13 +71,10 @@ def test_a_worker_killed_again_and_again_loses_and_repeats_nothing(market: Marke
 
 
 def wait_until_connected(market: Market, workers: int = 1) -> None:
-    deadline = time.monotonic() + 30
     query = (
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'trace worker' AND datname = current_database()"
     )
-    while market.rows(query) != [(workers,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: market.rows(query) == [(workers,)])
 
 
 def test_work_is_taken_up_at_once_when_it_is_announced_and_the_console_is_told(market: Market) -> None:
@@ -92,7 +87,7 @@ def test_work_is_taken_up_at_once_when_it_is_announced_and_the_console_is_told(m
             market.land(market.consumer(case["items"][0], "nanjing"))
             with psycopg.connect(market.database.ingest_dsn) as ingest:
                 ingest.execute("NOTIFY work")
-            told = [notice.payload for notice in listener.notifies(timeout=10, stop_after=1)]
+            told = [notice.payload for notice in listener.notifies(timeout=PATIENCE, stop_after=1)]
         assert told == ['{"kind":"scan","brand":"qingyuan"}']
     finally:
         log = stop(worker)
@@ -132,7 +127,7 @@ def test_without_a_database_a_worker_waits_and_still_stops_when_told() -> None:
 def test_a_worker_with_another_key_ends_and_leaves_the_work_queued(market: Market) -> None:
     market.land(market.consumer(market.cases_to("D-CHENGDU")[0]["items"][0], "nanjing"))
     worker = start_worker(market.database.trace_dsn, base64.b64encode(bytes(32)).decode())
-    _, log = worker.communicate(timeout=30)
+    _, log = worker.communicate(timeout=PATIENCE)
     assert worker.returncode == 1
     assert "TRACE_KEY_ENCRYPTION_KEY" in log.decode()
     assert market.rows("SELECT count(*) FROM landing.work") == [(1,)]

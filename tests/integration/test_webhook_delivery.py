@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import TestDatabase
 from pydantic import SecretStr
+from waiting import PATIENCE, wait_for
 
 from cli.main import main
 from contracts.webhooks import verify
@@ -86,7 +87,7 @@ def deliver(database: TestDatabase, until: Callable[[], bool], networks: tuple[o
     async def run() -> None:
         stop = asyncio.Event()
         task = asyncio.create_task(Deliverer(database.trace_dsn, KEYS, networks, SHORT).run(stop))  # type: ignore[arg-type]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not until() and time.monotonic() < deadline:  # noqa: ASYNC110  the condition is the database's
             await asyncio.sleep(0.02)
         stop.set()
@@ -227,7 +228,7 @@ def test_one_brands_many_slow_partners_leave_room_for_another_brand(
         # The other brand's message is the only one that nobody has to wait for.
         if receiver.seen[-1][0]["Codefence-Topic"] == "order.quick":
             waited.set()
-        return 204 if waited.wait(5) else 500
+        return 204 if waited.wait(PATIENCE) else 500
 
     receiver.answers = slowly
     for _ in range(40):
@@ -312,19 +313,15 @@ def test_the_process_is_killed_and_nothing_is_lost(
         enqueue(connection, "b", f"order.n{number}", {"pad": secrets.token_hex(40)})
     receiver.answers = lambda _: time.sleep(0.02) or 200  # type: ignore[func-returns-value]
     first = subprocess.Popen(command, env=environment)
-    deadline = time.monotonic() + 60
-    while len(receiver.seen) < 10:
-        assert first.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: len(receiver.seen) >= 10 or first.poll() is not None)
+    assert first.poll() is None
     first.kill()
     first.wait()
     second = subprocess.Popen(command, env=environment)
-    while connection.execute("SELECT 1 FROM trace.webhook_delivery WHERE state = 'waiting'").fetchone():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    waiting = "SELECT 1 FROM trace.webhook_delivery WHERE state = 'waiting'"
+    wait_for(lambda: connection.execute(waiting).fetchone() is None)
     second.send_signal(signal.SIGTERM)
-    assert second.wait(15) == 0
+    assert second.wait(PATIENCE) == 0
     numbers = [int(topic.removeprefix("order.n")) for topic in receiver.topics()]
     assert numbers == sorted(numbers)
     assert set(numbers) == set(range(60))

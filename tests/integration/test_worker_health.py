@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import yaml
 from conftest import TestDatabase
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.files import kept_port
 from trace_service import health as module
@@ -39,7 +39,7 @@ def healthy(database: TestDatabase, tmp_path: Path) -> Iterator[Callable[..., bo
         worker = subprocess.Popen(COMMAND, env=environment, stderr=log)
     yield answers
     worker.terminate()
-    assert worker.wait(20) == 0
+    assert worker.wait(PATIENCE) == 0
 
 
 def test_a_worker_is_healthy_while_connected_and_not_without_a_database(
