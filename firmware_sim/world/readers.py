@@ -137,7 +137,9 @@ class Readers:
             store = -1 - int(receivers[number])
             event = {"codes": [self._cases[case] for case in cases], "shipment": shipment_id(number)}
             to = world.network.stores[store].id
-            self._dealer(sender[number], left[number], {"type": "ship", **event, "to": to})
+            shipped = self._dealer(sender[number], left[number], {"type": "ship", **event, "to": to})
+            for batch in np.unique(self._batches[cases]).tolist():
+                self._note(world.withheld.attack(batch, left[number], sender[number]), shipped)
             there = [self._cases[case] for case in cases if world.routes.case_store[case] >= 0]
             if there and store % 2:  # every other shop has a reader at its back door
                 self._store(store, came[number], {"type": "receive", **event, "codes": there})
