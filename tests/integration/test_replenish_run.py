@@ -314,3 +314,56 @@ def test_the_demo_has_sales_by_which_its_first_night_plans_and_which_say_that_th
     with connect(market.database.trace_dsn, "demo") as connection:
         seed_sales(connection, BRAND, NOW)
     assert market.rows("SELECT site, gtin, day, units FROM trace.demand_day ORDER BY 1, 2, 3") == first
+
+
+def lot_of(owner: psycopg.Connection, gtin: str, units: int, days: int) -> None:
+    """Put units of the newest batch into the giver's store, which expires in so many days."""
+    row = owner.execute(
+        "UPDATE trace.batch SET produced_on = %s, expires_on = %s WHERE gtin = %s RETURNING lot",
+        (TODAY - timedelta(days=30), TODAY + timedelta(days=days), gtin),
+    ).fetchone()
+    assert row is not None
+    owner.execute(
+        "INSERT INTO trace.stock_unit (site, unit, gtin, lot, present, coming, strange)"
+        " SELECT %s, '/01/' || %s || '/21/E' || n, %s, '/01/' || %s || '/10/' || %s, true, false, false"
+        " FROM generate_series(1, %s) AS n",
+        (GIVER, gtin, gtin, gtin, row[0], units),
+    )
+    hold(owner, GIVER, gtin, units)
+
+
+def test_what_expires_is_sent_to_the_dealers_own_store_that_sells_it_and_never_to_another_dealer(
+    market: Market, owner: psycopg.Connection
+) -> None:
+    gtin = product(owner)
+    second_store(owner, gtin)
+    sell(owner, GIVER, gtin, 1)
+    sell(owner, TAKER, gtin, 6)
+    hold(owner, TAKER, gtin, 5)
+    lot_of(owner, gtin, 40, days=11)
+    nightly(market)
+    ((site, to_site, moved, _, _),) = proposals(market, "transfer")
+    assert (site, to_site) == (GIVER, TAKER)
+    assert 20 < moved <= 40
+    assert market.rows("SELECT reason ->> 'code' FROM trace.proposal WHERE kind = 'transfer'") == [("sent_on",)]
+    owner.execute("UPDATE trace.stock SET dealer = 'D-NANJING' WHERE site = %s", (TAKER,))
+    nightly(market)
+    assert proposals(market, "transfer") == []
+    ((site, _, marked_down, _, _),) = proposals(market, "markdown")
+    assert site == GIVER
+    assert marked_down == pytest.approx(moved, abs=1)
+
+
+def test_no_more_is_ordered_than_sells_before_it_expires(market: Market, owner: psycopg.Connection) -> None:
+    gtin = product(owner)
+    sell(owner, GIVER, gtin, 4)
+    hold(owner, GIVER, gtin, 10)
+    query = "SELECT warning, maximum FROM trace.stock_line WHERE site = %s AND gtin = %s"
+    nightly(market)
+    ((_, unbounded),) = market.rows(query, GIVER, gtin)
+    lot_of(owner, gtin, 1, days=8)
+    nightly(market)
+    ((warning, maximum),) = market.rows(query, GIVER, gtin)
+    assert unbounded > 50
+    assert 25 < maximum < 36
+    assert warning < maximum

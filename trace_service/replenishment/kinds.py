@@ -1,10 +1,10 @@
-"""The proposals that only a run makes: transfers, markdowns and counts, as rows."""
+"""The proposals that only a run makes: transfers and counts, as rows."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from math import ceil, cos, radians
+from math import cos, radians
 from typing import Any, Final
 
 import numpy as np
@@ -20,12 +20,11 @@ from trace_service.stock.counting import Candidate, count_list
 
 KINDS: Final = ("transfer", "markdown", "count")
 MARGIN: Final = 0.3
-_HANDLING: Final = 0.5
-_TRIP: Final = 10.0
-_PER_KM: Final = 1.5
+HANDLING: Final = 0.5
+TRIP: Final = 10.0
+PER_KM: Final = 1.5
 _REGION: Final = 25
 _KM_A_DEGREE: Final = 111.2
-_MARKDOWN: Final = 0.3
 _MOST_COUNTS: Final = 20
 _LEAST_COUNT_VALUE: Final = 1.0
 
@@ -65,7 +64,7 @@ def _dealers(records: Records, plan: Plan) -> list[_Stores]:
             rows[records.rows[at].gtin].append((sites.index(records.rows[at].site), at))
         shared = {gtin: each for gtin, each in rows.items() if len(each) > 1}
         if shared:
-            found.append(_Stores(sites, _kilometres([spots[site] for site in sites]), shared))
+            found.append(_Stores(sites, kilometres([spots[site] for site in sites]), shared))
     return found
 
 
@@ -74,9 +73,9 @@ def _moves(records: Records, plan: Plan, stores: _Stores) -> list[Proposed]:
     position = records.stock.on_hand + records.stock.on_order
     products = [_goods(records, (position, mean, ratio), stores, gtin) for gtin in stores.rows]
     distance = np.hypot(*(stores.places[:, None] - stores.places[None]).transpose(2, 0, 1))
-    freight = np.full(distance.shape, _HANDLING)
+    freight = np.full(distance.shape, HANDLING)
     np.fill_diagonal(freight, np.inf)
-    trip = _TRIP + _PER_KM * distance
+    trip = TRIP + PER_KM * distance
     region = regions(stores.places, _REGION) if len(stores.sites) > _REGION else None
     planned = plan_lanes(products, freight, trip, region).moves
     if not planned:
@@ -90,7 +89,7 @@ def _moves(records: Records, plan: Plan, stores: _Stores) -> list[Proposed]:
         for sender, receiver, units in zip(moves.sender, moves.receiver, moves.units.tolist(), strict=True):
             to = place[int(receiver)]
             risks = [float(stockout(mean[[to]], ratio[[to]], position[[to]] + more)[0]) for more in (0, units)]
-            cost = units * (_HANDLING + trip[sender, receiver] / carried[sender, receiver])
+            cost = units * (HANDLING + trip[sender, receiver] / carried[sender, receiver])
             held = int(position[place[int(sender)]]), int(position[to])
             found.append(_move(records, plan, (place[int(sender)], to), (units, float(cost), *risks, *held)))
     return found
@@ -102,7 +101,7 @@ def _move(
     units, cost, risk, after, stock, to_stock = what
     parameters = {"to_stock": to_stock, "stock": stock, "freight": round(cost, 2), "kept": stock - units,
                   "p_stockout": round(risk, 3), "p_stockout_after": round(after, 3)}  # fmt: skip
-    found = _row(records, plan, at[0], ("transfer", units, "surplus_elsewhere", parameters))
+    found = proposed(records, plan, at[0], ("transfer", units, "surplus_elsewhere", parameters))
     to_site = records.rows[at[1]].site
     return found | {"to_site": to_site, "p_without": risk, "p_with": after, "cost": round(cost, 2)}
 
@@ -120,30 +119,10 @@ def _goods(records: Records, figures: tuple[Counts, Floats, Floats], stores: _St
     return Goods(spare, worth)
 
 
-def _kilometres(spots: list[tuple[float, float]]) -> Floats:
+def kilometres(spots: list[tuple[float, float]]) -> Floats:
     """Return the places on a flat map, in kilometres."""
     middle = radians(sum(lat for _, lat in spots) / len(spots))
     return np.array([(lon * cos(middle) * _KM_A_DEGREE, lat * _KM_A_DEGREE) for lon, lat in spots])
-
-
-def markdowns(records: Records, plan: Plan) -> list[Proposed]:
-    """Return what is expected to be left of lots near their last day and of products that hardly move."""
-    found: dict[int, Proposed] = {}
-    for code, surplus in [("slow_mover", each) for each in plan.slow] + [
-        ("near_expiry", each) for each in plan.expiring
-    ]:
-        row = records.rows[surplus.series]
-        if not row.seen or row.certainty < LEAST_CERTAINTY or plan.evidence[surplus.series] < LEAST_EVIDENCE:
-            continue
-        units = max(1, ceil(surplus.unsold))
-        parameters = {"stock": surplus.units, "left": surplus.unsold, "days": surplus.days, "p_sold": surplus.p_sold,
-                      "action": surplus.action}  # fmt: skip
-        cost = round(float(row.unit_price) * units * _MARKDOWN, 2)
-        before = found.get(surplus.series)
-        if before is None or code == "near_expiry":
-            proposed = _row(records, plan, surplus.series, ("markdown", units, code, parameters))
-            found[surplus.series] = proposed | {"cost": cost}
-    return list(found.values())
 
 
 def counts(records: Records, candidates: Iterable[Any]) -> list[Proposed]:
@@ -156,12 +135,13 @@ def counts(records: Records, candidates: Iterable[Any]) -> list[Proposed]:
         at = places[each.candidate.site, each.candidate.gtin]
         parameters = {"stock": records.rows[at].quantity, "p_wrong": each.p_wrong, "value": each.value}
         found.append(
-            _row(records, None, at, ("count", max(1, records.rows[at].quantity), "figure_uncertain", parameters))
+            proposed(records, None, at, ("count", max(1, records.rows[at].quantity), "figure_uncertain", parameters))
         )
     return found
 
 
-def _row(records: Records, plan: Plan | None, at: int, what: tuple[str, int, str, dict[str, Any]]) -> Proposed:
+def proposed(records: Records, plan: Plan | None, at: int, what: tuple[str, int, str, dict[str, Any]]) -> Proposed:
+    """Return one proposal about a place; `what` is its kind, quantity, code and parameters."""
     kind, quantity, code, parameters = what
     row = records.rows[at]
     confidence = float(row.certainty) * (1.0 if plan is None else float(plan.evidence[at]))

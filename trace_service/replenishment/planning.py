@@ -39,12 +39,16 @@ _A_UNIT: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What every series has: on hand, on its way, and room on the shelf (0 where there is no bound)."""
+    """What every series has: on hand, on its way, and room on the shelf (0 where there is no bound).
+
+    `owner` numbers those whose stores may send one another goods; without it all may.
+    """
 
     on_hand: Counts
     on_order: Counts
     capacity: Counts
     lots: Sequence[Lot] = ()
+    owner: Counts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def make_plan(history: History, stock: Stock, lead: LeadTime, wishes: Wishes) ->
     return Plan(
         _MODEL, demand, lead, lines, level, found, age / (age + PRIOR_DAYS), stockout(due, ratio, position),
         orders,
-        expiring(stock.lots, demand.mean, demand.ratio, elsewhere=elsewhere(history, lines, position)),
+        expiring(stock.lots, demand.mean, demand.ratio, elsewhere=elsewhere(history, lines, position, stock.owner)),
         slow(stock.on_hand, demand.mean, demand.ratio),
         [each for each in ahead_of if each.day <= history.days[-1] + timedelta(days=wishes.days)],
         due / (lead.mean + wishes.review), special.moved(ahead(history, now.calendar, Coming(), longest)),
@@ -194,10 +198,11 @@ def _numbers(history: History) -> tuple[Counts, Counts]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def elsewhere(history: History, lines: Lines, position: Counts) -> Counts:
-    """Return how many units of each series' product the other stores lack up to their maximum."""
+def elsewhere(history: History, lines: Lines, position: Counts, owner: Counts | None = None) -> Counts:
+    """Return how many units of each series' product the owner's other stores lack up to their maximum."""
     sku = _numbers(history)[1]
+    kind = sku if owner is None else np.unique(np.stack([sku, owner]), axis=1, return_inverse=True)[1].ravel()
     room = np.maximum(lines.maximum - position, 0)
-    whole = np.bincount(sku, weights=room)
-    found: Counts = (whole[sku] - room).astype(np.int64)
+    whole = np.bincount(kind, weights=room)
+    found: Counts = (whole[kind] - room).astype(np.int64)
     return found

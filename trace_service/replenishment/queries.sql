@@ -143,6 +143,12 @@ ORDER BY stock.site, stock.gtin
 SELECT site, gtin, quantity, certainty, daily_demand, unit_price, days, findings FROM trace.count_candidate
 WHERE brand = %(brand)s AND quantity IS NOT NULL AND (certainty < %(certainty)s OR findings > 0)
 
+-- name: shelf_lives
+-- For how many days what would be delivered now can be sold: goods of the batch that was issued last.
+SELECT DISTINCT ON (gtin) gtin, expires_on - %(today)s::date AS days FROM trace.batch
+WHERE brand = %(brand)s AND expires_on > %(today)s
+ORDER BY gtin, issued_at DESC
+
 -- name: lots
 SELECT unit.site, unit.gtin, batch.expires_on, count(*)::integer AS units
 FROM trace.stock_unit AS unit

@@ -10,7 +10,7 @@ from trace_service.replenishment.actions import Lot
 from trace_service.replenishment.coming import Coming, Promotion
 from trace_service.replenishment.festivals import festivals
 from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.kernel import Floats
+from trace_service.replenishment.kernel import Counts, Floats
 from trace_service.replenishment.learning import biases
 from trace_service.replenishment.planning import Stock
 from trace_service.replenishment.policy import LEAD_TIME_DAYS
@@ -59,14 +59,17 @@ def read_records(connection: Connection, brand: str, today: date) -> Records | N
     places = {(row.site, row.gtin): at for at, row in enumerate(rows)}
     product_lines = tuple(sorted({row.product_line for row in rows}))
     group = np.array([product_lines.index(row.product_line) for row in rows])
-    history = replace(_history(rows, sales, (first, today), places), group=group)
+    lives = {row.gtin: row.days for row in connection.execute(SQL["shelf_lives"], key)}
+    expiry = np.array([lives.get(row.gtin, 0) for row in rows])
+    history = replace(_history(rows, sales, (first, today), places), group=group, expiry_days=expiry)
     lots = [
         Lot(places[row.site, row.gtin], row.units, (row.expires_on - today).days)
         for row in connection.execute(SQL["lots"], key)
         if (row.site, row.gtin) in places
     ]
     on_hand = np.array([max(row.quantity - row.suspect, 0) for row in rows])
-    stock = Stock(on_hand, np.array([row.in_transit for row in rows]), np.array([row.capacity for row in rows]), lots)
+    on_order, capacity = (np.array([getattr(row, name) for row in rows]) for name in ("in_transit", "capacity"))
+    stock = Stock(on_hand, on_order, capacity, lots, _owners(rows))
     seen: list[list[float]] = [[] for _ in rows]
     for row in connection.execute(SQL["deliveries"], key):
         if (row.site, row.gtin) in places:
@@ -76,6 +79,12 @@ def read_records(connection: Connection, brand: str, today: date) -> Records | N
     coming = _coming(connection, brand, (first, today))
     lead = lead_times(seen, np.full(len(rows), float(LEAD_TIME_DAYS)))
     return Records(rows, history, stock, lead, bias, today, coming, product_lines)
+
+
+def _owners(rows: list[Row]) -> Counts:
+    """Return a number for the dealer of each place; a place without one is by itself."""
+    dealers = {name: at for at, name in enumerate(sorted({row.dealer for row in rows if row.dealer}))}
+    return np.array([dealers.get(row.dealer, -1 - at) for at, row in enumerate(rows)])
 
 
 def _coming(connection: Connection, brand: str, span: tuple[date, date]) -> Coming:

@@ -102,7 +102,9 @@ class _Yard:
         self._due = np.zeros((int(history.lead.max(initial=1)) + 1, *target.shape))
         self._coming = np.zeros_like(target)
         self._leads = [(int(lead), history.lead == lead) for lead in np.unique(history.lead)]
-        self._expiry = _Expiry(history, target, start) if history.expiry_days.any() else None
+        lives = history.expiry_days[history.expiry_days > 0]
+        played = (history.days[-1] - history.days[start]).days
+        self._expiry = _Expiry(history, target, start) if lives.min(initial=played + 1) <= played else None
         self._sold, self._held, self._wasted, self._lost_value, self._held_value, self._wasted_value = (
             np.zeros(len(target)) for _ in range(6)
         )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from trace_service.replenishment.kinds import KINDS, Proposed, counts, markdowns, transfers
+from trace_service.replenishment.kinds import KINDS, Proposed, counts, transfers
+from trace_service.replenishment.leftovers import leftovers
 from trace_service.replenishment.planning import Plan, Wishes
 from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.proposals import Place, review
@@ -59,7 +60,7 @@ def run(connection: Connection, brand: str, now: datetime, fill: float, compute:
         plan = plan_in_shards(records.history, records.stock, records.lead, wishes, compute)
         _write(connection, brand, records, plan)
         candidates = connection.execute(SQL["count_candidates"], {"brand": brand, "certainty": LEAST_CERTAINTY})
-        made = [*transfers(records, plan), *markdowns(records, plan), *counts(records, candidates.fetchall())]
+        made = [*transfers(records, plan), *leftovers(records, plan), *counts(records, candidates.fetchall())]
         _settle(connection, brand, made)
     _orders(connection, records)
     connection.execute(STORE_SQL["tell_console"], {"payloads": [json.dumps({"kind": "proposal", "brand": brand})]})

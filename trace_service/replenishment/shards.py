@@ -113,7 +113,7 @@ def _merged(history: History, stock: Stock, plans: Sequence[Plan], members: Sequ
     orders = [replace(row, series=int(at[row.series])) for each, at in own for row in each.orders]
     slow = [replace(row, series=int(at[row.series])) for each, at in own for row in each.slow]
     moved = [row for each in plans for row in each.moved]
-    position = stock.on_hand + stock.on_order
+    room = elsewhere(history, lines, stock.on_hand + stock.on_order, stock.owner)
     return replace(
         plans[0], demand=demand, lines=lines, moved=[moved[at] for at in order.tolist()],
         lead=LeadTime(joined(lambda each: each.lead.mean), joined(lambda each: each.lead.variance)),
@@ -121,5 +121,5 @@ def _merged(history: History, stock: Stock, plans: Sequence[Plan], members: Sequ
         evidence=joined(lambda each: each.evidence), p_stockout=joined(lambda each: each.p_stockout),
         near=joined(lambda each: each.near), orders=sorted(orders, key=lambda each: (each.day, each.series)),
         slow=sorted(slow, key=lambda each: each.series),
-        expiring=expiring(stock.lots, demand.mean, demand.ratio, elsewhere=elsewhere(history, lines, position)),
+        expiring=expiring(stock.lots, demand.mean, demand.ratio, elsewhere=room),
     )  # fmt: skip

@@ -12,6 +12,8 @@ PRIOR_LEAD_SHARE: Final = 0.3
 _LEAD_PRIOR_COUNT: Final = 3.0
 _MIDDLE: Final = 0.5
 _EARLY: Final = 0.9
+_FAR: Final = 4.0
+"""Where so many times the maximum is sold before goods expire, their last day bounds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,12 @@ def water_lines(demand: Demand, lead: LeadTime, rhythm: Rhythm, shop: Shop, sinc
     warning = quantiles(mean, ratio, levels)[0]
     top, top_ratio = demand.over(lead.mean + review + cycle, lead.variance, since)
     maximum = quantiles(top, top_ratio, levels)[0] + shop.pack
-    expiring = shop.sellable_days > 0
-    if expiring.any():
-        # What half of all times is sold before it expires: more would rather be thrown away than sold.
-        sold = quantiles(demand.mean * np.maximum(shop.sellable_days, 1), demand.ratio, np.array([0.5]))[0]
-        maximum = np.where(expiring, np.minimum(maximum, np.maximum(sold, 1)), maximum)
+    # What half of all times is sold before it expires: more would rather be thrown away than sold.
+    until = demand.mean * shop.sellable_days
+    near = np.flatnonzero((shop.sellable_days > 0) & (until < _FAR * maximum))
+    if len(near):
+        sold = quantiles(until[near], demand.ratio[near], np.array([_MIDDLE]))[0]
+        maximum[near] = np.minimum(maximum[near], np.maximum(sold, 1))
     maximum = np.where(shop.capacity > 0, np.minimum(maximum, shop.capacity), maximum)
     warning = np.minimum(warning, np.maximum(maximum - 1, 0))
     safety = np.maximum(warning - np.floor(mean).astype(np.int64), 0)

@@ -9,6 +9,7 @@ from trace_service.web.words import Words
 
 _RUNS: Final = {
     "surplus_elsewhere": "transfer.surplus",
+    "sent_on": "transfer.sent_on",
     "near_expiry": "markdown.near_expiry",
     "slow_mover": "markdown.slow_mover",
     "figure_uncertain": "count.uncertain",
@@ -103,7 +104,7 @@ def _run_reasons(words: Words, key: str, given: Mapping[str, Any]) -> list[str]:
     found = [words(key, **shown)]
     if given.get("suspect"):
         found.append(words("transfer.suspect", suspect=given["suspect"]))
-    if given.get("action") in {"transfer", "return", "markdown"}:
+    if given.get("action") in {"return", "markdown"}:
         found.append(words(f"markdown.action.{given['action']}"))
     return found
 
