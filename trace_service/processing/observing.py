@@ -51,6 +51,7 @@ def observe_scans(connection: Connection, judged: Judged, brands: Iterable[str |
     captured = list(_captured(connection, replayed, judged.scans))
     units = {code.unit for _, code, _ in asked} | {event.unit for _, event in captured}
     observer = Observer(_keeper(connection, replayed, judged.sites, units, judged.lots), judged.mainland)
+    observer.convert(row for row, _, _ in asked)
     told = _Told(replayed, judged.sites, judged.moment)
     for row, code, brand in asked:
         source = Source(row.device, row.boot, row.seq)
