@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -34,9 +35,11 @@ from trace_service.demo import run_demo
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import connect
+from trace_service.webhooks.outbox import subscribe
 from trace_service.worker import Worker
 
 _KEYS: Final = KeyWrapper(SecretStr(base64.b64encode(bytes(32)).decode()))
+_BRAND: Final = "qingyuan"
 _DIVERTER: Final = "D-CHENGDU"
 _BOOT: Final = UUID(int=11)
 _RATE, _RUNS, _ATTACK_EVERY = 500, 40, 5
@@ -66,7 +69,8 @@ def run(progress: Progress) -> Outcome:
         spent = _spent(worker, connection)
     for name, seen in (("", trial.engine), ("report.", trial.report)):
         cuts = statistics.quantiles(seen.took, n=100)
-        figures |= {f"{name}changes": len(seen.took), f"{name}p50_ms": cuts[49], f"{name}p99_ms": cuts[98]}
+        figures |= {f"{name}changes": len(seen.took)}
+        figures |= {f"{name}p{part}_ms": cuts[part - 1] for part in (50, 95, 99)}
     figures["times_sooner"] = float(figures["report.p50_ms"]) / float(figures["p50_ms"])
     figures |= {f"{name}_ms_per_scan": 1000 * (spent[name] - before[name]) / len(trial.stream) for name in spent}
     figures["player_late_ms"] = 1000 * trial.late
@@ -124,6 +128,8 @@ class _Trial:
         self.engine, self.report = _Seen(), _Seen()
         with connect(dsn, "bench") as connection:
             self._jobs = [run_demo(connection, _KEYS, "id.example") for _ in range(_RUNS)]
+            # Whoever hears of alerts makes them dearer.
+            subscribe(connection, _KEYS, (ip_network("127.0.0.0/8"),), (_BRAND, "https://127.0.0.1/told"), ["*"])
         self.stream = list(_stream([msgspec.convert(job, World) for job in self._jobs]))
 
     def prepare(self) -> None:
