@@ -16,6 +16,7 @@ import pytest
 import structlog
 from hypothesis import settings
 from psycopg import sql
+from waiting import PATIENCE
 
 from cli.embedded.binaries import service_account
 from cli.embedded.broker import Broker
@@ -24,7 +25,9 @@ from cli.embedded.users import INGEST, device_user, ingest_user
 from trace_service.schema.migrate import Roles, migrate
 
 if TYPE_CHECKING:
+    from console_world import Site
     from playwright.sync_api import Browser
+    from visiting import Visit
 
 _ROLES = Roles(ingest="ingest-of-tests", trace="trace-of-tests")
 _TEMPLATE = "codefence_template"
@@ -142,12 +145,31 @@ def _as_role(dsn: str, role: str, password: str) -> str:
 # No longer than a module: while Playwright runs, its thread has an event loop that other tests would trip over.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  the other tests start without it
+    from playwright.sync_api import expect, sync_playwright  # noqa: PLC0415  the other tests start without it
     from screenshots import ARGUMENTS, CHROMIUM  # noqa: PLC0415  it lies beside the browser tests
 
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium fonts-noto-cjk")
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def site(database: TestDatabase) -> Iterator["Site"]:
+    """Serve the console on the demo brand with an alert, stock and a proposal; modules with another world say so."""
+    from console_world import make_world, running  # noqa: PLC0415  most tests need no server
+
+    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
+        yield site
+
+
+@pytest.fixture
+def visit(chromium: "Browser", site: "Site") -> Iterator["Visit"]:
+    """Open pages of the module's own `site` as somebody."""
+    from visiting import visiting  # noqa: PLC0415  it lies beside the browser tests
+
+    with visiting(chromium, site.url) as visit:
+        yield visit

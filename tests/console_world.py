@@ -26,6 +26,7 @@ from trace_service.demo import run_demo
 from trace_service.keys import KeyWrapper
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import connect
+from trace_service.tokens import add_token
 from trace_service.web.build_assets import ensure_assets
 
 BRAND, DEALER, CITY, CITY_POINT = "qingyuan", "D-CHENGDU", "330100", (120.16, 30.27)
@@ -240,6 +241,15 @@ def token(site: Site, login: str = LOGIN) -> dict[str, str]:
     answer = asking.post(f"{site.url}/api/v1/session", json={"login": login, "password": PASSWORD})
     assert answer.status_code == 201, answer.text
     return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+@contextmanager
+def partner(site: Site, scope: str, path: str = "", brand: str = BRAND) -> Iterator[httpx.Client]:
+    """Ask below `path` of the API as a partner's program does, with a token of its own."""
+    with connect(site.world.owner_dsn, "console tests") as connection:
+        given = add_token(connection, brand, "erp", [scope], timedelta(days=1))
+    with asking.Client(base_url=f"{site.url}/api/v1{path}", headers={"Authorization": f"Bearer {given}"}) as client:
+        yield client
 
 
 def fresh_cases(world: World, count: int) -> list[Mapping[str, Any]]:

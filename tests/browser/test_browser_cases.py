@@ -1,14 +1,15 @@
 """Cases and field checks in a real browser: at a desk and on an inspector's phone."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import TestDatabase
-from console_world import BRAND, LOGIN, PASSWORD, Site, add_case, add_person, make_world, running
+from console_world import BRAND, LOGIN, Site, add_case, add_person, make_world, running
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
+from visiting import Visit
 
 from trace_service.cases.checks import Task, order_check
 from trace_service.cases.machine import Actor, Role
@@ -26,35 +27,9 @@ def site(database: TestDatabase) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture
-def sign_in(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
-    """Open pages as somebody; a complaint of the browser, the policy's included, fails the test."""
-    complaints: list[str] = []
-    contexts = []
-
-    def open_one(path: str, login: str = LOGIN, **options: object) -> Page:
-        context = chromium.new_context(locale="zh-CN", timezone_id="Asia/Shanghai", **options)  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{site.url}/login?next={path}")
-        page.locator("input[name=login]").fill(login)
-        page.locator("input[name=password]").fill(PASSWORD)
-        page.locator("main button").click()
-        page.wait_for_url(site.url + path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def test_a_case_shows_its_map_and_is_taken_on_and_closed(site: Site, sign_in: Callable[..., Page]) -> None:
+def test_a_case_shows_its_map_and_is_taken_on_and_closed(site: Site, visit: Visit) -> None:
     number = add_case(site.world)
-    page = sign_in("/cases")
+    page = visit("/cases")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url(f"{site.url}/cases/{number}")
@@ -68,10 +43,10 @@ def test_a_case_shows_its_map_and_is_taken_on_and_closed(site: Site, sign_in: Ca
     expect(page.get_by_role("button", name="重新打开")).to_be_visible()
 
 
-def test_an_open_page_says_that_its_case_has_changed(site: Site, sign_in: Callable[..., Page]) -> None:
+def test_an_open_page_says_that_its_case_has_changed(site: Site, visit: Visit) -> None:
     number = add_case(site.world)
-    page = sign_in(f"/cases/{number}")
-    other = sign_in(f"/cases/{number}")
+    page = visit(f"/cases/{number}")
+    other = visit(f"/cases/{number}")
     other.locator("textarea[name=text]").first.fill("已联系经销商")
     other.get_by_role("button", name="添加备注").click()
     expect(page.locator("a.news")).to_contain_text("这件工单有更新")
@@ -79,7 +54,7 @@ def test_an_open_page_says_that_its_case_has_changed(site: Site, sign_in: Callab
     expect(page.locator("blockquote")).to_have_text("已联系经销商")
 
 
-def test_an_inspector_reports_from_a_phone_with_photo_and_position(site: Site, sign_in: Callable[..., Page]) -> None:
+def test_an_inspector_reports_from_a_phone_with_photo_and_position(site: Site, visit: Visit) -> None:
     number = add_case(site.world)
     with connect(site.world.owner_dsn, "test") as connection:
         task = Task(
@@ -89,10 +64,16 @@ def test_an_inspector_reports_from_a_phone_with_photo_and_position(site: Site, s
         row = connection.execute("SELECT code FROM trace.verdict LIMIT 1").fetchone()
     assert row is not None
     place = {"latitude": 30.2711, "longitude": 120.1622, "accuracy": 14}
-    page = sign_in("/checks", "zhao", viewport=PHONE, geolocation=place, permissions=["geolocation"])
+    page = visit("/checks", "zhao", viewport=PHONE, geolocation=place, permissions=["geolocation"])
     page.get_by_role("link", name="到店核查").click()
     page.wait_for_url(f"{site.url}/checks/{check}")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_text("找到了").click()
+    page.get_by_role("button", name="提交").click()
+    # Refused on the phone, before anything is sent: a page that says so would lose the photos.
+    expect(page.locator("input[name=code]:invalid")).to_be_focused()
+    page.get_by_text("没找到").click()
+    expect(page.locator("input[name=code]:invalid")).to_have_count(0)
     page.get_by_text("找到了").click()
     page.locator("input[name=code]").fill(row[0])
     picture = io.BytesIO()
@@ -104,7 +85,7 @@ def test_an_inspector_reports_from_a_phone_with_photo_and_position(site: Site, s
     expect(page.locator("input[name=lat]")).to_have_value("30.271100")
     page.get_by_role("button", name="提交").click()
     expect(page.locator(".facts .chip")).to_have_text("已完成")
-    desk = sign_in(f"/cases/{number}")
+    desk = visit(f"/cases/{number}")
     desk.locator(".files img").scroll_into_view_if_needed()
     expect(desk.locator(".files img")).to_have_js_property("naturalWidth", 640)
     with connect(site.world.owner_dsn, "test") as connection:

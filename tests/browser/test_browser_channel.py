@@ -1,43 +1,14 @@
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from conftest import TestDatabase
-from console_world import LOGIN, PASSWORD, Site, make_world, running
-from playwright.sync_api import Page, expect, sync_playwright
-from screenshots import ARGUMENTS, CHROMIUM
+from playwright.sync_api import expect
+from visiting import Visit
 
 pytestmark = pytest.mark.browser
 BAD = "id,parent,name_zh,kind\nD-1,D-NONE,店,sub\n"
 GOOD = "id,parent,name_zh,kind\nD-1,D-WUHOU,武侯一店,sub\n"
 
 
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
-
-
-@pytest.fixture
-def page(site: Site) -> Iterator[Page]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium fonts-noto-cjk")
-    complaints: list[str] = []
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_context(locale="zh-CN", timezone_id="Asia/Shanghai").new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.goto(f"{site.url}/login?next=/channel")
-        page.locator("input[name=login]").fill(LOGIN)
-        page.locator("input[name=password]").fill(PASSWORD)
-        page.locator("main button").click()
-        page.wait_for_url(f"{site.url}/channel")
-        yield page
-        browser.close()
-    assert complaints == []
-
-
-def test_a_table_is_checked_mended_and_imported_and_the_dealer_is_in_the_tree(page: Page) -> None:
+def test_a_table_is_checked_mended_and_imported_and_the_dealer_is_in_the_tree(visit: Visit) -> None:
+    page = visit("/channel")
     page.get_by_role("link", name="导入表格").click()
     chosen = page.locator("input[type=file]")
     chosen.set_input_files({"name": "dealers.csv", "mimeType": "text/csv", "buffer": BAD.encode()})

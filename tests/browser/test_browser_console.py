@@ -1,71 +1,16 @@
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import psycopg
 import pytest
-from conftest import TestDatabase
-from console_world import CITY, LOGIN, PASSWORD, Site, add_alert, fresh_cases, make_world, running
+from console_world import CITY, Site, add_alert, fresh_cases
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
+from visiting import Visit
 
 from trace_service.store.connection import connect
 
 pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
-OpenPage = Callable[..., Page]
-
-
-@dataclass
-class Watch:
-    """What went wrong in a browser, and what it asked of other hosts."""
-
-    complaints: list[str] = field(default_factory=list)
-    outside: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
-
-
-@pytest.fixture
-def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
-    """Open a signed-in page; a complaint of the browser or a request to another host fails the test."""
-    watch = Watch()
-    contexts = []
-
-    def open_one(path: str = "/", **options: object) -> Page:
-        options = {
-            "locale": "zh-CN",
-            "timezone_id": "Asia/Shanghai",
-            "viewport": {"width": 1280, "height": 800},
-        } | options
-        context = chromium.new_context(**options)  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: watch.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: watch.complaints.append(str(error)))
-        page.on("request", lambda request: None if _own(request.url, site) else watch.outside.append(request.url))
-        page.goto(f"{site.url}/login?next={path}")
-        page.locator("input[name=login]").fill(LOGIN)
-        page.locator("input[name=password]").fill(PASSWORD)
-        page.locator("main button").click()
-        page.wait_for_url(site.url + path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    # A policy violation is a console error as well.
-    assert watch.complaints == []
-    assert watch.outside == []
-
-
-def _own(url: str, site: Site) -> bool:
-    return url.startswith((site.url, "data:"))
 
 
 def add_live(site: Site, city: str) -> None:
@@ -81,8 +26,8 @@ def reload_until_live(page: Page, part: str) -> None:
         page.reload()
 
 
-def test_from_the_queue_to_the_reason_the_map_and_the_message(open_page: OpenPage) -> None:
-    page = open_page()
+def test_from_the_queue_to_the_reason_the_map_and_the_message(visit: Visit) -> None:
+    page = visit()
     page.locator("a.open").click()
     expect(page.locator("h1")).to_have_text("成都蜀清商贸的货出现在杭州市")
     expect(page.locator("main")).to_contain_text("正常流通预计只会有 0.31 箱")
@@ -99,8 +44,8 @@ def test_from_the_queue_to_the_reason_the_map_and_the_message(open_page: OpenPag
     expect(page.locator("main")).to_contain_text("v1/market/p13/gateway-market/scan")
 
 
-def test_closing_needs_an_outcome_and_keeps_it(open_page: OpenPage) -> None:
-    page = open_page()
+def test_closing_needs_an_outcome_and_keeps_it(visit: Visit) -> None:
+    page = visit()
     page.locator("a.open").click()
     page.get_by_role("button", name="开始处理").click()
     expect(page.locator(".chip-acknowledged")).to_be_visible()
@@ -112,8 +57,8 @@ def test_closing_needs_an_outcome_and_keeps_it(open_page: OpenPage) -> None:
     expect(page.locator("aside")).to_contain_text("确认窜货")
 
 
-def test_a_new_alert_arrives_without_reload_and_without_moving_the_rows(open_page: OpenPage, site: Site) -> None:
-    page = open_page()
+def test_a_new_alert_arrives_without_reload_and_without_moving_the_rows(visit: Visit, site: Site) -> None:
+    page = visit()
     page.evaluate("() => { document.body.dataset.same = 'page' }")
     before = page.locator("tr.row").bounding_box()
     add_live(site, "320100")
@@ -129,10 +74,10 @@ def test_a_new_alert_arrives_without_reload_and_without_moving_the_rows(open_pag
     assert before is not None
 
 
-def test_an_empty_queue_fills_itself(open_page: OpenPage, site: Site) -> None:
+def test_an_empty_queue_fills_itself(visit: Visit, site: Site) -> None:
     with psycopg.connect(site.world.owner_dsn) as connection:
         connection.execute("UPDATE trace.alert SET state = 'closed', outcome = 'unresolved'")
-    page = open_page()
+    page = visit()
     expect(page.locator("main")).to_contain_text("没有待处理的预警")
     # The page is connected once it has asked again by itself.
     with page.expect_response(lambda answer: answer.url.endswith("/?state=open")):
@@ -140,8 +85,8 @@ def test_an_empty_queue_fills_itself(open_page: OpenPage, site: Site) -> None:
     expect(page.locator("a.open")).to_be_visible()
 
 
-def test_stock_follows_the_shelf(open_page: OpenPage, site: Site) -> None:
-    page = open_page("/stock")
+def test_stock_follows_the_shelf(visit: Visit, site: Site) -> None:
+    page = visit("/stock")
     row = page.locator("table.stock tbody tr").first
     expect(row.locator("strong")).to_have_text("9")
     reload_until_live(page, "/stock")
@@ -152,25 +97,25 @@ def test_stock_follows_the_shelf(open_page: OpenPage, site: Site) -> None:
     expect(row.locator("svg.meter")).to_have_class("meter")
 
 
-def test_a_proposal_is_approved_in_place(open_page: OpenPage) -> None:
-    page = open_page("/proposals")
+def test_a_proposal_is_approved_in_place(visit: Visit) -> None:
+    page = visit("/proposals")
     page.evaluate("() => { document.body.dataset.same = 'page' }")
     page.get_by_role("button", name="批准").click()
     expect(page.locator(".proposal .chip-approved")).to_be_visible()
     assert page.locator("body").get_attribute("data-same") == "page"
 
 
-def test_the_language_switch_changes_the_page_and_stays(open_page: OpenPage) -> None:
-    page = open_page("/stock")
+def test_the_language_switch_changes_the_page_and_stays(visit: Visit) -> None:
+    page = visit("/stock")
     page.get_by_role("link", name="English").click()
     expect(page.locator("h1")).to_have_text("Stock")
     page.get_by_role("link", name="Alerts").click()
     expect(page.locator("th[scope=row]").first).to_contain_text("found in Hangzhou")
 
 
-def test_the_keyboard_walks_opens_and_explains(open_page: OpenPage, site: Site) -> None:
+def test_the_keyboard_walks_opens_and_explains(visit: Visit, site: Site) -> None:
     add_live(site, "320100")
-    page = open_page()
+    page = visit()
     page.keyboard.press("?")
     expect(page.locator("dialog")).to_be_visible()
     page.keyboard.press("Escape")
@@ -186,8 +131,8 @@ def test_the_keyboard_walks_opens_and_explains(open_page: OpenPage, site: Site) 
     expect(page.locator("tr.row")).to_have_count(2)
 
 
-def test_a_page_whose_session_ended_leads_to_the_log_in_by_itself(open_page: OpenPage, site: Site) -> None:
-    page = open_page()
+def test_a_page_whose_session_ended_leads_to_the_log_in_by_itself(visit: Visit, site: Site) -> None:
+    page = visit()
     reload_until_live(page, "/alerts/news")
     with psycopg.connect(site.world.owner_dsn) as connection:
         connection.execute("DELETE FROM trace.session")
@@ -196,8 +141,8 @@ def test_a_page_whose_session_ended_leads_to_the_log_in_by_itself(open_page: Ope
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en-GB"])
-def test_nothing_scrolls_sideways_on_a_phone(open_page: OpenPage, site: Site, language: str) -> None:
-    page = open_page("/", viewport=PHONE, locale=language)
+def test_nothing_scrolls_sideways_on_a_phone(visit: Visit, site: Site, language: str) -> None:
+    page = visit("/", viewport=PHONE, locale=language)
     for path in ("/", f"/alerts/{site.world.alert}", "/stock", "/proposals", "/devices", "/login", "/?state=closed"):
         page.goto(site.url + path)
         for journey in page.locator("details.journey").all()[:1]:
@@ -207,8 +152,8 @@ def test_nothing_scrolls_sideways_on_a_phone(open_page: OpenPage, site: Site, la
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_background(open_page: OpenPage, site: Site, scheme: str) -> None:
-    page = open_page("/", color_scheme=scheme)
+def test_text_stands_out_from_its_background(visit: Visit, site: Site, scheme: str) -> None:
+    page = visit("/", color_scheme=scheme)
     for path in ("/", f"/alerts/{site.world.alert}", "/stock", "/proposals", "/devices", "/login"):
         page.goto(site.url + path)
         assert page.evaluate(FAINT_TEXT) == [], path

@@ -1,12 +1,13 @@
 """An alert that the engine raised, and a lead, in a real browser: both languages, dark, and on a phone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from conftest import fresh_database
-from console_world import PASSWORD, Site, running
+from console_world import Site, running
 from engine_world import MANAGER, make_engine_world
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
+from visiting import Visit
 
 from cli.embedded.postgres import Database
 from firmware_sim.world.parameters import Request
@@ -25,32 +26,6 @@ def site(postgres: Database, migrated_template: str, tmp_path_factory: pytest.Te
             yield site
 
 
-@pytest.fixture
-def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
-    """Open pages as the manager; a complaint of the browser, the policy's included, fails the test."""
-    complaints: list[str] = []
-    contexts = []
-
-    def open_one(path: str, **options: object) -> Page:
-        context = chromium.new_context(timezone_id="Asia/Shanghai", **options)  # type: ignore[arg-type]
-        context.set_default_timeout(30_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{site.url}/login?next={path}")
-        page.locator("input[name=login]").fill(MANAGER)
-        page.locator("input[name=password]").fill(PASSWORD)
-        page.locator("main button").click()
-        page.wait_for_url(site.url + path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
 def an_alert(site: Site) -> tuple[int, int]:
     with connect(site.world.owner_dsn, "test") as connection:
         row = connection.execute(
@@ -61,9 +36,9 @@ def an_alert(site: Site) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def test_an_alert_says_what_was_considered_and_what_would_change_it(site: Site, open_page: Callable[..., Page]) -> None:
+def test_an_alert_says_what_was_considered_and_what_would_change_it(site: Site, visit: Visit) -> None:
     alert, case = an_alert(site)
-    page = open_page(f"/alerts/{alert}", locale="en-GB", color_scheme="dark")
+    page = visit(f"/alerts/{alert}", MANAGER, locale="en-GB", color_scheme="dark")
     page.locator("#map[data-drawn=true]").wait_for()
     expect(page.locator(".figures").first).to_contain_text("probability")
     expect(page.locator(".counted table").first).to_be_hidden()
@@ -84,9 +59,9 @@ def test_an_alert_says_what_was_considered_and_what_would_change_it(site: Site, 
     expect(folded).to_be_visible()
 
 
-def test_on_a_phone_nothing_runs_over_the_edge(site: Site, open_page: Callable[..., Page]) -> None:
+def test_on_a_phone_nothing_runs_over_the_edge(site: Site, visit: Visit) -> None:
     alert, case = an_alert(site)
-    page = open_page(f"/alerts/{alert}", locale="zh-CN", viewport={"width": 390, "height": 844})
+    page = visit(f"/alerts/{alert}", MANAGER, locale="zh-CN", viewport={"width": 390, "height": 844})
     for path in (f"/alerts/{alert}", f"/cases/{case}", "/leads", "/leads?about=other"):
         page.goto(site.url + path)
         for closed in page.locator("main details:not(.journey)").all():
@@ -94,11 +69,11 @@ def test_on_a_phone_nothing_runs_over_the_edge(site: Site, open_page: Callable[.
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
-def test_a_lead_accuses_nobody_and_is_reviewed(site: Site, open_page: Callable[..., Page]) -> None:
+def test_a_lead_accuses_nobody_and_is_reviewed(site: Site, visit: Visit) -> None:
     with connect(site.world.owner_dsn, "test") as connection:
         row = connection.execute("SELECT id, near FROM trace.lead WHERE ended IS NULL ORDER BY id LIMIT 1").fetchone()
     assert row is not None
-    page = open_page(f"/leads?about={'near' if row.near else 'other'}", locale="zh-CN")
+    page = visit(f"/leads?about={'near' if row.near else 'other'}", MANAGER, locale="zh-CN")
     page.locator(f'a.open[href="/leads/{row.id}"]').click()
     expect(page.locator(".outcome")).to_contain_text("这是线索，不是预警")
     if row.near:

@@ -1,14 +1,15 @@
 """Where to look next in a real browser: list and map, both languages, light and dark, a desk and a phone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from conftest import TestDatabase
-from console_world import BRAND, DEALER, LOGIN, PASSWORD, Site, add_person, make_world, running
-from playwright.sync_api import Browser, Page, expect
+from console_world import BRAND, DEALER, Site, add_person, make_world, running
+from playwright.sync_api import expect
 from psycopg.types.json import Jsonb
+from visiting import Visit
 
 from trace_service.inspections import store
 from trace_service.inspections.model import Base, Place, Suspicion
@@ -45,34 +46,8 @@ def site(database: TestDatabase) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture
-def sign_in(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
-    """Open pages as somebody; a complaint of the browser, the policy's included, fails the test."""
-    complaints: list[str] = []
-    contexts = []
-
-    def open_one(path: str, locale: str = "zh-CN", **options: object) -> Page:
-        context = chromium.new_context(locale=locale, timezone_id="Asia/Shanghai", **options)  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{site.url}/login?next={path}")
-        page.locator("input[name=login]").fill(LOGIN)
-        page.locator("input[name=password]").fill(PASSWORD)
-        page.locator("main button").click()
-        page.wait_for_url(site.url + path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def test_one_click_sends_an_inspector_where_the_plan_says(sign_in: Callable[..., Page]) -> None:
-    page = sign_in("/inspections")
+def test_one_click_sends_an_inspector_where_the_plan_says(visit: Visit) -> None:
+    page = visit("/inspections")
     expect(page.locator("h1")).to_have_text("下一步去哪查")
     expect(page.locator("#map[data-drawn=true]")).to_be_visible()
     first = page.locator(".visit").filter(has_text="绍兴")
@@ -85,8 +60,8 @@ def test_one_click_sends_an_inspector_where_the_plan_says(sign_in: Callable[...,
     expect(page.locator(".visit").filter(has_text="绍兴").locator("a.button")).to_contain_text("已派核查")
 
 
-def test_it_fits_a_phone_and_speaks_english_in_the_dark(sign_in: Callable[..., Page]) -> None:
-    page = sign_in("/inspections", locale="en-GB", viewport=PHONE, color_scheme="dark")
+def test_it_fits_a_phone_and_speaks_english_in_the_dark(visit: Visit) -> None:
+    page = visit("/inspections", locale="en-GB", viewport=PHONE, color_scheme="dark")
     expect(page.locator("h1")).to_have_text("Where to look next")
     expect(page.locator(".visit").first).to_contain_text("chance that it ends in an alert")
     expect(page.locator("#map[data-drawn=true]")).to_be_visible()

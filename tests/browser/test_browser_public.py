@@ -1,12 +1,10 @@
 """The page for consumers in a real browser, without script, on a phone and wide, in both languages and schemes."""
 
-from collections.abc import Iterator
 from itertools import product
 
 import psycopg
 import pytest
-from conftest import TestDatabase
-from console_world import BRAND, Site, make_world, running
+from console_world import BRAND, Site
 from playwright.sync_api import Browser, expect
 
 from contracts.gs1 import item_key
@@ -18,12 +16,6 @@ HEADINGS = {
     "zh-CN": {"item": "已登记的产品", "guess": "暂时无法核实", "box": "物流标签"},
     "en-GB": {"item": "Registered product", "guess": "We could not verify this code", "box": "Shipping label"},
 }
-
-
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
 
 
 def paths(site: Site) -> dict[str, str]:

@@ -1,39 +1,15 @@
 """The map of territories in a real browser: drawn without a complaint of the policy, and led through by links."""
 
-from collections.abc import Iterator
-
 import pytest
-from conftest import TestDatabase
-from console_world import LOGIN, PASSWORD, Site, make_world, running
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
+from visiting import Visit
 
 pytestmark = pytest.mark.browser
 DRAFT = "dealer,adcodes,valid_from\nD-CHENGDU,510100 511400,2026-03-01\n"
 
 
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
-
-
-@pytest.fixture
-def page(site: Site, chromium: Browser) -> Iterator[Page]:
-    complaints: list[str] = []
-    context = chromium.new_context(locale="zh-CN", timezone_id="Asia/Shanghai", viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(f"{site.url}/login?next=/territories")
-    page.locator("input[name=login]").fill(LOGIN)
-    page.locator("input[name=password]").fill(PASSWORD)
-    page.locator("main button").click()
-    page.wait_for_url(f"{site.url}/territories")
-    yield page
-    context.close()
-    assert complaints == []
-
-
-def test_from_the_map_to_a_dealer_and_from_a_file_to_a_publication(page: Page) -> None:
+def test_from_the_map_to_a_dealer_and_from_a_file_to_a_publication(visit: Visit) -> None:
+    page = visit("/territories", viewport={"width": 390, "height": 844})
     expect(page.locator(".nav [aria-current]")).to_be_in_viewport(ratio=1)
     shapes = page.locator("svg.territories .area")
     expect(shapes).to_have_count(17)

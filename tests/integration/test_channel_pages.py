@@ -5,18 +5,11 @@ from collections.abc import Iterator
 import asking
 import httpx
 import pytest
-from conftest import TestDatabase
-from console_world import OTHER_LOGIN, Site, make_world, running, token
+from console_world import OTHER_LOGIN, Site, token
 from openpyxl import load_workbook
 
 DEALERS = "经销商编号,上级编号,中文名称,类型,生效日期\n"
 HEADERS = {"Accept-Language": "en"}
-
-
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
 
 
 def browser(site: Site, login: str = "demo") -> httpx.Client:

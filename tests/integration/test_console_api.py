@@ -5,14 +5,7 @@ import asking
 import httpx
 import psycopg
 import pytest
-from conftest import TestDatabase
-from console_world import BRAND, OTHER_LOGIN, PASSWORD, Site, make_world, running, token, unknown_boot
-
-
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
+from console_world import BRAND, OTHER_LOGIN, PASSWORD, Site, token, unknown_boot
 
 
 @pytest.fixture

@@ -1,23 +1,14 @@
 """The page of devices tells of events that nobody sends any more."""
 
 import re
-from collections.abc import Iterator
 
 import asking
 import httpx
 import psycopg
-import pytest
-from conftest import TestDatabase
-from console_world import LOGIN, PASSWORD, Site, make_world, running
+from console_world import LOGIN, PASSWORD, Site
 from test_console_pages import log_in
 
 DEVICE = "gateway-market"
-
-
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
 
 
 def row_of(client: httpx.Client, device: str) -> str:

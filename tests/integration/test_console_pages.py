@@ -9,19 +9,12 @@ import asking
 import httpx
 import psycopg
 import pytest
-from conftest import TestDatabase
-from console_world import BRAND, LOGIN, PASSWORD, Site, make_world, running
+from console_world import BRAND, LOGIN, PASSWORD, Site
 from waiting import PATIENCE, wait_for
 
 from trace_service.web.headers import CONTENT_SECURITY_POLICY
 
 PAGES = ("/", "/?state=acknowledged", "/?state=closed", "/stock", "/proposals", "/proposals?state=approved", "/devices")
-
-
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
 
 
 @pytest.fixture

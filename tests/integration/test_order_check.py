@@ -2,15 +2,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asking
 import httpx
 import pytest
 from conftest import TestDatabase
-from console_world import Site, make_world, running
+from console_world import Site, make_world, partner, running
 
 from trace_service.channel.importer import Job, import_files, installed_map
 from trace_service.store.connection import connect
-from trace_service.tokens import add_token
 
 TEQU, PETITE = "09506000134352", "09506000134376"
 CHENGDU, HANGZHOU = {"lon": 104.06, "lat": 30.67, "accuracy_m": 20}, {"lon": 120.16, "lat": 30.27, "accuracy_m": 20}
@@ -37,11 +35,8 @@ def site(database: TestDatabase) -> Iterator[Site]:
 
 
 @pytest.fixture
-def api(site: Site, database: TestDatabase) -> Iterator[httpx.Client]:
-    with connect(database.trace_dsn, "tests") as connection:
-        token = add_token(connection, "qingyuan", "shop", ["check"], timedelta(days=1))
-    headers = {"Authorization": f"Bearer {token}"}
-    with asking.Client(base_url=f"{site.url}/api/v1/check", headers=headers) as client:
+def api(site: Site) -> Iterator[httpx.Client]:
+    with partner(site, "check", "/check") as client:
         yield client
 
 
@@ -144,9 +139,7 @@ def test_a_batch_answers_in_order_and_nonsense_is_refused(api: httpx.Client) -> 
         assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_PARAMETER"), wrong
 
 
-def test_another_brands_dealers_are_unknown(site: Site, database: TestDatabase) -> None:
-    with connect(database.trace_dsn, "tests") as connection:
-        token = add_token(connection, "rival", "shop", ["check"], timedelta(days=1))
-    with asking.Client(base_url=f"{site.url}/api/v1/check", headers={"Authorization": f"Bearer {token}"}) as rival:
+def test_another_brands_dealers_are_unknown(site: Site) -> None:
+    with partner(site, "check", "/check", brand="rival") as rival:
         ruling = ask(rival, "order", dealer="D-CHENGDU")
     assert (ruling["verdict"], codes(ruling), ruling["path"]) == ("unknown", ["unknown_dealer"], [])

@@ -13,8 +13,7 @@ import asking
 import httpx
 import pytest
 from click.testing import CliRunner
-from conftest import TestDatabase
-from console_world import BRAND, Site, make_world, running, token
+from console_world import BRAND, Site, partner, token
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from waiting import PATIENCE
 
@@ -41,16 +40,8 @@ BODY = {"dealer": "D-NANJING", "from_site": "dc-east", "lines": [{"line": 1, "gt
 
 
 @pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
-
-
-@pytest.fixture
 def erp(site: Site) -> Iterator[httpx.Client]:
-    with connect(site.world.owner_dsn, "test") as connection:
-        given = add_token(connection, BRAND, "erp", ["orders"], timedelta(days=1))
-    with asking.Client(base_url=f"{site.url}/api/v1", headers={"Authorization": f"Bearer {given}"}) as client:
+    with partner(site, "orders") as client:
         yield client
 
 

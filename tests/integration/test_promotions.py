@@ -6,35 +6,24 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-import asking
 import httpx
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from conftest import TestDatabase
-from console_world import BRAND, Site, make_world, running
+from console_world import BRAND, Site, partner
 
 from cli.main import main
 from trace_service.replenishment.runs import run
 from trace_service.store.connection import connect
-from trace_service.tokens import add_token
 
 STORE, GTIN = "S-CHENGDU-01", "09506000134352"
 FROM, TO = date(2026, 9, 14), date(2026, 9, 20)
 
 
 @pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
-
-
-@pytest.fixture
-def erp(site: Site, database: TestDatabase) -> Iterator[httpx.Client]:
-    with connect(database.trace_dsn, "test") as connection:
-        token = add_token(connection, BRAND, "erp", ["replenish"], timedelta(days=1))
-    headers = {"Authorization": f"Bearer {token}"}
-    with asking.Client(base_url=f"{site.url}/api/v1/replenishment", headers=headers) as client:
+def erp(site: Site) -> Iterator[httpx.Client]:
+    with partner(site, "replenish", "/replenishment") as client:
         yield client
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import asking
 import httpx
 import psycopg
 import pytest
 from conftest import TestDatabase
-from console_world import BRAND, LOGIN, PASSWORD, Site, make_world, running
+from console_world import BRAND, LOGIN, PASSWORD, Site, partner
 from openpyxl import load_workbook
 from test_console_pages import log_in
 
@@ -23,17 +24,8 @@ from trace_service.tokens import add_token
 
 
 @pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
-
-
-@pytest.fixture
-def erp(site: Site, database: TestDatabase) -> Iterator[httpx.Client]:
-    with connect(database.trace_dsn, "test") as connection:
-        token = add_token(connection, BRAND, "erp", ["replenish"], timedelta(days=1))
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"{site.url}/api/v1/replenishment", headers=headers) as client:
+def erp(site: Site) -> Iterator[httpx.Client]:
+    with partner(site, "replenish", "/replenishment") as client:
         yield client
 
 
@@ -55,7 +47,7 @@ def test_a_purchasing_system_reads_decides_and_is_told_only_what_changed_since(e
 def test_a_token_for_something_else_opens_nothing(site: Site, database: TestDatabase) -> None:
     with connect(database.trace_dsn, "test") as connection:
         token = add_token(connection, BRAND, "wms", ["orders"], timedelta(days=1))
-    answer = httpx.get(f"{site.url}/api/v1/replenishment/proposals", headers={"Authorization": f"Bearer {token}"})
+    answer = asking.get(f"{site.url}/api/v1/replenishment/proposals", headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["code"]) == (403, "SCOPE_MISSING")
 
 
@@ -90,7 +82,7 @@ def test_tables_hold_the_same_as_csv_and_excel(erp: httpx.Client) -> None:
 
 
 def test_a_person_approves_another_quantity_and_says_why(site: Site) -> None:
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
+    with asking.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
         assert log_in(browser, LOGIN, PASSWORD).status_code == 303
         page = browser.get("/proposals").text
         found = re.search(r'name="csrf" value="([^"]+)"', page)
@@ -120,7 +112,7 @@ def test_every_kind_of_proposal_is_explained_in_both_languages(site: Site) -> No
                 " %(reason)s, now(), now(), 'codefence-1' FROM trace.proposal WHERE kind = 'order'",
                 {"kind": kind, "reason": json.dumps({"code": code, "parameters": parameters})},
             )
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
+    with asking.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
         log_in(browser, LOGIN, PASSWORD)
         chinese = browser.get("/proposals", headers={"Accept-Language": "zh"}).text
         english = browser.get("/proposals", headers={"Accept-Language": "en"}).text

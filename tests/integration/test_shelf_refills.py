@@ -1,23 +1,15 @@
 """What is scanned in at a store reaches the shelf agent and settles how many units a refill has."""
 
-from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import TestDatabase
-from console_world import Site, make_world, running
+from console_world import Site
 
 from edge.shelf.refills import RefillFeed
 from trace_service.orders.access import issue_token
 from trace_service.store.connection import connect
 
 STORE, GTIN = "S-CHENGDU-01", "09506000134352"
-
-
-@pytest.fixture
-def site(database: TestDatabase) -> Iterator[Site]:
-    with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
-        yield site
 
 
 def test_a_delivery_is_announced_once_to_its_own_site_and_to_a_valid_token_alone(site: Site) -> None:
