@@ -367,3 +367,31 @@ def test_no_more_is_ordered_than_sells_before_it_expires(market: Market, owner: 
     assert unbounded > 50
     assert 25 < maximum < 36
     assert warning < maximum
+
+
+def test_what_leaves_a_shelf_is_demand_where_nobody_scans_sales(market: Market, owner: psycopg.Connection) -> None:
+    gtin = product(owner)
+    seen = ((30, 9, 40), (10, 10, 36), (10, 11, 37), (10, 12, 35), (10, 13, 60), (10, 14, 57), (5, 9, 50))
+    odd = ((10, 15, 0, "SATURATED", 1.0), (10, 16, 0, "", 0.3))
+    rows = [(*each, "", 1.0) for each in seen] + list(odd)
+    for number, (back, hour, units, fault, confidence) in enumerate(rows):
+        owner.execute(
+            "INSERT INTO landing.stock (device, boot, seq, ts, sent_at, received_at, content, site, channel, gtin,"
+            " grams, units, confidence, fault) VALUES ('shelf-x', gen_random_uuid(), %(seq)s, %(ts)s, %(ts)s, %(ts)s, 0,"
+            " %(site)s, 1, %(gtin)s, 0, %(units)s, %(confidence)s, %(fault)s)",
+            {
+                "seq": number, "ts": datetime(2026, 3, 3, hour, tzinfo=UTC) - timedelta(days=back), "site": GIVER,
+                "gtin": gtin, "units": units, "confidence": confidence, "fault": fault,
+            },
+        )  # fmt: skip
+    nightly(market)
+    query = "SELECT day, units, source FROM trace.demand_day WHERE site = %s AND gtin = %s ORDER BY day"
+    # One was put back, two left, 25 were put up, three left; seven were gone when the shelf was seen again.
+    first, second = TODAY - timedelta(days=10), TODAY - timedelta(days=5)
+    assert market.rows(query, GIVER, gtin) == [(first, 4, "shelf"), (second, 7, "shelf")]
+    nightly(market)
+    assert market.rows(query, GIVER, gtin) == [(first, 4, "shelf"), (second, 7, "shelf")]
+    owner.execute("DELETE FROM trace.demand_day")
+    owner.execute("UPDATE trace.stock SET sold_lately = 4 WHERE site = %s AND gtin = %s", (GIVER, gtin))
+    nightly(market)
+    assert market.rows(query, GIVER, gtin) == []

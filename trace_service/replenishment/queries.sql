@@ -91,6 +91,30 @@ SELECT %(brand)s, site, gtin, day, units, 'scans' FROM sold
 ON CONFLICT (site, gtin, day) DO UPDATE SET units = excluded.units, sold_out = false, recorded_at = clock_timestamp()
 WHERE demand_day.source = 'scans' AND (demand_day.units <> excluded.units OR demand_day.sold_out)
 
+-- name: count_weighed
+-- Where nobody scans sales nor has them on record, what left the shelf was sold: its falls, less what was put back. A rise
+-- by three items and more is a refill. What goes before the first day is read as well, for the step into it.
+WITH reading AS (
+    SELECT landed.site, landed.gtin, (landed.ts AT TIME ZONE %(zone)s)::date AS day,
+        landed.units - lag(landed.units) OVER shelf AS step,
+        lag(landed.site) OVER shelf = landed.site AND lag(landed.gtin) OVER shelf = landed.gtin AS same
+    FROM landing.stock AS landed JOIN trace.stock ON stock.site = landed.site AND stock.gtin = landed.gtin
+    WHERE stock.brand = %(brand)s AND stock.sold_lately = 0
+        AND landed.ts >= (%(weighed_since)s::date - 1)::timestamp AT TIME ZONE %(zone)s
+        AND landed.ts < (%(today)s::date)::timestamp AT TIME ZONE %(zone)s
+        AND landed.fault = '' AND landed.confidence >= 0.5 AND landed.filled IS NULL
+        AND NOT EXISTS (SELECT FROM trace.demand_day AS known WHERE known.site = landed.site
+            AND known.gtin = landed.gtin AND known.source IN ('file', 'demo'))
+    WINDOW shelf AS (PARTITION BY landed.device, landed.channel ORDER BY landed.ts, landed.seq)
+)
+INSERT INTO trace.demand_day (brand, site, gtin, day, units, source)
+SELECT %(brand)s, site, gtin, day, greatest(-sum(step), 0)::integer, 'shelf' FROM reading
+WHERE same AND step < 3 AND day >= %(weighed_since)s
+GROUP BY site, gtin, day
+ON CONFLICT (site, gtin, day) DO UPDATE SET units = excluded.units, source = 'shelf',
+    sold_out = demand_day.sold_out AND excluded.units = 0, recorded_at = clock_timestamp()
+WHERE demand_day.units <> excluded.units AND (demand_day.source = 'shelf' OR demand_day.units = 0)
+
 -- name: note_sold_out
 -- An empty shelf sells nothing, which is no lack of demand.
 INSERT INTO trace.demand_day (brand, site, gtin, day, units, sold_out, source)

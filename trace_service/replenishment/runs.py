@@ -20,6 +20,8 @@ from trace_service.store.queries import SQL as STORE_SQL
 from trace_service.store.rows import recordset
 
 RECOUNTED_DAYS: Final = 35
+WEIGHED_DAYS: Final = 14
+"""Readings are many: a shelf that was cut off for longer loses what it saw before."""
 _AT_ONCE: Final = 200
 
 
@@ -49,8 +51,11 @@ def run(connection: Connection, brand: str, now: datetime, fill: float, compute:
     with connection.transaction():
         if not one(connection, SQL["one_run"], {"brand": brand}).had:
             return None
-        key = {"brand": brand, "today": today, "since": today - timedelta(days=RECOUNTED_DAYS), "zone": str(STORE_ZONE)}
-        for query in ("count_sales", "note_sold_out"):
+        key = {
+            "brand": brand, "today": today, "since": today - timedelta(days=RECOUNTED_DAYS), "zone": str(STORE_ZONE),
+            "weighed_since": today - timedelta(days=WEIGHED_DAYS),
+        }  # fmt: skip
+        for query in ("count_sales", "count_weighed", "note_sold_out"):
             connection.execute(SQL[query], key)
         write_suspects(connection, brand)
         records = read_records(connection, brand, today)

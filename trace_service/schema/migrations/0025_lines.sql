@@ -19,3 +19,7 @@ CREATE TRIGGER review_approved AFTER UPDATE OF state ON trace.proposal FOR EACH 
     WHEN (OLD.state = 'open' AND NEW.state = 'approved' AND NEW.kind IN ('order', 'vmi', 'transfer'))
     EXECUTE FUNCTION trace.queue_review();
 CREATE TRIGGER review_counted AFTER INSERT ON trace.stock_count FOR EACH ROW EXECUTE FUNCTION trace.queue_review();
+
+-- Where nobody scans sales, what a shelf was seen to lose is demand.
+ALTER TABLE trace.demand_day DROP CONSTRAINT demand_day_source_check,
+    ADD CONSTRAINT demand_day_source_check CHECK (source IN ('scans', 'file', 'demo', 'shelf'));
