@@ -111,6 +111,9 @@ def test_a_case_is_walked_from_its_alert_to_closed_by_two_persons_with_its_evide
             "lat": "30.27",
             "lon": "120.16",
         }
+        without = zhao.post(f"/uploads{check[1]}", data={**fields, "code": ""}, files={"files": ("a.jpg", photo())})
+        assert without.status_code == 422
+        assert "还缺扫到的码" in without.text
         sent = zhao.post(f"/uploads{check[1]}", data=fields, files={"files": ("货架.jpg", photo(), "image/jpeg")})
         assert sent.status_code == 303, sent.text
         # The dealer is asked and answers, with a paper.

@@ -43,6 +43,10 @@ RESULTS = {
 }
 
 
+# What was found or bought has a code, which the form asks for.
+WITH_CODE = frozenset({Found.FOUND, Found.BOUGHT})
+
+
 class Task(BaseModel):
     """A check as it is ordered; times are aware."""
 
@@ -79,7 +83,7 @@ class Report(BaseModel):
     def _is_whole(self) -> "Report":
         if (self.lon is None) != (self.lat is None):
             raise ValueError("a position has longitude and latitude")
-        if self.result in {Found.FOUND, Found.BOUGHT} and not self.code:
+        if self.result in WITH_CODE and not self.code:
             raise ValueError("what was found has a code")
         return self
 

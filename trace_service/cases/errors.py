@@ -3,6 +3,13 @@
 from trace_service.web.errors import WebError
 
 
+class CheckCodeMissingError(WebError):
+    """Something was found in a field check, and no code says what."""
+
+    status = 422
+    code = "CHECK_CODE_MISSING"
+
+
 class CaseStateError(WebError):
     """The case is in a state in which this cannot be done, or somebody else has changed it meanwhile."""
 

@@ -85,7 +85,7 @@ def _one_buyer(scans: Sequence[Evidence]) -> Explanation:
 
 
 def _border(scans: Sequence[Evidence]) -> Explanation:
-    far = [abs(scan.signed_distance_m) / 1000 for scan in scans if scan.signed_distance_m is not None]
+    far = [max(0.0, scan.signed_distance_m) / 1000 for scan in scans if scan.signed_distance_m is not None]
     if not far:
         return Explanation("border", Bearing.OPEN)
     close = median(far) <= _BORDER_KM
@@ -93,8 +93,9 @@ def _border(scans: Sequence[Evidence]) -> Explanation:
 
 
 def _location(scans: Sequence[Evidence]) -> Explanation:
-    stated = [scan for scan in scans if scan.accuracy_m is not None and scan.signed_distance_m is not None]
-    sure = sum(abs(scan.signed_distance_m or 0) > _SURE_RADII * (scan.accuracy_m or 0) for scan in stated)
+    # A scan without an accuracy was at a registered site, whose position is known.
+    known = [scan for scan in scans if scan.signed_distance_m is not None and not scan.by_address]
+    sure = sum((scan.signed_distance_m or 0) > _SURE_RADII * (scan.accuracy_m or 0) for scan in known)
     figures = {"sure": sure, "scans": len(scans)}
     return Explanation("location", Bearing.AGAINST if sure * 2 > len(scans) else Bearing.OPEN, figures)
 
@@ -108,6 +109,15 @@ def _outage(journeys: Sequence[Journey]) -> Explanation:
     gaps = sum(not {event.biz_step for event in journey.events}.issuperset(_EXPECTED) for journey in journeys)
     bearing = Bearing.AGAINST if journeys and not gaps else Bearing.OPEN
     return Explanation("outage", bearing, {"gaps": gaps, "cases": len(journeys)})
+
+
+def phones(scans: Iterable[Evidence]) -> dict[str, int]:
+    """Return a number for each phone of a consumer, in the order of scans; what a phone is called says who has it."""
+    found: dict[str, int] = {}
+    for scan in scans:
+        if scan.activity == "consumer" and scan.phone:
+            found.setdefault(scan.phone, len(found) + 1)
+    return found
 
 
 def per_case(alert: Alert, scans: Iterable[Evidence]) -> list[dict[str, Any]]:

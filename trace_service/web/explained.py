@@ -7,6 +7,7 @@ from typing import Any, Final
 from trace_service.detection.explaining.clearing import Change
 from trace_service.detection.explaining.considering import Considered
 from trace_service.detection.explaining.explanation import Explanation
+from trace_service.web.models import Evidence
 from trace_service.web.places import Places
 from trace_service.web.words import Words
 
@@ -56,6 +57,16 @@ class Story:
     recomputed: str
     kept: str
     command: str = "codefence case reproduce %s --brand %s"
+
+
+def outside(words: Words, scans: Iterable[Evidence]) -> str:
+    """Return how far outside the territory scans lay, from the nearest to its edge to the farthest."""
+    found = [scan.signed_distance_m for scan in scans if scan.signed_distance_m is not None]
+    found = sorted(each for each in found if each > 0)
+    if not found:
+        return ""
+    low, high = words.km(found[0]), words.km(found[-1])
+    return high if low == high else f"{low.removesuffix(' km')}–{high}"
 
 
 def story(
@@ -154,6 +165,8 @@ def _change(words: Words, code: str, figures: Mapping[str, Any]) -> str:
         if figures["unraised"] and figures["unraised"] != figures["cases"]:
             parts.append(words("change.cases_out.unraised", **told))
         return _joint(words).join(parts)
+    if figures.get("of") == 1 and words.has(f"change.{code}.single"):
+        return words(f"change.{code}.single", **told)
     if code in {"paper", "approval"}:
         return words(f"change.{code}.{'falls' if figures['falls'] else 'stays'}", **told)
     if code == "surge":

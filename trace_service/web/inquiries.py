@@ -29,13 +29,16 @@ from trace_service.web.models import (
     Scan,
     Territory,
 )
+from trace_service.web.places import Places
 from trace_service.web.stock_models import Stock
 
 PAGE_SIZE: Final = 50
 _MOST_EXPORTED: Final = 10_000
+_MOST_JOURNEYS: Final = 200
 _RELOAD: Final = "Reload to see who decided and how."
 DECISIONS: Final[dict[str, ProposalState]] = {"approve": "approved", "reject": "rejected"}
 Row = TypeVar("Row", Alert, Proposal)
+Seen = TypeVar("Seen", bound=Evidence)
 
 
 class Slice(NamedTuple, Generic[Row]):
@@ -88,10 +91,13 @@ async def evidence_of_case(database: Database, brand: str, case: int) -> list[Ca
 
 
 async def dealer_names(
-    database: Database, brand: str, explanations: Iterable[Explanation]
+    database: Database, brand: str, alerts: Iterable[Alert], explanations: Iterable[Explanation]
 ) -> dict[str, tuple[str, str]]:
-    """Return the Chinese and English names of the dealers and sites that explanations name."""
-    ids = sorted({who for each in explanations for who in each.parties.values()})
+    """Return the Chinese and English names of the dealers and sites that alerts and their explanations name."""
+    ids = sorted({
+        *(who for each in explanations for who in each.parties.values()),
+        *(str(who) for alert in alerts for who in alert.parameters.get("parties") or ()),
+    })  # fmt: skip
     if not ids:
         return {}
     rows = await database.many("dealer_names", DealerName, {"brand": brand, "ids": ids})
@@ -103,15 +109,31 @@ async def explanation(alert: Alert) -> Explanation:
     return await asyncio.to_thread(explain_stored, alert.reason, alert.probability, alert.material)
 
 
+def located(places: Places, scans: Iterable[Seen]) -> list[Seen]:
+    """Return scans that have a position and no city with the city that holds it; the first answer reads the map."""
+    return [
+        scan.model_copy(update={"city": places.city_at(scan.lon, scan.lat)})
+        if scan.city is None and scan.lon is not None and scan.lat is not None
+        else scan
+        for scan in scans
+    ]
+
+
 async def evidence(database: Database, brand: str, number: int) -> list[Evidence]:
     """Return the scans that an alert rests on, oldest first."""
     return await database.many("alert_evidence", Evidence, {"brand": brand, "id": number})
 
 
-async def journeys(database: Database, brand: str, scans: list[Evidence]) -> list[Journey]:
-    """Return the journey of every case among the scans, in the order in which the cases were first seen."""
-    cases = list(dict.fromkeys(scan.case_unit for scan in scans))
-    units = sorted({unit for scan in scans for unit in (scan.unit, scan.case_unit)})
+async def journeys(
+    database: Database, brand: str, scans: list[Evidence], alerts: Iterable[Alert] = ()
+) -> list[Journey]:
+    """Return the journey of every case among the scans, in the order in which the cases were first seen.
+
+    Cases that alerts name without a scan, such as those bound to another dealer by hand, come behind.
+    """
+    named = [str(each.get("case")) for alert in alerts for each in alert.contributions if each.get("case")]
+    cases = list(dict.fromkeys([*(scan.case_unit for scan in scans), *named]))[:_MOST_JOURNEYS]
+    units = sorted({unit for scan in scans for unit in (scan.unit, scan.case_unit)}.union(cases))
     events = await database.many("custody", CustodyEvent, {"brand": brand, "units": units})
     return [
         Journey(

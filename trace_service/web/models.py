@@ -88,6 +88,18 @@ class Alert(Reasoned):
     material: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
 
     @property
+    def contributions(self) -> list[dict[str, Any]]:
+        """What each case adds, as far as the detector says so."""
+        found = self.parameters.get("contributions")
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+    @property
+    def observed(self) -> int:
+        """What is held against the expectation: independent findings, else cases."""
+        found = self.parameters.get("observed")
+        return found if isinstance(found, int) else self.cases
+
+    @property
     def expected(self) -> float | None:
         """The number of cases that honest trade would have shown, where the detector said so."""
         found = self.parameters.get("expected")
@@ -95,7 +107,11 @@ class Alert(Reasoned):
 
 
 class Evidence(Message):
-    """One scan that an alert rests on, with the verdict on it; distances in metres, positive outside."""
+    """One scan that an alert rests on, with the verdict on it; distances in metres, positive outside.
+
+    `by_address`: its position is that of a network address, which the geofence does not judge. The phone is told apart
+    on pages and goes into no answer.
+    """
 
     unit: str
     case_unit: str
@@ -113,6 +129,9 @@ class Evidence(Message):
     shipment: str | None
     territory: int | None
     map_version: str | None
+    activity: str
+    by_address: bool
+    phone: str | None = Field(default=None, exclude=True, repr=False)
 
 
 class DealerName(Model):

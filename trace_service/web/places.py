@@ -74,6 +74,16 @@ class Places:
             return adcode
         return record.name_zh if language == "zh" else record.name_en
 
+    def city_at(self, lon: float, lat: float) -> str | None:
+        """Return the city that holds a position in WGS-84 degrees, None off the map; the first answer reads shapes."""
+        if self.atoms is None:
+            return None
+        _, counties = self.atoms.covering([lon], [lat])
+        if len(counties) == 0:
+            return None
+        county = self.atoms.records(Level.COUNTY)[int(counties[0])]
+        return county.parent or county.adcode
+
     def country(self) -> bytes | None:
         """Return all provinces as gzipped GeoJSON, or None without a map."""
         if self._country is None and self.atoms:

@@ -80,21 +80,38 @@ WHERE brand = %(brand)s AND state = %(state)s;
 -- name: alert_evidence
 SELECT alert_evidence.device, alert_evidence.boot, alert_evidence.seq, alert_evidence.unit, alert_evidence.case_unit,
     verdict.occurred_at, verdict.code, verdict.gtin, verdict.code_state, verdict.place, verdict.city,
-    verdict.signed_distance_m, verdict.p_inside, verdict.lon, verdict.lat, verdict.accuracy_m, verdict.shipment,
-    verdict.territory, verdict.map_version
+    verdict.signed_distance_m, verdict.p_inside, coalesce(verdict.lon, landed.lon) AS lon,
+    coalesce(verdict.lat, landed.lat) AS lat, coalesce(verdict.accuracy_m, landed.accuracy_m) AS accuracy_m,
+    verdict.shipment, verdict.territory, verdict.map_version, verdict.activity,
+    coalesce(landed.platform = 'address', false) AS by_address, nullif(landed.operator, '') AS phone
 FROM trace.alert_evidence
 JOIN trace.verdict USING (device, boot, seq)
+LEFT JOIN LATERAL (
+    -- What the geofence did not judge still was somewhere: a network address, a code that nobody issued.
+    SELECT scan.platform, scan.operator, scan.accuracy_m, CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lon END AS lon,
+        CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lat END AS lat
+    FROM landing.scan
+    WHERE scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
+) AS landed ON true
 WHERE alert_evidence.alert = %(id)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
 
 -- name: case_evidence
 SELECT alert_evidence.device, alert_evidence.boot, alert_evidence.seq, alert_evidence.unit, alert_evidence.case_unit,
     verdict.occurred_at, verdict.code, verdict.gtin, verdict.code_state, verdict.place, verdict.city,
-    verdict.signed_distance_m, verdict.p_inside, verdict.lon, verdict.lat, verdict.accuracy_m, verdict.shipment,
-    verdict.territory, verdict.map_version, alert_evidence.alert
+    verdict.signed_distance_m, verdict.p_inside, coalesce(verdict.lon, landed.lon) AS lon,
+    coalesce(verdict.lat, landed.lat) AS lat, coalesce(verdict.accuracy_m, landed.accuracy_m) AS accuracy_m,
+    verdict.shipment, verdict.territory, verdict.map_version, verdict.activity,
+    coalesce(landed.platform = 'address', false) AS by_address, nullif(landed.operator, '') AS phone, alert_evidence.alert
 FROM trace.case_alert
 JOIN trace.alert_evidence ON alert_evidence.alert = case_alert.alert
 JOIN trace.verdict USING (device, boot, seq)
+LEFT JOIN LATERAL (
+    SELECT scan.platform, scan.operator, scan.accuracy_m, CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lon END AS lon,
+        CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lat END AS lat
+    FROM landing.scan
+    WHERE scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
+) AS landed ON true
 WHERE case_alert.case_id = %(case)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
 

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from trace_service.web.auth.sessions import Session
-from trace_service.web.explained import small, story
+from trace_service.web.explained import outside, small, story
+from trace_service.web.particulars import particulars
 from trace_service.web.places import Places
 from trace_service.web.proposed import chance, cover, occasion, occasion_name, proposal_reasons
 from trace_service.web.reasons import alert_counts, alert_reasons
@@ -60,6 +61,8 @@ class Renderer:
             chance=partial(chance, words),
             alert_counts=partial(alert_counts, words, self._places),
             small=small,
+            outside=outside,
+            particulars=partial(particulars, words, self._places),
             story=partial(story, words, self._places),
             **page.values,
         )

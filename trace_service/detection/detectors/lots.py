@@ -21,7 +21,8 @@ from trace_service.detection.settings import DAY_MS, Settings
 _THRESHOLD: Final = 6.9
 _KEPT_MS: Final = 200 * DAY_MS
 # Until then a lot may be on its way, or its receipt in a reader that is offline.
-_DUE_MS: Final = 12 * DAY_MS
+DUE_DAYS: Final = 12
+_DUE_MS: Final = DUE_DAYS * DAY_MS
 # Shipments of a dealer that were read when they came, before anything was learned; of a dealer, worth so many.
 _PRIOR_READ: Final = (17.0, 20.0)
 _OWN_PRIOR: Final = 20.0

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from trace_service.detection.detectors.lots import DUE_DAYS
 from trace_service.detection.explaining.recount import Change, counted, recount
 from trace_service.detection.material import Material
 from trace_service.detection.placing import BORDER_KM, Kind
@@ -36,7 +37,7 @@ _BY_RULE: Final[Mapping[str, tuple[tuple[str, Bearing, tuple[str, ...]], ...]]] 
     ),
     "level_skip": (
         ("level_outage", "counted", ("silence_nats", "lot_cases")),
-        ("late_upload", "counted", ()),
+        ("late_receipt", "counted", ("days",)),
         ("travel", "not_applicable", ()),
         ("surge", "not_applicable", ()),
     ),
@@ -87,15 +88,28 @@ _BY_RULE: Final[Mapping[str, tuple[tuple[str, Bearing, tuple[str, ...]], ...]]] 
 def considered(detector: str, figures: Mapping[str, Any], material: Material | None) -> tuple[Considered, ...]:
     """Return every explanation that was considered, those that took something off first."""
     if material is None:
-        rules = _BY_RULE.get(detector, ())
+        rules, known = _rules(detector, figures), {"days": DUE_DAYS, **figures}
         found = [
-            Considered(code=code, bearing=bearing, figures={name: figures.get(name) for name in names})
+            Considered(code=code, bearing=bearing, figures={name: known.get(name) for name in names})
             for code, bearing, names in rules
         ]
     else:
         found = _of_places(figures, material)
     order = ("counted", "looked_at", "not_applicable")
     return tuple(sorted(found, key=lambda each: order.index(each.bearing)))
+
+
+def _rules(detector: str, figures: Mapping[str, Any]) -> tuple[tuple[str, Bearing, tuple[str, ...]], ...]:
+    """Return a detector's rules; a level can be skipped by a lot as a whole, or by what another dealer received."""
+    rules = _BY_RULE.get(detector, ())
+    if detector != "level_skip":
+        return rules
+    if "lot_cases" not in figures:
+        return (("late_paper", "counted", ("grace_hours",)), ("level_outage", "looked_at", ("level_missing", "cases")),
+                *rules[2:])  # fmt: skip
+    if figures.get("level_missing") != figures["lot_cases"]:
+        return (("level_partly", "counted", ("silence_nats", "lot_cases", "level_missing")), *rules[1:])
+    return rules
 
 
 def _of_places(figures: Mapping[str, Any], material: Material) -> list[Considered]:

@@ -1,11 +1,12 @@
 """The queue of alerts, and one alert with everything that led to it."""
 
+import asyncio
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from trace_service.cases.explain import held, per_case
+from trace_service.cases.explain import held, per_case, phones
 from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.context import ConsoleOf
@@ -44,17 +45,19 @@ async def queue_news(
 async def one(request: Request, console: ConsoleOf, session: SessionOf, number: Number) -> Response:
     """Show why an alert was raised, what happened, and what can be done."""
     alert = await inquiries.alert(console.database, session.brand, number)
-    scans = await inquiries.evidence(console.database, session.brand, number)
-    journeys = await inquiries.journeys(console.database, session.brand, scans)
+    found = await inquiries.evidence(console.database, session.brand, number)
+    scans = await asyncio.to_thread(inquiries.located, console.places, found)
+    journeys = await inquiries.journeys(console.database, session.brand, scans, [alert])
     explanation = await inquiries.explanation(alert)
     values = {
         "alert": alert,
         "explanation": explanation,
-        "names": await inquiries.dealer_names(console.database, session.brand, [explanation]),
+        "names": await inquiries.dealer_names(console.database, session.brand, [alert], [explanation]),
         "cases": per_case(alert, scans),
         "held": held([alert], scans, journeys),
         "scans": scans,
         "timelines": timelines(journeys),
+        "phones": phones(scans),
         "since": _milliseconds(alert.updated_at),
         "map_version": console.places.version,
     }

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from trace_service.cases import checks, service
 from trace_service.cases.checks import Kind, Task
-from trace_service.cases.explain import held, per_case
+from trace_service.cases.explain import held, per_case, phones
 from trace_service.cases.machine import LIVE, Action, Actor, Outcome, Role, State, allowed
 from trace_service.cases.model import WITHOUT_NUL
 from trace_service.cases.pack import write_pack
@@ -124,8 +124,9 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
     """Show a case: what was found against what is expected, its evidence, what else it could be, and its history."""
     values = await asyncio.to_thread(_case, console, session, number)
     alerts = await inquiries.alerts_of_case(console.database, session.brand, number)
-    whole = await inquiries.evidence_of_case(console.database, session.brand, number)
-    journeys = await inquiries.journeys(console.database, session.brand, list(whole))
+    found = await inquiries.evidence_of_case(console.database, session.brand, number)
+    whole = await asyncio.to_thread(inquiries.located, console.places, found)
+    journeys = await inquiries.journeys(console.database, session.brand, list(whole), alerts)
     scans: dict[int, list[Evidence]] = {each.id: [] for each in alerts}
     for scan in whole:
         scans[scan.alert].append(scan)
@@ -133,9 +134,11 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
     said = [each.explanation for each in findings]
     values |= {
         "findings": findings,
-        "names": await inquiries.dealer_names(console.database, session.brand, said),
+        "names": await inquiries.dealer_names(console.database, session.brand, alerts, said),
         "scans": whole,
         "timelines": timelines(journeys),
+        "scans_of": scans,
+        "phones": phones(whole),
         "held": held(alerts, whole, journeys),
         "map_version": console.places.version,
     }

@@ -11,7 +11,8 @@ from starlette.responses import RedirectResponse, Response
 
 from trace_service.cases import checks, service
 from trace_service.cases.attachments import LARGEST_FILE, Upload, inspect
-from trace_service.cases.checks import RESULTS, Kind, Report
+from trace_service.cases.checks import RESULTS, WITH_CODE, Kind, Report
+from trace_service.cases.errors import CheckCodeMissingError
 from trace_service.cases.machine import Role
 from trace_service.web.auth.guards import FormSession, SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session
@@ -55,6 +56,7 @@ def one(request: Request, console: ConsoleOf, session: SessionOf, number: Number
         "check": check,
         "found": found,
         "results": RESULTS[Kind(check.kind)],
+        "with_code": WITH_CODE,
         "may": may,
         "works": Role(session.role).covers(Role.ANALYST),
         "now": datetime.now(UTC),
@@ -80,6 +82,8 @@ async def report(request: Request, console: ConsoleOf, session: SessionOf, numbe
         photos = await _files(form)
         names = ("result", "code", "note", "price", "lon", "lat", "accuracy_m")
         given = {name: text for name in names if (text := _text(form, name))}
+    if given.get("result") in WITH_CODE and "code" not in given:
+        raise CheckCodeMissingError("what was found has a code", advice="Go back and enter it.")
     try:
         said = Report.model_validate(given)
     except ValidationError as error:

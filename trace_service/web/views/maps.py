@@ -40,7 +40,9 @@ async def alert(console: ConsoleOf, session: SessionOf, number: Number) -> Respo
     """Return a dealer's territory, the city where goods turned up, and the scans, each with its role."""
     found = await inquiries.alert(console.database, session.brand, number)
     scans = await inquiries.evidence(console.database, session.brand, number)
-    codes = await inquiries.territory(console.database, session.brand, found.dealer, scans)
+    # Claims about codes stand with the brand, whose territory is no evidence.
+    of_codes = found.kind in ("forged", "clone")
+    codes = [] if of_codes else await inquiries.territory(console.database, session.brand, found.dealer, scans)
     features = await asyncio.to_thread(_features, console.places, codes, found.city, scans)
     body = json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False)
     return Response(body, media_type=_GEOJSON)
@@ -51,7 +53,7 @@ async def case(console: ConsoleOf, session: SessionOf, number: Number) -> Respon
     """Return the same for all alerts of a case."""
     case = await asyncio.to_thread(_case, console, session, number)
     scans = await inquiries.evidence_of_case(console.database, session.brand, number)
-    codes = await inquiries.territory(console.database, session.brand, case.dealer, scans)
+    codes = [] if case.of_codes else await inquiries.territory(console.database, session.brand, case.dealer, scans)
     points = [_point(scan) for scan in scans if scan.lon is not None and scan.lat is not None]
     places = console.places
     areas = await asyncio.to_thread(lambda: [*places.features(codes, "territory"),

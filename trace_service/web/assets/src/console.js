@@ -49,6 +49,13 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-keys]")) KEYS["?"]();
 });
 
+// What a choice needs is asked for before the form is sent: a refused one would lose the photos.
+document.addEventListener("change", ({ target }) => {
+  if (target.type !== "radio" || !target.form || !target.form.querySelector("[data-needs]")) return;
+  for (const choice of target.form.querySelectorAll("[data-needs]")) target.form.elements[choice.dataset.needs].required = false;
+  if (target.dataset.needs) target.form.elements[target.dataset.needs].required = true;
+});
+
 // An inspector's phone knows where it stands; without that the fields are filled in by hand, or not at all.
 for (const button of document.querySelectorAll("[data-locate]")) {
   if (!navigator.geolocation) continue;
