@@ -39,8 +39,8 @@ class Shot(NamedTuple):
 README = [
     Shot("stock-en", "/stock", "en"),
     Shot("stock-zh", "/stock", "zh"),
-    Shot("proposal-en", "/proposals", "en", height=520),
-    Shot("proposal-zh", "/proposals", "zh", height=520),
+    Shot("proposal-en", "/proposals", "en", height=620),
+    Shot("proposal-zh", "/proposals", "zh", height=620),
 ]
 PAGES = {
     "login": "/login",

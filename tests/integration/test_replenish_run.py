@@ -377,7 +377,8 @@ def test_what_leaves_a_shelf_is_demand_where_nobody_scans_sales(market: Market, 
     for number, (back, hour, units, fault, confidence) in enumerate(rows):
         owner.execute(
             "INSERT INTO landing.stock (device, boot, seq, ts, sent_at, received_at, content, site, channel, gtin,"
-            " grams, units, confidence, fault) VALUES ('shelf-x', gen_random_uuid(), %(seq)s, %(ts)s, %(ts)s, %(ts)s, 0,"
+            " grams, units, confidence, fault)"
+            " VALUES ('shelf-x', gen_random_uuid(), %(seq)s, %(ts)s, %(ts)s, %(ts)s, 0,"
             " %(site)s, 1, %(gtin)s, 0, %(units)s, %(confidence)s, %(fault)s)",
             {
                 "seq": number, "ts": datetime(2026, 3, 3, hour, tzinfo=UTC) - timedelta(days=back), "site": GIVER,
