@@ -68,6 +68,7 @@ class Cell(Struct):
     # What is asked for again and again, until something changes: `independent` and `with_carried`.
     known_apart: list[Piece] | None = None
     known_whole: list[Piece] | None = None
+    known_spread: bool | None = None  # whether its hits lie further apart than one present's
 
     def add(self, hit: Hit) -> None:
         """Count a case that was not here before."""
@@ -127,7 +128,7 @@ class Cell(Struct):
         """Take all that is here as answered by a person; a benign answer allows for more until a moment."""
         self.settled |= self.hits.keys()
         self.pieces = []
-        self.known_apart = self.known_whole = None
+        self.known_apart = self.known_whole = self.known_spread = None
         self.confirmed = self.confirmed or confirmed
         if benign_until is not None:
             self.allowance, self.allowed_until = _ALLOWANCE, benign_until
@@ -158,7 +159,7 @@ class Cell(Struct):
     def rebuild(self) -> None:
         """Put the pieces together anew, in the order in which the cases were seen."""
         self.pieces = []
-        self.known_apart = self.known_whole = None
+        self.known_apart = self.known_whole = self.known_spread = None
         for hit in self._sorted():
             self._place(hit)
         self.in_order = True
@@ -180,10 +181,11 @@ class Cell(Struct):
             self.rebuild()
         elif beside is not None:
             self.pieces = [piece for piece in self.pieces if piece is not beside]
-            self.known_apart = None
+            self.known_apart = self.known_spread = None
 
     def _place(self, hit: Hit) -> None:
         self.known_apart = None
+        self.known_spread = self.known_spread or None  # what lies apart stays so, whatever comes
         if hit.case not in self.settled and hit.case not in self.at_home and hit.case not in self.carried:
             _put(self.pieces, hit)
 

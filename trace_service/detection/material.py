@@ -63,6 +63,7 @@ class Part(Struct, frozen=True):
     # Cases of the hits' shipments that were seen elsewhere only, by kinds of positions ("s": a shop had them) → number.
     silent: dict[str, dict[str, int]]
     stated: float = 0.0  # its nats when it was weighed last
+    sent: int = 1  # shipments of the dealer that anything was seen of
 
 
 class Material(Struct, frozen=True):
@@ -125,6 +126,7 @@ class Keeper:
             surge=self.habits.surge(dealer, place),
             located={days: located(dealer, now - days * DAY_MS) for days in windows},
             silent=self._silent(cells[0]) if len(cells) == 1 else {},
+            sent=len(self.sightings.sent[dealer]),
         )
 
     def _cell(self, cell: Cell, now: int) -> KeptCell:

@@ -14,7 +14,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     certain_nats: float = 15.0
     retract_probability: float = 0.2
     province_nats: float = 11.0
-    collusion_nats: float = 18.0
+    collusion_nats: float = 14.0
     outflow_nats: float = 9.5
     clone_nats: float = 6.9
     # Only a lead below this: a shipment that sells late looks the same.
@@ -32,4 +32,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     quiet_days: int = 90
     # Tested cells up to which the thresholds stand as they are; ten times as many raise them by ln 10.
     cells_at_default: int = 5_000
-    version: str = "10"
+    version: str = "11"

@@ -1,6 +1,6 @@
 """Who was seen where: sightings become cells of independent pieces, exposure, and shipments' traces."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Final
 
 from msgspec import Struct
@@ -60,6 +60,8 @@ class Sightings:
         # (dealer, case) → city → kind of the first sighting there, and whether that is foreign.
         self.cities: dict[tuple[str, str], dict[int, tuple[int, bool]]] = defaultdict(dict)
         self.records: dict[str, _Record] = {}
+        # The shipments of each dealer that anything was seen of, with the number of sightings.
+        self.sent: dict[str, Counter[str]] = defaultdict(Counter)
         # (shipment, dealer): what `shipments` and `cities` say of it, counted as they change.
         self.traces: dict[tuple[str, str], Trace] = defaultdict(Trace)
         self._shipments_of: dict[str, list[str]] = defaultdict(list)
@@ -92,6 +94,11 @@ class Sightings:
         record = self.records.pop(key, None)
         if record is None:
             return []
+        if record.shipment is not None:
+            sent = self.sent[record.dealer]
+            sent[record.shipment] -= 1
+            if not sent[record.shipment]:
+                del sent[record.shipment]
         place = (record.dealer, record.case, record.city)
         keys = self._seen[place]
         keys.remove(key)
@@ -126,6 +133,8 @@ class Sightings:
             goods.dealer, goods.case, placed.city, placed.kind, placed.foreign, goods.shipment, sighting.occurred_at
         )
         self.records[sighting.key] = record
+        if record.shipment is not None:
+            self.sent[record.dealer][record.shipment] += 1
         keys = self._seen[goods.dealer, goods.case, placed.city]
         keys.append(sighting.key)
         if len(keys) == 1:

@@ -1,43 +1,31 @@
 """What speaks against a dealer in one place, in nats: drip, bulk and what was seen at home. docs/detection.md."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache, partial
-from itertools import combinations
 from math import exp, inf, log
 from operator import attrgetter
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from trace_service.detection.calibration import Evidence
 from trace_service.detection.cell import Cell, Piece, apart
 from trace_service.detection.exposure import Located
-from trace_service.detection.placing import KINDS, Kind, flat_km
+from trace_service.detection.placing import KINDS, Kind
 from trace_service.detection.ratios import (
     LOCATED,
-    WHOLE_CASE,
-    bulk_nats,
     drip_nats,
     gateway_capped,
-    gift_capped,
     home_nats,
 )
 from trace_service.detection.settings import DAY_MS, Settings
+from trace_service.detection.shipping import LEAST_SHARE, Honest, Seen, Shipments, spread
 
-_LEAST_SHARE: Final = 1e-6
 # That a dealer's shop books in what is sold elsewhere is rare, in nats, and this many cases have to say so.
 _BOOKED_NATS: Final = 6.0
 _LEAST_BOOKED: Final = 4
-_GIFT_PLACE: Final = 0.01
-# A present is opened in one place: hits further apart than this are hardly one.
-_SPREAD_KM: Final = 25.0
-_SPREAD_GIFT: Final = 0.15
 _AT: Final = attrgetter("at")
-# The expected share for each kind of position, and the surge.
-Honest: TypeAlias = tuple[tuple[float, ...], float]
-# Both, and what all addresses say of a gateway, where that is asked for.
-Known: TypeAlias = tuple[tuple[float, ...], float, Callable[[], float]]
 
 
 class Weighed(Struct):
@@ -56,6 +44,13 @@ class Weighed(Struct):
     windows: tuple[tuple[int, int, float, float], ...] = ()  # days, pieces, expected, nats
     booked: bool = False  # what a shop had taken in is counted as well
 
+    def beside_others(self, shipments: int) -> float:
+        """Return what the place adds to other dealers' places, where so many shipments of its dealer were seen.
+
+        One shipment of many may have ended there as a present: the strongest of them is one that was chosen.
+        """
+        return max(self.drip, self.bulk - log(max(1, shipments)))
+
     @property
     def evidence(self) -> Evidence:
         """What the calibration looks at."""
@@ -70,27 +65,12 @@ class Counted(Protocol):
         ...
 
 
-class Traces(Protocol):
+class Traces(Seen, Protocol):
     """Who was seen where: `Sightings`, or what was kept of them with an alert."""
 
     @property
     def exposure(self) -> Counted:
         """Located cases by dealer."""
-        ...
-
-    @property
-    def shipments(self) -> Mapping[str, Mapping[str, None]]:
-        """Cases of a shipment that were seen anywhere."""
-        ...
-
-    @property
-    def cities(self) -> Mapping[tuple[str, str], Mapping[int, tuple[int, bool]]]:
-        """(dealer, case) → city → kind of the first sighting there, and whether that is foreign."""
-        ...
-
-    @property
-    def stocked(self) -> Mapping[tuple[str, str], set[str]]:
-        """(dealer, case) that one of the dealer's own shops took in."""
         ...
 
     @property
@@ -146,7 +126,7 @@ class Weigher:
         surge = self.habits.surge(cell.dealer, cell.city) * cell.allowed(now) / kept
         found = self.drip(cell.dealer, apart(pieces), (shares, surge), self.settings.windows_days, now)
         found.drip -= _BOOKED_NATS
-        found.cases, found.spread, found.booked = sum(len(each.hits) for each in pieces), _spread(pieces), True
+        found.cases, found.spread, found.booked = sum(len(each.hits) for each in pieces), spread(pieces), True
         return found
 
     def _weigh(self, cell: Cell, shares: tuple[float, ...], now: int) -> Weighed:
@@ -157,17 +137,13 @@ class Weigher:
         home = max(0.0, len(cell.at_home) - found.expected)
         found.home = home_nats(len(cell.pieces), home, self.sightings.at_home_share)
         found.drip += found.home
-        found.cases, found.spread = sum(len(each.hits) for each in cell.pieces), _spread(cell.pieces)
+        if cell.known_spread is None:
+            cell.known_spread = spread(cell.pieces)
+        found.cases, found.spread = sum(len(each.hits) for each in cell.pieces), cell.known_spread
         gateway = cache(partial(self._by_gateway, cell, (shares, surge), now))
-        by_shipment: dict[str, list[Piece]] = {}
-        for piece in cell.pieces:
-            for shipment in dict.fromkeys(hit.shipment for hit in piece.hits if hit.shipment is not None):
-                by_shipment.setdefault(shipment, []).append(piece)
-        # Those with the most here first: what they say is more than others can, which need not be weighed then.
-        for shipment, here in sorted(by_shipment.items(), key=lambda each: -len(each[1])):
-            nats = self._bulk(cell, (shipment, here), (shares, surge, gateway), found.bulk - found.home) + found.home
-            if nats > found.bulk:
-                found.bulk, found.shipment = nats, shipment
+        shipments = Shipments(cell, self.sightings, (shares, surge), self.habits.seen_share, gateway)
+        bulk, found.shipment = shipments.strongest()
+        found.bulk = bulk + found.home
         return found
 
     def drip(self, dealer: str, pieces: list[Piece], honest: Honest, windows: Iterable[int], now: int) -> Weighed:
@@ -181,9 +157,9 @@ class Weigher:
             means = [surge * number * share for number, share in zip(located, shares, strict=True)]
             visible = [number * part for number, part in zip(located, LOCATED, strict=True)]
             mean = sum(means)
-            nats = drip_nats(len(inside), max(mean, _LEAST_SHARE), sum(visible))
+            nats = drip_nats(len(inside), max(mean, LEAST_SHARE), sum(visible))
             if nats > 0 and (addresses := sum(piece.kind == Kind.IP for piece in inside)):
-                alone = drip_nats(addresses, max(means[Kind.IP], _LEAST_SHARE), visible[Kind.IP])
+                alone = drip_nats(addresses, max(means[Kind.IP], LEAST_SHARE), visible[Kind.IP])
                 nats = gateway_capped(nats, alone)
             rows.append((days, len(inside), mean, nats))
             total, widest = _log_add(total, nats), located
@@ -201,62 +177,9 @@ class Weigher:
             since = now - days * DAY_MS
             number = sum(piece.kind == Kind.IP for piece in cell.pieces if piece.at >= since)
             located = self.sightings.exposure.located(cell.dealer, since)[Kind.IP]
-            mean = max(surge * located * shares[Kind.IP], _LEAST_SHARE)
+            mean = max(surge * located * shares[Kind.IP], LEAST_SHARE)
             strongest = max(strongest, drip_nats(number, mean, located * LOCATED[Kind.IP]))
         return strongest
-
-    def _bulk(self, cell: Cell, found: tuple[str, list[Piece]], usual: Known, least: float) -> float:
-        """Weigh one shipment's cases against this city; hits that may have one cause are one case.
-
-        `usual` are the honest shares, the surge, and what all addresses say of a gateway. −inf where it cannot be more
-        than `least`.
-        """
-        shipment, here = found
-        shares, surge, gateway = usual
-        kappa = max(surge * shares[Kind.GPS] * 4, 0.002)
-        positions: list[float] = []
-        addresses: list[float] = []
-        for piece in here:
-            honest = max(min(1.0, surge * shares[piece.kind]), _LEAST_SHARE)
-            ratio = LOCATED[piece.kind] / (honest + WHOLE_CASE * kappa * LOCATED[piece.kind])
-            (addresses if piece.kind == Kind.IP else positions).append(ratio)
-        if sum(max(0.0, log(each)) for each in (*positions, *addresses)) <= least:
-            return -inf
-        elsewhere = self._elsewhere(cell, shipment)
-        nats = bulk_nats([*positions, *addresses, *elsewhere])
-        if addresses and nats > 0:
-            nats = gateway_capped(nats, min(gateway(), bulk_nats([*addresses, *elsewhere])))
-        cases = len(here) + sum(piece.kind == Kind.STORE for piece in here)
-        place = max(kappa, _GIFT_PLACE) * (_SPREAD_GIFT if _spread(here) else 1.0)
-        return gift_capped(nats, cases, place, self.habits.seen_share)
-
-    def _elsewhere(self, cell: Cell, shipment: str) -> list[float]:
-        """Return L1 / L0 of each of a shipment's cases that was seen, but not in this city."""
-        found = []
-        for case in self.sightings.shipments[shipment]:
-            if case not in cell.hits:
-                ratio = 1.0
-                for kind, _ in self.sightings.cities.get((cell.dealer, case), {}).values():
-                    ratio *= 1 - LOCATED[kind]
-                if (cell.dealer, case) in self.sightings.stocked:
-                    ratio *= 1 - LOCATED[Kind.STORE]
-                found.append(ratio)
-        return found
-
-
-def _spread(pieces: list[Piece]) -> bool:
-    """Whether hits with a position lie further apart than one present's guests."""
-    points = [(hit.lat, hit.lon) for each in pieces for hit in each.hits if hit.lat is not None and hit.lon is not None]
-    if len(points) < 2:  # noqa: PLR2004  # one lies apart from nothing
-        return False
-    (south, north), (west, east) = ((min(axis), max(axis)) for axis in zip(*points, strict=True))
-    if flat_km(south, west, north, west) > _SPREAD_KM:
-        return True
-    # A box that is small enough even where its meridians lie furthest apart settles it without looking at each pair.
-    widest = min(abs(south), abs(north)) if south * north > 0 else 0.0
-    if flat_km(widest, west, widest + north - south, east) <= _SPREAD_KM:
-        return False
-    return any(flat_km(*first, *second) > _SPREAD_KM for first, second in combinations(points, 2))
 
 
 def _log_add(first: float, second: float) -> float:

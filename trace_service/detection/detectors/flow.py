@@ -34,7 +34,7 @@ class FlowDetector:
         self.weigher = Weigher(settings, sightings, habits)
         self.keeper = Keeper(network, settings, sightings, habits)
         self.alarming: set[tuple[str, int]] = set()
-        # The cells of the last observation, and the nats of each city's cells by dealer.
+        # The cells of the last observation, and by dealer what each city's cells add to others.
         self.touched: list[Cell] = []
         self.by_city: dict[int, dict[str, float]] = {}
         # What the calibration says of each cell that is nearly an alert, and what it says where so few are true.
@@ -72,7 +72,8 @@ class FlowDetector:
         raised = self.stricter()
         pieces = cell.with_carried() if weighed.booked else cell.pieces
         nats, threshold, by_bulk = spoken(weighed, pieces, self.settings, raised)
-        self.by_city.setdefault(cell.city, {})[cell.dealer] = max(weighed.drip, weighed.bulk)
+        sent = len(self.sightings.sent[cell.dealer])
+        self.by_city.setdefault(cell.city, {})[cell.dealer] = weighed.beside_others(sent)
         place = (cell.dealer, cell.city)
         adcode = self.network.cities[cell.city].adcode
         light = _light(f"flow/{cell.dealer}/{adcode}", "bulk" if by_bulk else "drip", nats, threshold)

@@ -192,7 +192,7 @@ def _several(material: Material, change: Change) -> Verdict:
         ):
             kept = _Kept(material, part, change)
             weighed = Weigher(material.settings, kept, kept).weigh(cell, material.at)
-            stated = max(weighed.drip, weighed.bulk)
+            stated = weighed.beside_others(part.sent)
         if takes_part(stated, cell, material.at):
             nats.append(stated)
     total = total_nats(nats) if len(nats) > 1 else 0.0

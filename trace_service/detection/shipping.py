@@ -1,0 +1,129 @@
+"""What the cases of each shipment say in one place, and which shipment says most. docs/detection.md, bulk. Pure."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import combinations
+from math import inf
+from typing import Final, Protocol, TypeAlias
+
+from trace_service.detection.cell import Cell, Piece
+from trace_service.detection.placing import Kind, flat_km
+from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, gateway_capped, gift_capped
+
+LEAST_SHARE: Final = 1e-6
+_GIFT_PLACE: Final = 0.01
+# A present is opened in one place: hits further apart than this are hardly one.
+_SPREAD_KM: Final = 25.0
+_SPREAD_GIFT: Final = 0.15
+_ROUNDING: Final = 1e-9
+# The expected share for each kind of position, and the surge.
+Honest: TypeAlias = tuple[tuple[float, ...], float]
+
+
+class Seen(Protocol):
+    """Which cases of a shipment were seen, and where."""
+
+    @property
+    def shipments(self) -> Mapping[str, Mapping[str, None]]:
+        """Cases of a shipment that were seen anywhere."""
+        ...
+
+    @property
+    def cities(self) -> Mapping[tuple[str, str], Mapping[int, tuple[int, bool]]]:
+        """(dealer, case) → city → kind of the first sighting there, and whether that is foreign."""
+        ...
+
+    @property
+    def stocked(self) -> Mapping[tuple[str, str], set[str]]:
+        """(dealer, case) that one of the dealer's own shops took in."""
+        ...
+
+
+class Shipments:
+    """The shipments of a place at one moment.
+
+    `gateway` returns what all addresses of the place say of a gateway; it is asked where that matters.
+    """
+
+    def __init__(self, cell: Cell, seen: Seen, honest: Honest, seen_share: float, gateway: Callable[[], float]) -> None:
+        shares, surge = honest
+        self.cell, self.seen, self.seen_share, self.gateway = cell, seen, seen_share, gateway
+        kappa = max(surge * shares[Kind.GPS] * 4, 0.002)
+        self.gifts = max(kappa, _GIFT_PLACE)
+        self.ratios = [
+            LOCATED[kind] / (max(min(1.0, surge * shares[kind]), LEAST_SHARE) + WHOLE_CASE * kappa * LOCATED[kind])
+            for kind in Kind
+        ]
+
+    def strongest(self) -> tuple[float, str | None]:
+        """Return the nats of the shipment that says most, and which it is; −inf and None where there is none.
+
+        Shipments are weighed in the order of the most that they could say, until none can say more than was found.
+        """
+        most = cache(self._most)
+        found: dict[str, list[Piece]] = {}
+        for piece in self.cell.pieces:
+            for shipment in dict.fromkeys(hit.shipment for hit in piece.hits if hit.shipment is not None):
+                found.setdefault(shipment, []).append(piece)
+        ranked = [(most(tuple(sorted([each.kind for each in here]))), name, here) for name, here in found.items()]
+        ranked.sort(key=lambda each: -each[0])
+        best: tuple[float, str | None] = (-inf, None)
+        for bound, name, here in ranked:
+            if bound < best[0] - _ROUNDING:
+                break
+            nats = self.weigh(name, here)
+            if nats > best[0]:
+                best = nats, name
+        return best
+
+    def _most(self, kinds: tuple[int, ...]) -> float:
+        """Return the most that a shipment can say of which pieces of these kinds are here: as if nothing else was seen.
+
+        Cases elsewhere, gateways and presents to one address only take away from it.
+        """
+        nats = bulk_nats([self.ratios[kind] for kind in kinds])
+        return gift_capped(nats, _counted(kinds), self.gifts * _SPREAD_GIFT, self.seen_share)
+
+    def weigh(self, shipment: str, here: list[Piece]) -> float:
+        """Weigh one shipment's cases against this place; hits that may have one cause are one case."""
+        positions = [self.ratios[piece.kind] for piece in here if piece.kind != Kind.IP]
+        addresses = [self.ratios[piece.kind] for piece in here if piece.kind == Kind.IP]
+        elsewhere = self._elsewhere(shipment)
+        nats = bulk_nats([*positions, *addresses, *elsewhere])
+        if addresses and nats > 0:
+            nats = gateway_capped(nats, min(self.gateway(), bulk_nats([*addresses, *elsewhere])))
+        place = self.gifts * (_SPREAD_GIFT if spread(here) else 1.0)
+        return gift_capped(nats, _counted([piece.kind for piece in here]), place, self.seen_share)
+
+    def _elsewhere(self, shipment: str) -> list[float]:
+        """Return L1 / L0 of each of a shipment's cases that was seen, but not in this city."""
+        found, cell = [], self.cell
+        for case in self.seen.shipments[shipment]:
+            if case not in cell.hits:
+                ratio = 1.0
+                for kind, _ in self.seen.cities.get((cell.dealer, case), {}).values():
+                    ratio *= 1 - LOCATED[kind]
+                if (cell.dealer, case) in self.seen.stocked:
+                    ratio *= 1 - LOCATED[Kind.STORE]
+                found.append(ratio)
+        return found
+
+
+def _counted(kinds: list[int] | tuple[int, ...]) -> int:
+    """Return the cases that pieces of these kinds count for: what is found in a shop counts twice."""
+    return len(kinds) + sum(kind == Kind.STORE for kind in kinds)
+
+
+def spread(pieces: list[Piece]) -> bool:
+    """Whether hits with a position lie further apart than one present's guests."""
+    points = [(hit.lat, hit.lon) for each in pieces for hit in each.hits if hit.lat is not None and hit.lon is not None]
+    if len(points) < 2:  # noqa: PLR2004  # one lies apart from nothing
+        return False
+    (south, north), (west, east) = ((min(axis), max(axis)) for axis in zip(*points, strict=True))
+    if flat_km(south, west, north, west) > _SPREAD_KM:
+        return True
+    # A box that is small enough even where its meridians lie furthest apart settles it without looking at each pair.
+    widest = min(abs(south), abs(north)) if south * north > 0 else 0.0
+    if flat_km(widest, west, widest + north - south, east) <= _SPREAD_KM:
+        return False
+    return any(flat_km(*first, *second) > _SPREAD_KM for first, second in combinations(points, 2))
