@@ -29,7 +29,10 @@ _LARGEST: Final = 0.5
 
 
 class Baseline:
-    """p[kind, dealer, city]: the share of a dealer's located cases that honest customers show in a foreign city."""
+    """p[kind, dealer, city]: the share of a dealer's located cases that honest customers show in a foreign city.
+
+    Nothing before `fit`.
+    """
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -39,13 +42,12 @@ class Baseline:
         self._foreign = ~geometry.home
         open_rows = self._foreign.any(axis=1)
         self._rows = np.flatnonzero(open_rows)
+        raw = np.exp(geometry.features @ _PRIOR) * self._foreign
+        total = raw.sum() / max(1, len(self._rows))
         for kind in Kind:
-            raw = np.exp(geometry.features @ _PRIOR) * self._foreign
-            total = raw.sum() / max(1, len(self._rows))
             self.coefficients[kind, 0] = np.log(_FOREIGN[kind] / max(total, 1e-12))
         self.prior = self.coefficients.copy()
-        zero = np.zeros(geometry.home.shape)
-        self.fit(np.stack([zero] * KINDS), np.zeros((KINDS, dealers)))
+        self.snapshot = "none"
 
     def fit(self, seen: FloatArray, located: FloatArray) -> None:
         """Fit to foreign cases `seen` (kind, dealer, city) among all `located` ones (kind, dealer)."""
