@@ -77,7 +77,7 @@ def do(cell: Cell, name: str, hit: Hit) -> bool:
         cell.remove(hit.case)
     elif known and name in MARKS:
         return MARKS[name](cell, hit.case)
-    return known == (name == "remove")
+    return known and name == "remove"
 
 
 def cases(pieces: list[Piece]) -> list[list[str]]:
