@@ -54,8 +54,8 @@ def test_shifted_positions_are_where_they_were_taken_to_the_bit_alone_or_with_ot
     together.convert(rows)
     found = [position(together, row) for row in rows]
     assert found == [position(observer(), row) for row in rows]
-    assert np.abs([each.lon for each in found] - lons).max() < 1e-6
-    assert np.abs([each.lat for each in found] - lats).max() < 1e-6
+    places = np.array([(each.lon, each.lat) for each in found], dtype=np.float64)
+    assert np.abs(places - np.stack([lons, lats], axis=1)).max() < 1e-6
 
 
 def test_plain_positions_stay_and_those_that_name_no_city_are_none() -> None:
