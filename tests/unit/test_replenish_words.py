@@ -109,3 +109,11 @@ def test_the_backtests_page_begins_with_what_came_out_in_both_languages() -> Non
     assert "<td>0.654</td>" in text
     assert "&lt;b&gt;.csv" in text
     assert "<b>.csv" not in text
+
+
+def test_leftovers_say_where_they_go_and_that_what_is_over_is_taken_back() -> None:
+    given = {"stock": 40, "left": 21.6, "days": 9}
+    (moved,) = said("zh", code="sent_on", **given, to_stock=2, freight=131.7)
+    assert moved == "40 件将在 9 天后到期，预计约有 22 件在本店卖不完；对方店现有 2 件，还来得及卖。运费约 132 元。"
+    over = said("en", code="near_expiry", **given, action="return", p_sold=0.0)
+    assert over[1] == "They may no longer be sold: take them back."
