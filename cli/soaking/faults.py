@@ -15,6 +15,7 @@ from firmware_sim.fleet.fleet import Summary
 _FLEET: Final = tuple(f"device-{number}" for number in range(5))
 _DRAIN_SECONDS: Final = 60.0
 _IN_THE_DARK: Final = 400
+_CUTS: Final = 20
 _DAY_SECONDS: Final = 24 * 3600
 
 
@@ -58,6 +59,7 @@ def _connections_cut(system: System) -> _Harmed:
         options = ("--rate", 40, "--seconds", 5, "--resend", 2, "--longest-reconnect", 1)
         running = system.fleet("cut", _FLEET, *options, port=proxy.port)
         time.sleep(6)
+        wait_for(lambda: proxy.cuts >= _CUTS, "connections to be cut", _DRAIN_SECONDS)
         proxy.heal()
         return _ended(running)._replace(cuts=proxy.cuts)
 

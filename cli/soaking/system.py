@@ -328,7 +328,7 @@ def _has_connected(log: Path) -> bool:
     return b'"ingest.connected"' in log.read_bytes()
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0, *, every: float = 0.05) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 90.0, *, every: float = 0.05) -> None:
     """Return once `condition` holds; `SoakError` when the time is up."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -49,7 +49,7 @@ class System:
         """SIGKILL one process; the supervisor notices and starts it again."""
         before = self.pid(part)
         os.kill(before, signal.SIGKILL)
-        wait_for(lambda: self.pid(part) != before, f"{part} to be restarted", 30)
+        wait_for(lambda: self.pid(part) != before, f"{part} to be restarted")
 
     def log_in(self) -> None:
         password = (self.var / "secrets" / "demo").read_text("utf-8").strip()
@@ -61,7 +61,7 @@ class System:
         """Do what Ctrl-C does and return the exit code."""
         self.api.close()
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 def start(var: Path, *options: str) -> System:
@@ -72,18 +72,18 @@ def start(var: Path, *options: str) -> System:
         process = subprocess.Popen(
             [CODEFENCE, "up", "--var", var, "--port", str(port), *options], stdout=output, stderr=output
         )
-    system = System(var, port, process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20))
+    system = System(var, port, process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60))
 
     def is_up() -> bool:
         assert process.poll() is None, log.read_text("utf-8")
         return b"Codefence is up." in log.read_bytes()
 
-    wait_for(is_up, "up to say that it is up", 120)
+    wait_for(is_up, "up to say that it is up")
     system.log_in()
     return system
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
     """Return once `condition` holds; a connection that is just being restarted counts as not yet."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

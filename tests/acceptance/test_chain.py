@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running_system import CODEFENCE, System, start, wait_for
@@ -42,7 +43,7 @@ def test_killing_every_process_once_changes_nothing_in_the_end(home: Path) -> No
         for part in PARTS:
             system.kill(part)
         _wait_until_told(system)
-        wait_for(lambda: system.get("/proposals")["proposals"], "a proposal", 60)
+        wait_for(lambda: system.get("/proposals")["proposals"], "a proposal")
         _goods_are_where_the_truth_says(system)
         _every_message_is_stored_once(system)
         _one_alert_names_the_diverter(system)
@@ -56,7 +57,7 @@ def test_an_honest_market_raises_no_alert_and_a_stopped_one_resumes(home: Path) 
     system = start(home / "var", "--no-attack")
     try:
         _wait_until_told(system)
-        wait_for(lambda: system.get("/proposals")["proposals"], "a proposal", 60)
+        wait_for(lambda: system.get("/proposals")["proposals"], "a proposal")
         foreign = system.rows("SELECT count(*) FROM trace.verdict WHERE place = 'outside'")[0][0]
         assert foreign > 10, "an honest market has travellers"
         assert system.get("/alerts")["alerts"] == []
@@ -97,7 +98,7 @@ def _wait_until_told(system: System) -> None:
         "consumers to scan",
         120,
     )
-    wait_for(lambda: system.rows("SELECT count(*) FROM landing.work")[0][0] == 0, "the worker to catch up", 60)
+    wait_for(lambda: system.rows("SELECT count(*) FROM landing.work")[0][0] == 0, "the worker to catch up")
 
 
 def _goods_are_where_the_truth_says(system: System) -> None:
@@ -142,15 +143,15 @@ _BALANCE = """
 
 def _one_alert_names_the_diverter(system: System) -> None:
     diversion = system.world("truth.json")["attacks"][0]
-    wait_for(lambda: system.get("/alerts")["alerts"], "the alert", 60)
+    wait_for(lambda: system.get("/alerts")["alerts"], "the alert")
     alerts = system.get("/alerts")["alerts"]
     assert [(alert["dealer"], alert["city"]) for alert in alerts] == [
         (diversion["dealer"], diversion["destinations"][0]["adcode"])
     ]
-    detail = system.get(f"/alerts/{alerts[0]['id']}")
+    wait_for(lambda: len(_cases_of(_detail(system, alerts))) >= 12, "the alert to rest on what was scanned")
+    detail = _detail(system, alerts)
     diverted = {f"/00/{case}" for case in diversion["cases"]}
-    cases = {scan["case_unit"] for scan in detail["evidence"]}
-    assert len(cases) >= 12
+    cases = _cases_of(detail)
     assert cases <= diverted
     journeys = {
         journey["case_unit"]: [event["biz_step"] for event in journey["events"]] for journey in detail["custody"]
@@ -160,6 +161,15 @@ def _one_alert_names_the_diverter(system: System) -> None:
         traced = system.get(f"/scans/{scan['device']}/{scan['boot']}/{scan['seq']}")
         assert traced["topic"]["topic"].startswith("v1/market/p")
         assert traced["scan"]["received_at"]
+
+
+def _detail(system: System, alerts: list[dict[str, Any]]) -> dict[str, Any]:
+    detail: dict[str, Any] = system.get(f"/alerts/{alerts[0]['id']}")
+    return detail
+
+
+def _cases_of(detail: dict[str, Any]) -> set[str]:
+    return {scan["case_unit"] for scan in detail["evidence"]}
 
 
 def _proposals_rest_on_messages(system: System) -> None:
