@@ -4,17 +4,16 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from receiving import Answer, Posted, receiving
 from running_system import CODEFENCE, System, start, wait_for
 
 from benchmarks.load.stock_page import StockPage, open_page
@@ -42,17 +41,17 @@ def system(tmp_path: Path) -> Iterator[System]:
 def test_goods_taken_by_hand_fall_on_the_page_are_proposed_approved_and_told_to_a_partner(system: System) -> None:
     with _receiver() as (url, heard):
         secret = _trace(system, "webhook", "add", url, "--brand", "qingyuan", "--topic", "proposal.*").strip()
-        wait_for(lambda: (_row(system)["quantity"] or 0) > REORDER + AT_ONCE, "the shelf's first figure", 60)
+        wait_for(lambda: (_row(system)["quantity"] or 0) > REORDER + AT_ONCE, "the shelf's first figure")
         with open_page(_url(system), DEMO_LOGIN, _password(system), (STORE, GTIN)) as page:
             _empty_below_the_line(system, page)
         row = _row(system)
         assert row["certainty"] > 0.9
         assert row["seq"], "the figure names the message that it rests on"
-        wait_for(lambda: _proposals(system), "the proposal", 30)
+        wait_for(lambda: _proposals(system), "the proposal")
         proposal = _proposals(system)[0]
         assert proposal["quantity"] > 0
         _approve_on_the_page(system, proposal["id"])
-        wait_for(lambda: _told(heard, "proposal.approved", proposal["id"]), "the partner to hear of it", 30)
+        wait_for(lambda: _told(heard, "proposal.approved", proposal["id"]), "the partner to hear of it")
     _signed_and_of_this_store(heard, secret, proposal)
     _delivered_cases_are_announced_and_stand_on_the_shelf(system)
 
@@ -67,7 +66,7 @@ def _empty_below_the_line(system: System, page: StockPage) -> None:
         assert taken["units"] == AT_ONCE
         left = taken["left"]
         # A customer may put one back just then.
-        wait_for(lambda most=left + 1: page.shown and page.shown[-1][1] <= most, "the page to show it", 30)  # type: ignore[misc]
+        wait_for(lambda most=left + 1: page.shown and page.shown[-1][1] <= most, "the page to show it")  # type: ignore[misc]
         falls.append(page.shown[-1][1])
     assert len(falls) >= 3
     assert falls == sorted(falls, reverse=True)
@@ -76,25 +75,24 @@ def _empty_below_the_line(system: System, page: StockPage) -> None:
 
 
 def _delivered_cases_are_announced_and_stand_on_the_shelf(system: System) -> None:
-    wait_for(lambda: _row(system)["coming"], "cases to be shipped to the dealer", 120)
+    wait_for(lambda: _row(system)["coming"], "cases to be shipped to the dealer")
     before = _row(system)["quantity"]
     command = [str(CODEFENCE), "shelf", "deliver", f"{STORE}/1", "2", "--var", str(system.var), "--json"]
     done = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert done["items"] == 6 * len(done["cases"])
-    wait_for(lambda: _row(system)["quantity"] >= before + done["items"] - 2, "the shelf to rise", 30)
-    row = _row(system)
-    assert (row["ledger"], row["counted"]) == (done["items"], True)
+    wait_for(lambda: _row(system)["quantity"] >= before + done["items"] - 2, "the shelf to rise")
+    wait_for(lambda: (_row(system)["ledger"], _row(system)["counted"]) == (done["items"], True), "the books to follow")
     log = (system.var / "log" / "shelf-02.log").read_text("utf-8")
     announced = [int(units) for units in re.findall(rf'"shelf.announced", "gtin": "{GTIN}", "units": (\d+)', log)]
     assert sum(announced) == done["items"]
-    doors = system.rows("SELECT count(*) FROM landing.environment WHERE site = 'S-HANGZHOU-01' AND door_open")
-    assert doors[0][0] > 0, "whoever reaches in opens the door"
+    doors = "SELECT FROM landing.environment WHERE site = 'S-HANGZHOU-01' AND door_open"
+    wait_for(lambda: system.rows(doors), "the door to be told, since whoever reaches in opens it")
 
 
 def _approve_on_the_page(system: System, number: int) -> None:
     """Do what the button of the proposals' page does."""
     url = _url(system)
-    with httpx.Client(base_url=url, timeout=20, headers={"Origin": url}) as client:
+    with httpx.Client(base_url=url, timeout=60, headers={"Origin": url}) as client:
         login = {"login": DEMO_LOGIN, "password": _password(system), "csrf": _csrf(client.get("/login").text)}
         client.post("/login", data=login)
         listed = client.get("/proposals").text
@@ -126,25 +124,12 @@ def _receiver() -> Iterator[tuple[str, list[Heard]]]:
     """Serve as a partner's address that keeps what comes."""
     heard: list[Heard] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def take(posted: Posted) -> Answer:
+        heard.append((posted.headers, posted.body))
+        return Answer()
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/codefence", heard
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with receiving(take) as url:
+        yield f"{url}/codefence", heard
 
 
 def _trace(system: System, *arguments: str) -> str:

@@ -6,12 +6,10 @@ import hashlib
 import hmac
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +21,7 @@ from click.testing import CliRunner
 from conftest import TestDatabase
 from console_world import BRAND, LOGIN, World, add_case, add_person, make_world
 from pydantic import SecretStr
+from receiving import Answer, Posted, receiving
 from waiting import PATIENCE
 
 from cli.main import main
@@ -54,27 +53,13 @@ class Robot:
 def robot() -> Iterator[Robot]:
     told = Robot()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            told.seen.append((self.path, json.loads(body)))
-            answer = json.dumps(told.answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    def take(posted: Posted) -> Answer:
+        told.seen.append((posted.path, json.loads(posted.body)))
+        return Answer(200, json.dumps(told.answer).encode())
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}/robot/send?access_token=x"
-    yield told
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with receiving(take) as url:
+        told.url = f"{url}/robot/send?access_token=x"
+        yield told
 
 
 @pytest.fixture

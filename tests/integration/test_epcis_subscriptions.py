@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 from conftest import TestDatabase
 from epcis_parts import WAREHOUSE_GLN, Interface, event, send, serving
+from receiving import Answer, Posted, receiving
 
 from contracts.webhooks import verify
 from trace_service.epcis.deliverer import SubscriptionDeliverer
@@ -45,23 +44,13 @@ class Receiver:
 def receiver() -> Iterator[Receiver]:
     state = Receiver()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            state.bodies.append((body, dict(self.headers)))
-            self.send_response(state.status)
-            self.end_headers()
+    def take(posted: Posted) -> Answer:
+        state.bodies.append((posted.body, posted.headers))
+        return Answer(state.status)
 
-        def log_message(self, *_: Any) -> None:  # noqa: ANN401  the library's signature
-            return
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.url = f"http://127.0.0.1:{server.server_port}/events"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with receiving(take) as url:
+        state.url = f"{url}/events"
         yield state
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import TestDatabase
 from pydantic import SecretStr
+from receiving import Answer, Posted, receiving
 from waiting import PATIENCE, wait_for
 
 from cli.main import main
@@ -53,27 +54,14 @@ class Receiver:
 def receiver() -> Iterator[Receiver]:
     told = Receiver()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            told.seen.append((dict(self.headers), body))
-            self.send_response(told.answers(len(told.seen)))
-            if told.location:
-                self.send_header("Location", told.location)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def take(posted: Posted) -> Answer:
+        told.seen.append((posted.headers, posted.body))
+        headers = {"Location": told.location} if told.location else {}
+        return Answer(told.answers(len(told.seen)), headers=headers)
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}/hook"
-    yield told
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with receiving(take) as url:
+        told.url = f"{url}/hook"
+        yield told
 
 
 @pytest.fixture
