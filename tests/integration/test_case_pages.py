@@ -19,8 +19,10 @@ from console_world import BRAND, PASSWORD, Site, add_case, add_person, make_worl
 from PIL import Image
 
 from cli.main import main
+from trace_service.cases.days import run_day
 from trace_service.cases.model import Policy
 from trace_service.cases.service import set_policy
+from trace_service.cases.sync import policy_of
 from trace_service.cases.verify import PackError, verify_pack
 from trace_service.keys import KeyWrapper
 from trace_service.orders.signing import signing_key
@@ -204,6 +206,17 @@ def test_who_may_only_look_is_offered_nothing_and_changes_nothing(site: Site, nu
     with connect(site.world.owner_dsn, "test") as connection:
         row = connection.execute("SELECT state, version FROM trace.case_file").fetchone()
     assert row == ("open", 1)
+
+
+def test_the_queue_says_which_cases_the_day_is_given_to(site: Site, number: int) -> None:
+    now = datetime.now(UTC)
+    with connect(site.world.owner_dsn, "test") as connection:
+        chosen = run_day(connection, BRAND, policy_of(connection, BRAND), now.date(), now)
+    assert number in {each.case for each in chosen}
+    with browser(site, "wang") as client:
+        page = client.get("/cases?state=open").text
+    row = page.partition(f'href="/cases/{number}"')[2].partition("</tr>")[0]
+    assert f"{now.year}年{now.month}月{now.day}日的任务" in row
 
 
 def test_an_alert_in_a_case_cannot_be_closed_past_the_second_person(site: Site, number: int) -> None:

@@ -1,6 +1,6 @@
 """A case as pages, programs and commands see it."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -67,6 +67,7 @@ class Case(Model):
     alerts: int
     open_checks: int
     selected: str | None
+    selected_on: date | None
     of_codes: bool
 
     def standing(self, policy: Policy) -> Standing:

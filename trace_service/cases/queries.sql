@@ -178,6 +178,8 @@ SELECT case_file.id, case_file.brand, case_file.kind, case_file.dealer, dealer.n
         AS open_checks,
     (SELECT selection.reason FROM trace.case_selection AS selection WHERE selection.case_id = case_file.id
         AND selection.brand = case_file.brand ORDER BY selection.day DESC LIMIT 1) AS selected,
+    (SELECT max(selection.day) FROM trace.case_selection AS selection WHERE selection.case_id = case_file.id
+        AND selection.brand = case_file.brand) AS selected_on,
     -- Claims about codes accuse no dealer: such a case stands with the brand's own.
     coalesce((SELECT bool_and(alert.kind IN ('forged', 'clone')) FROM trace.case_alert
         JOIN trace.alert ON alert.id = case_alert.alert WHERE case_alert.case_id = case_file.id), false) AS of_codes
