@@ -22,11 +22,14 @@ from cli.embedded.binaries import service_account
 from cli.embedded.broker import Broker
 from cli.embedded.postgres import Database, EmbeddedPostgres, create_database
 from cli.embedded.users import INGEST, device_user, ingest_user
+from firmware_sim.world.parameters import Request
+from geofence.maps import AtomMap, Level, load_installed_map
 from trace_service.schema.migrate import Roles, migrate
 
 if TYPE_CHECKING:
     from console_world import Site
     from playwright.sync_api import Browser
+    from trace_market import Market
     from visiting import Visit
 
 _ROLES = Roles(ingest="ingest-of-tests", trace="trace-of-tests")
@@ -157,6 +160,24 @@ def chromium() -> Iterator["Browser"]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def atoms() -> AtomMap:
+    """Return the map of the counties, with its shapes."""
+    atoms = load_installed_map()
+    atoms.layer(Level.COUNTY)
+    return atoms
+
+
+@pytest.fixture
+def market(database: TestDatabase, atoms: AtomMap) -> Iterator["Market"]:
+    """Let goods and scans land in a demo market, and a worker do what is to be done; modules with another say so."""
+    from trace_market import Market  # noqa: PLC0415  it lies beside the integration tests
+
+    market = Market(database, atoms)
+    yield market
+    market.close()
+
+
 @pytest.fixture
 def site(database: TestDatabase) -> Iterator["Site"]:
     """Serve the console on the demo brand with an alert, stock and a proposal; modules with another world say so."""
@@ -164,6 +185,21 @@ def site(database: TestDatabase) -> Iterator["Site"]:
 
     with running(make_world(database.owner_dsn, database.trace_dsn)) as site:
         yield site
+
+
+@pytest.fixture(scope="module")
+def engine_site(
+    postgres: Database, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Site"]:
+    """Serve the console on what the engine says of a generated world."""
+    from console_world import running  # noqa: PLC0415  most tests need no server
+    from engine_world import make_engine_world  # noqa: PLC0415  nor an engine
+
+    with fresh_database(postgres, migrated_template) as database:
+        request = Request(seed=21, days=150, dealers=40, items=20_000)
+        folder = tmp_path_factory.mktemp("world")
+        with running(make_engine_world(database.owner_dsn, database.trace_dsn, folder, request)) as site:
+            yield site
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """Cases from the worker's alerts to their end, on a real database."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
 import pytest
 from case_parts import BRAND, divert, do, hire, only
-from conftest import TestDatabase
 from trace_market import Market, Message
 
-from geofence.maps import AtomMap, Level, load_installed_map
 from trace_service.cases.attachments import inspect
 from trace_service.cases.checks import Found, Kind, Report, Task, checks, order_check, report_check, results
 from trace_service.cases.errors import AttachmentError, CaseStateError, SecondPersonError
@@ -21,20 +18,6 @@ from trace_service.cases.service import Order, act, attach, attachments, cases, 
 from trace_service.web.errors import InvalidParameterError, NotFoundError, RoleMissingError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    atoms = load_installed_map()
-    atoms.layer(Level.COUNTY)
-    return atoms
-
-
-@pytest.fixture
-def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
-    market = Market(database, atoms)
-    yield market
-    market.close()
 
 
 @pytest.fixture

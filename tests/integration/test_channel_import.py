@@ -9,7 +9,7 @@ from conftest import TestDatabase
 from console_world import make_world
 from openpyxl import Workbook
 
-from geofence.maps import AtomMap, load_installed_map
+from geofence.maps import AtomMap
 from trace_service.channel.export import all_tables, as_csv, as_excel
 from trace_service.channel.importer import Job, import_files, load_channel
 from trace_service.channel.plan import Plan
@@ -19,11 +19,6 @@ BRAND = "qingyuan"
 DEALERS = "id,parent,name_zh,kind,valid_from,ended\n"
 CONTRACTS = "合同编号,经销商编号,授权区域,独家,开始日期,结束日期\n"
 Import = Callable[..., Plan]
-
-
-@pytest.fixture(scope="session")
-def atoms() -> AtomMap:
-    return load_installed_map()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from test_console_pages import log_in
 from trace_market import Market, Message
 
 from cli.main import main
-from geofence.maps import AtomMap, load_installed_map
+from geofence.maps import AtomMap
 from trace_service.domain.events import Step
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -70,11 +70,6 @@ def test_the_command_answers_for_any_moment(database: TestDatabase, monkeypatch:
     assert ask("/00/395060001999999992")[0] == 1
     assert ask("hello")[0] == 2
     assert ask(shipped, "--at", "noon")[0] == 2
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
 
 
 def test_a_scan_of_a_batch_that_is_commissioned_later_counts_from_then_on(

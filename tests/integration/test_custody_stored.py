@@ -10,7 +10,7 @@ from trace_market import KEYS
 from benchmarks.load.custody_check import contents_of
 from benchmarks.load.custody_histories import UNITS, History, make_history
 from benchmarks.load.custody_reference import Reference, outcome_of
-from geofence.maps import AtomMap, load_installed_map
+from geofence.maps import AtomMap
 from trace_service.domain.events import Event
 from trace_service.processing.history import state_at
 from trace_service.processing.loading import load_sites
@@ -18,11 +18,6 @@ from trace_service.worker import Worker
 
 SITES = ("factory", "dc-east", "S-CHENGDU-01", "S-CHENGDU-X", "S-NANJING-X")
 DEALERS = ("D-CHENGDU", "D-NANJING")
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
 
 
 @pytest.fixture

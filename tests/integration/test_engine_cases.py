@@ -13,13 +13,10 @@ import asking
 import httpx
 import pytest
 from click.testing import CliRunner
-from conftest import fresh_database
-from console_world import PASSWORD, Site, running
-from engine_world import BRAND, MANAGER, SECOND, make_engine_world
+from console_world import PASSWORD, Site
+from engine_world import BRAND, MANAGER, SECOND
 
-from cli.embedded.postgres import Database
 from cli.main import main
-from firmware_sim.world.parameters import Request
 from trace_service.cases.days import run_day
 from trace_service.cases.model import Policy
 from trace_service.cases.outcomes import outcomes
@@ -30,16 +27,10 @@ from trace_service.detection.cell import Cell
 from trace_service.detection.observations import BENIGN_DAYS
 from trace_service.store.connection import Connection, connect
 
-REQUEST = Request(seed=21, days=150, dealers=40, items=20_000)
-
 
 @pytest.fixture(scope="module")
-def site(postgres: Database, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with fresh_database(postgres, migrated_template) as database:
-        folder = tmp_path_factory.mktemp("world")
-        world = make_engine_world(database.owner_dsn, database.trace_dsn, folder, REQUEST)
-        with running(world) as site:
-            yield site
+def site(engine_site: Site) -> Site:
+    return engine_site
 
 
 @pytest.fixture

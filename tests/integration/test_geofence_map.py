@@ -20,11 +20,6 @@ from geofence.metric import offsets_m
 HARBOUR_CITIES = {"Hong Kong": (114.1694, 22.3193), "Macau": (113.5439, 22.1987), "Taipei": (121.5654, 25.0330)}
 
 
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
-
-
 def test_every_division_is_there_and_valid(atoms: AtomMap) -> None:
     assert [len(atoms.records(level)) for level in Level] == [34, 375, 2891]
     for level in Level:

@@ -1,34 +1,19 @@
 """Thresholds of a brand: recorded, never changed, and taken up by workers with their next batch."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
-from conftest import TestDatabase
 from trace_market import PLACES, Market
 
 from contracts.errors import ConfigurationError
 from geofence.errors import PolicyError
 from geofence.finding import DEFAULT_POLICY, Policy
-from geofence.maps import AtomMap, load_installed_map
 from trace_service.cli import trace
 from trace_service.policies import policy_history, set_policy
 from trace_service.processing.books import Books
 
 BRAND = "qingyuan"
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
-
-
-@pytest.fixture
-def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
-    made = Market(database, atoms)
-    yield made
-    made.close()
 
 
 def test_the_last_thresholds_of_a_brand_count_and_the_earlier_ones_stay_on_record(market: Market) -> None:

@@ -10,7 +10,7 @@ from conftest import TestDatabase
 from psycopg import sql
 from trace_market import BOOT, Market
 
-from geofence.maps import AtomMap, load_installed_map
+from geofence.maps import AtomMap
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BEFORE = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
@@ -18,11 +18,6 @@ AFTER = datetime(2199, 12, 31, tzinfo=UTC)
 IMPOSSIBLE = (BEFORE, AFTER, NOW + timedelta(days=3), NOW - timedelta(days=400))
 HOME = (104.07, 30.67)
 FAR = (118.80, 32.06)
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from waiting import PATIENCE, wait_for
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
 from firmware_sim.world.writing import write_world
-from geofence.maps import AtomMap, Level, load_installed_map
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import read_world
 from trace_service.cases.machine import Action
@@ -232,20 +231,6 @@ def test_a_change_of_the_channel_is_gone_by_from_then_on_and_feeds_nothing_again
     for row in connection.execute("SELECT kind, body::text AS body FROM trace.observation ORDER BY seq"):
         feed(again, row.kind, row.body)
     assert "D-NEW" in again.network.dealers
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    atoms = load_installed_map()
-    atoms.layer(Level.COUNTY)
-    return atoms
-
-
-@pytest.fixture
-def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
-    market = Market(database, atoms)
-    yield market
-    market.close()
 
 
 def _sell_in_nanjing(market: Market, shipped: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from trace_market import KEYS
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
 from firmware_sim.world.writing import write_world
-from geofence.maps import AtomMap, Level, load_installed_map
+from geofence.maps import AtomMap
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import World, read_world
 from trace_service.detection.changes import Alert, Retracted
@@ -29,13 +29,6 @@ REQUEST = Request(seed=32, days=90, dealers=30, items=5_000, scan_rate=0.5)
 # The database names a dealer where the engine names none: the top of the channel answers for that.
 NOBODYS = ("forged", "clone", "collusion")
 Row = tuple[Any, ...]
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    atoms = load_installed_map()
-    atoms.layer(Level.COUNTY)
-    return atoms
 
 
 @pytest.fixture(scope="module")

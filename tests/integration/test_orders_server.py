@@ -2,7 +2,6 @@ import base64
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -11,7 +10,6 @@ import psycopg
 import pypdfium2
 import pytest
 from click.testing import CliRunner
-from conftest import TestDatabase
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import SecretStr
 from trace_market import KEYS, Market
@@ -23,7 +21,6 @@ from contracts.gs1 import parse
 from contracts.manifest import Standing
 from contracts.stations import Note, NoteKind, Taken
 from edge.manifest import Manifest
-from geofence.maps import load_installed_map
 from trace_service.codes.verify import Text, verify
 from trace_service.domain.verification import CodeState
 from trace_service.keys import KeyWrapper
@@ -38,14 +35,6 @@ from trace_service.store.connection import connect
 BRAND = "qingyuan"
 STATION = Station("station-ship", "dc-east")
 GTIN = "09506000134352"
-
-
-@pytest.fixture
-def market(database: TestDatabase) -> Iterator[Market]:
-    market = Market(database, load_installed_map())
-    # The messages of this market bear the date of its print run, so that they are recent.
-    yield market
-    market.close()
 
 
 def draft(version: int = 1, quantity: int = 2, **changes: object) -> OrderDraft:

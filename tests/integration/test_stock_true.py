@@ -9,18 +9,13 @@ from conftest import TestDatabase
 from trace_market import BOOT, Market, Message
 
 from contracts.gs1 import check_digit
-from geofence.maps import AtomMap, load_installed_map
+from geofence.maps import AtomMap
 from trace_service.domain.events import Event, Source, Step
 from trace_service.processing.capture import capture
 
 STORE, GTIN = "S-CHENGDU-01", "09506000134352"
 _SSCC = "95060001300000077"
 PALLET = f"(00){_SSCC}{check_digit(_SSCC)}"
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
 
 
 @pytest.fixture

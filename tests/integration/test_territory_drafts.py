@@ -1,7 +1,6 @@
 """Territories from a draft to old answers: published versions, past scans replayed, and what would have changed."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner
-from conftest import TestDatabase
 from psycopg import errors
 from trace_market import PLACES, START, Market
 
 from cli.main import main
-from geofence.maps import AtomMap, load_installed_map
 from geofence.remarks import CONCERNS
 from trace_service.processing.books import Books
 from trace_service.territories.documents import Stated, read_draft
@@ -26,18 +23,6 @@ BRAND = "qingyuan"
 # Around the places in Nanjing and Wuhan where the market's consumers scan.
 NANJING = [[118.6, 31.9], [119.0, 31.9], [119.0, 32.2], [118.6, 32.2], [118.6, 31.9]]
 ALL = Decision("tester", CONCERNS)
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
-
-
-@pytest.fixture
-def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
-    market = Market(database, atoms)
-    yield market
-    market.close()
 
 
 def feature(dealer: str, *adcodes: str, ring: list[list[float]] | None = None, **stated: object) -> dict[str, Any]:

@@ -1,29 +1,19 @@
 import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from conftest import TestDatabase
 from trace_market import HOST, KEYS, Market
 
 from contracts.errors import ConfigurationError
 from contracts.gs1 import label_uri
 from contracts.tc20 import ALPHABET, Tc20
-from geofence.maps import load_installed_map
 from trace_service.codes.issue import IssuedBatch, issue_batch
 from trace_service.codes.verify import Text, read_parent, verify
 from trace_service.domain.verification import CodeState
 from trace_service.store.connection import connect
 
 GTIN = "09506000134352"
-
-
-@pytest.fixture
-def market(database: TestDatabase) -> Iterator[Market]:
-    market = Market(database, load_installed_map())
-    yield market
-    market.close()
 
 
 def test_batches_issued_at_the_same_time_never_share_a_counter(market: Market) -> None:

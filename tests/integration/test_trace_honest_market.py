@@ -1,21 +1,11 @@
 import random
-from collections.abc import Iterator
 
 import pytest
-from conftest import TestDatabase
 from trace_market import PLACES, Market
 
-from geofence.maps import load_installed_map
 from trace_service.places import load_places
 
 FOREIGN_SHARE = 0.2
-
-
-@pytest.fixture
-def market(database: TestDatabase) -> Iterator[Market]:
-    market = Market(database, load_installed_map())
-    yield market
-    market.close()
 
 
 def test_a_fifth_of_honest_scans_abroad_raise_nothing_and_the_dump_among_them_one_alert(

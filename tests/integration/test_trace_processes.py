@@ -6,24 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import psycopg
-import pytest
-from conftest import TestDatabase
 from trace_market import Market, Message
 from waiting import PATIENCE, wait_for
 
-from geofence.maps import load_installed_map
-
 KEY = base64.b64encode(bytes(range(32))).decode()
-
-
-@pytest.fixture
-def market(database: TestDatabase) -> Iterator[Market]:
-    market = Market(database, load_installed_map())
-    yield market
-    market.close()
 
 
 def start_worker(dsn: str, key: str = KEY) -> subprocess.Popen[bytes]:

@@ -1,25 +1,9 @@
-from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import TestDatabase
 from trace_market import Market, Message
 
-from geofence.maps import AtomMap, load_installed_map
-
 STORE, GTIN = "S-CHENGDU-01", "09506000134352"
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
-
-
-@pytest.fixture
-def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
-    market = Market(database, atoms)
-    yield market
-    market.close()
 
 
 def stock(market: Market) -> tuple[object, ...]:
