@@ -244,3 +244,50 @@ def test_the_command_says_in_one_line_what_cannot_be_used(tmp_path: Path) -> Non
     assert answer.exit_code == 1
     assert answer.stderr.count("\n") == 1
     assert "is no folder" in answer.stderr
+
+
+def send_on(world: Path, received: float, *, shipment: str = "", back: float | None = None) -> None:
+    """Have D0 send four cases on to D1 and read them again days later; `back`: when a paper returns them."""
+    left = START + timedelta(days=7 * 3 + 1)
+    sent = left + timedelta(days=5)
+    papers = [("T1", "D0", "D1", iso(sent), iso(sent + timedelta(days=2)), iso(sent), "transfer")]
+    if back is not None:
+        known = iso(sent + timedelta(days=back))
+        papers.append(("T2", "D1", "D0", iso(sent + timedelta(days=received - 2)), "", known, "transfer"))
+    with (world / "shipments.csv").open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(papers)
+    cases = [f"C0-3-{number}" for number in range(4)]
+    text = (world / "items.csv").read_text("utf-8").splitlines()
+    chain = ";".join(["H0-3", *(paper[0] for paper in papers)])
+    moved = [line[: -len("H0-3")] + chain if line.split(",")[1] in cases else line for line in text]
+    (world / "items.csv").write_text("\n".join(moved) + "\n", encoding="utf-8")
+    at = sent + timedelta(days=received)
+    receipt = {
+        "event_id": "again", "type": "receive", "occurred_at": iso(at), "received_at": iso(at + timedelta(minutes=1)),
+        "device_id": "reader", "actor": "worker", "codes": cases, "source": "site", "place": "D0",
+        "lat": CITIES[0][3], "lon": CITIES[0][4],
+    }  # fmt: skip
+    events = [json.loads(line) for line in (world / "events.jsonl").read_text("utf-8").splitlines()]
+    write_events(world, [*events, receipt | ({"shipment": shipment} if shipment else {})])
+
+
+@pytest.mark.parametrize(
+    ("received", "shipment", "back", "told"),
+    [
+        (20, "", None, (1, 0)),
+        (2, "", None, (0, 0)),
+        (20, "H0-3", None, (0, 0)),
+        (20, "", 30, (1, 1)),
+        (20, "", 21, (0, 0)),
+    ],
+    ids=["sold back", "read late", "an old paper's", "a late paper", "a paper in time"],
+)
+def test_what_was_sent_on_needs_a_paper_to_come_back_to_where_it_was(
+    tmp_path: Path, received: float, shipment: str, back: float | None, told: tuple[int, int]
+) -> None:
+    write_world(tmp_path / "world", attack=False)
+    send_on(tmp_path / "world", received, shipment=shipment, back=back)
+    outcome = run_world(tmp_path / "world", tmp_path / "out", _silent)
+    found = [each for each in _alerts(tmp_path / "out") if each["kind"] in ("backflow", "skip")]
+    assert (len(found), outcome.retracted) == told
+    assert all(each["dealer_id"] == "D1" and sorted(each["cases"]) == [f"C0-3-{n}" for n in range(4)] for each in found)

@@ -169,14 +169,14 @@ def test_a_receipt_that_is_uploaded_late_takes_a_skipped_level_back() -> None:
     assert len(raised) == len(retracted) == 1
 
 
-@pytest.mark.parametrize("told_on", [1.5, 25.0])
+@pytest.mark.parametrize("told_on", [1.5, 35.0])
 def test_goods_that_their_dealer_said_to_transfer_flow_back_nowhere_while_their_paper_is_late(told_on: float) -> None:
     receipts = [movement(f"r{n}", goods(n), 2, "receive", site="D2", shipment="T1") for n in range(3)]
-    alone, _, _ = play(BackflowDetector(NETWORK, Settings()), receipts, 40)
+    alone, _, _ = play(BackflowDetector(NETWORK, Settings()), receipts, 50)
     assert [alert.kind for alert in alone] == ["skip"]
     sent = [movement(f"t{n}", goods(n), told_on, "transfer", site="D1", shipment="T1") for n in range(3)]
     stream = sorted([*receipts, *sent], key=lambda each: each.received_at)
-    raised, retracted, _ = play(BackflowDetector(NETWORK, Settings()), stream, 40)
+    raised, retracted, _ = play(BackflowDetector(NETWORK, Settings()), stream, 50)
     assert len(raised) == len(retracted) == (told_on > 20)
     others = [structs.replace(each, site_dealer="D3") for each in sent]
     assert len(play(BackflowDetector(NETWORK, Settings()), [*receipts, *others], 60)[0]) == 1, "who may say anything"

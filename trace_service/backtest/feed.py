@@ -49,7 +49,7 @@ class Feed:
                 if item.pallet:
                     self._pallets[item.pallet][item.case] = item
         self._sighted: dict[str, list[tuple[Sighting, Item]]] = defaultdict(list)
-        self._undocumented: dict[str, list[tuple[Movement, Item]]] = defaultdict(list)
+        self._undocumented: dict[str, list[tuple[Movement, Item, Event]]] = defaultdict(list)
         self._void: dict[str, int] = {}
         self._forms = Forms(tuple(world.items.values()), world.items, (each.gtin for each in world.channel.products))
 
@@ -80,9 +80,9 @@ class Feed:
             waiting = self._undocumented.get(case)
             if not waiting:
                 continue
-            for movement, item in tuple(waiting):
-                if self._papers.documents(item, movement.site_dealer, paper.received_at):
-                    waiting.remove((movement, item))
+            for movement, item, receipt in tuple(waiting):
+                if self._papers.documents(item, movement.site_dealer, receipt, paper.received_at):
+                    waiting.remove((movement, item, receipt))
                     goods = self._goods(movement.goods.unit, item, movement.occurred_at, paper.received_at)
                     yield structs.replace(movement, goods=goods, documented=True, received_at=paper.received_at)
 
@@ -165,7 +165,7 @@ class Feed:
             return
         position, dealer = self._position(event), self._sites.below_brand(site)
         for case, item in self._explode(event.codes).items():
-            documented = self._papers.documents(item, dealer, event.received)
+            documented = self._papers.documents(item, dealer, event, event.received)
             movement = Movement(
                 key=f"{event.event_id}/{case}",
                 event=event.event_id,
@@ -182,7 +182,7 @@ class Feed:
                 dated=event.dated,
             )
             if not documented and event.type == "receive":
-                self._undocumented[case].append((movement, item))
+                self._undocumented[case].append((movement, item, event))
             yield movement
 
     def _binding(self, event: Event) -> Binding:

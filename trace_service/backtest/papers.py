@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from trace_service.backtest.events import Event
 from trace_service.backtest.world import Item, Paper, World
 from trace_service.detection.network import Network
-from trace_service.detection.observations import Shipment
+from trace_service.detection.observations import PASSED_ON_DAYS, Shipment
+from trace_service.detection.settings import DAY_MS
 
 
 class Entitlement(Struct, frozen=True):
@@ -93,9 +95,20 @@ class Papers:
             found = self._chains[shipments] = [(paper, self.receiver(paper)) for paper in papers]
         return found
 
-    def documents(self, item: Item, dealer: str | None, known_at: int) -> bool:
-        """Whether a known paper brings the item to a dealer, or a return brings it back to the brand."""
+    def documents(self, item: Item, dealer: str | None, receipt: Event, known_at: int) -> bool:
+        """Whether papers that are known explain that a dealer (None: the brand) reads an item.
+
+        One that brings it there does, until the item was long sent on: what comes again then needs a paper of its own,
+        unless the receipt names the first one or its clock is not believed.
+        """
+        here = False
         for paper, receiver in self._chain(item.shipments):
-            if paper.document_time <= known_at and receiver == dealer:
-                return True
-        return False
+            if paper.document_time > known_at:
+                continue
+            if receiver == dealer:
+                if paper.id == receipt.shipment:
+                    return True
+                here = True
+            elif receipt.dated and paper.departed < receipt.occurred - PASSED_ON_DAYS * DAY_MS:
+                here = False
+        return here

@@ -15,6 +15,8 @@ from msgspec import Struct
 
 BENIGN_DAYS: Final = 180
 """How long a benign answer holds where a brand says nothing else."""
+PASSED_ON_DAYS: Final = 7
+"""Goods that were sent on so long ago are no longer where they were; until then a reader or its clock is late."""
 
 
 class Source(StrEnum):
@@ -89,7 +91,8 @@ class Movement(Struct, frozen=True, kw_only=True):
     """A unit was shipped, received, transferred or returned at a dealer's site. One per event and case.
 
     `goods` is as papers stood *before* it. `documented` says whether a paper that is known now (order, transfer,
-    return, delivery) brings the unit to `site_dealer`; when a paper comes late, observe the key again with True.
+    return, delivery) brings the unit to `site_dealer` for this movement, and not for one before it was sent on; when a
+    paper comes late, observe the key again with True.
     """
 
     key: str

@@ -56,13 +56,24 @@ class Papers:
             earlier.append(found)
         return found
 
-    def documents(self, unit: str, dealer: str | None, without: Source) -> bool:
-        """Whether any paper but one event itself brings a unit to a dealer, or back to the brand (None)."""
-        for each in self._statements(unit):
+    def documents(self, receipt: Event, dealer: str | None, sent_on: datetime) -> bool:
+        """Whether papers other than a receipt itself explain that a dealer (None: the brand) reads a unit.
+
+        One that brings it there does, unless another took it on before `sent_on`: what comes again needs a paper of its
+        own, or names the first one.
+        """
+        here = False
+        for each in self._statements(receipt.unit):
             event = self._events.get(each.source)
-            if each.dealer == dealer and each.source != without and event is not None and event.step in PAPERS:
-                return True
-        return False
+            if each.source == receipt.source or event is None or event.step not in PAPERS:
+                continue
+            if each.dealer == dealer:
+                if each.shipment and each.shipment == receipt.shipment:
+                    return True
+                here = True
+            elif each.valid_from < sent_on:
+                here = False
+        return here
 
     def _next(self, found: Entitled, each: Entitlement, event: Event | None) -> Entitled:
         if each.dealer is None:

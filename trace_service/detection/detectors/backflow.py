@@ -16,7 +16,7 @@ _FIRST_CASE_NATS: Final = 4.5
 _NEXT_CASE_NATS: Final = 2.5
 _MOST_NATS: Final = 30.0
 # A receipt that names its shipment waits longer: somebody announced the goods.
-_ANNOUNCED: Final = 6
+_ANNOUNCED: Final = 10
 # Whoever tells the system that he sends goods off hides nothing; a paper may take so long.
 _TOLD_MS: Final = 180 * DAY_MS
 
@@ -57,7 +57,7 @@ class BackflowDetector:
             self._receipts[key].movements.pop(observation.key, None)
             if key not in self._waiting:
                 yield self._claim(key)
-        if isinstance(observation, Movement) and observation.kind == "transfer":
+        if isinstance(observation, Movement) and observation.kind in ("transfer", "return"):
             yield from self._sent(observation, now)
         if not isinstance(observation, Movement) or observation.kind != "receive":
             return

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from msgspec import structs
@@ -10,7 +10,15 @@ from msgspec import structs
 from geofence.coordinates import Crs, Region, to_wgs84
 from trace_service.detection.live.feed import milliseconds
 from trace_service.detection.live.goods import Keeper
-from trace_service.detection.observations import Binding, CodeState, Movement, Position, Sighting, Source
+from trace_service.detection.observations import (
+    PASSED_ON_DAYS,
+    Binding,
+    CodeState,
+    Movement,
+    Position,
+    Sighting,
+    Source,
+)
 from trace_service.domain.events import Event, Site, Step
 from trace_service.domain.events import Source as Message
 from trace_service.domain.verification import Code
@@ -36,6 +44,8 @@ _ADDRESS: Final = "address"
 _TYPED: Final = "Manual"
 _AHEAD: Final = timedelta(hours=1)
 _OLDEST: Final = timedelta(days=183)
+_PASSED_ON: Final = timedelta(days=PASSED_ON_DAYS)
+_EVER: Final = datetime.min.replace(tzinfo=UTC)
 _NOWHERE: Final = Position(source=Source.NONE)
 
 
@@ -158,7 +168,8 @@ class Observer:
         inside = self._keeper.situation.contents.get(event.unit)
         name = number(event.source)
         goods = self._keeper.goods(event.unit, event.occurred_at, without=event)
-        documented = self._keeper.papers.documents(event.unit, site.dealer, event.source)
+        sent_on = event.occurred_at - _PASSED_ON if dated else _EVER
+        documented = self._keeper.papers.documents(event, site.dealer, sent_on)
         for case in (inside.cases if inside else ()) or (event.unit,):
             yield Movement(
                 key=name if case == event.unit else f"{name}{case}",
