@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import TestBroker
 from edge_parts import SITE, Application, drop_photo, keep, start_agent
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.users import INGEST
 from contracts.errors import OutboxError
@@ -188,5 +188,5 @@ def test_a_station_whose_log_is_on_the_full_disk_too_waits_and_goes_on(
         assert set(application.codes().values()) == {1}
     finally:
         station.terminate()
-        assert station.wait(15) == 0
+        assert station.wait(PATIENCE) == 0
         application.stop()

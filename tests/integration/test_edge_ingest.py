@@ -8,7 +8,7 @@ from pathlib import Path
 from conftest import TestBroker, TestDatabase
 from edge_parts import SITE, drop_photo, start_agent
 from ingest_parts import environment, ingest_process, query, register
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from contracts.gs1 import label_uri
 from contracts.messages import Environment, encode_event
@@ -80,7 +80,7 @@ def test_what_ingest_refuses_becomes_a_tombstone_at_the_edge(
         wait_for(lambda: inspect(tmp_path / "outbox.db").refused == 1)
         wait_for(lambda: inspect(tmp_path / "outbox.db").waiting == 0)
         agent.send_signal(signal.SIGTERM)
-        assert agent.wait(20) == 0
+        assert agent.wait(PATIENCE) == 0
     [tombstone] = inspect(tmp_path / "outbox.db").tombstones
     assert tombstone.reason == "MESSAGE_INVALID"
     assert len(query(database.owner_dsn, "SELECT FROM landing.environment")) == 1

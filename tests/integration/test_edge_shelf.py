@@ -10,7 +10,7 @@ import pytest
 from conftest import TestBroker
 from edge_parts import SITE, Application, start_agent
 from shelf_hardware import DEVICE, GTIN, UNIT_G, Hardware
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.users import INGEST
 from contracts.errors import ConfigurationError, SourceError
@@ -198,7 +198,7 @@ def test_the_command_publishes_what_the_shelf_holds(
         hardware.cells[2].take()
         wait_for(lambda: len(application.events(Kind.STOCK)) >= 3)
         agent.send_signal(signal.SIGTERM)
-        assert agent.wait(20) == 0
+        assert agent.wait(PATIENCE) == 0
     finally:
         with suppress(ProcessLookupError):
             agent.kill()

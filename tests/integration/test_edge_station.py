@@ -10,7 +10,7 @@ from subprocess import Popen
 import pytest
 from conftest import TestBroker
 from edge_parts import SITE, Application, drop_photo, keep, start_agent
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.users import INGEST
 from contracts import worksheet
@@ -65,7 +65,7 @@ class Workplace:
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
     def scans(self) -> list[Scan]:
         events = [decode_event(Kind.SCAN, raw) for raw in self.application.events(Kind.SCAN).values()]
@@ -106,6 +106,12 @@ def test_a_packed_case_and_a_shipped_one_reach_the_application(workplace: Workpl
     assert '"verdict": "OK"' in workplace.log()
 
 
+def offline(workplace: Workplace) -> list[str]:
+    """Return what was told out of sequence: last wills and farewells."""
+    told = [each for each in workplace.application.of(Kind.STATUS) if each.header.count == 0]
+    return [event.state for each in told for event in each.events if isinstance(event, Status)]
+
+
 def test_sigkill_in_the_middle_of_a_burst_loses_and_doubles_nothing(workplace: Workplace) -> None:
     workplace.start()
     expected: Counter[str] = Counter()
@@ -121,9 +127,9 @@ def test_sigkill_in_the_middle_of_a_burst_loses_and_doubles_nothing(workplace: W
     assert workplace.end(signal.SIGTERM) == 0
     assert workplace.application.codes() == expected
     assert len({boot for boot, _ in workplace.application.events(Kind.SCAN)}) > 1
-    offline = [each for each in workplace.application.of(Kind.STATUS) if each.header.count == 0]
-    wills = [event.state for each in offline for event in each.events if isinstance(event, Status)]
-    assert wills == ["offline"] * 4, "three last wills and one farewell"
+    wait_for(lambda: len(offline(workplace)) == 4)  # three last wills and one farewell
+    time.sleep(0.5)
+    assert offline(workplace) == ["offline"] * 4
 
 
 def test_the_work_goes_on_without_a_broker_and_survives_a_restart(workplace: Workplace) -> None:
@@ -155,7 +161,7 @@ def test_the_work_goes_on_without_a_broker_and_survives_a_restart(workplace: Wor
 )
 def test_a_wrong_setting_is_named(workplace: Workplace, settings: dict[str, object], said: str) -> None:
     process = workplace.start(**settings)
-    assert process.wait(30) in {1, 2}
+    assert process.wait(PATIENCE) in {1, 2}
     assert said in workplace.log()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import TestBroker
 from edge_parts import SITE, Application, start_agent
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 from cli.embedded.users import INGEST
 from contracts.messages import Facings, Stock, decode_event
@@ -212,7 +212,7 @@ def test_the_command_publishes_what_the_camera_sees(tmp_path: Path, eye: Eye, st
     try:
         wait_for(lambda: len(application.events(Kind.STOCK)) >= 3)
         agent.send_signal(signal.SIGTERM)
-        assert agent.wait(20) == 0
+        assert agent.wait(PATIENCE) == 0
     finally:
         with suppress(ProcessLookupError):
             agent.kill()
