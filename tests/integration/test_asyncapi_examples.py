@@ -110,7 +110,7 @@ def test_an_example_gets_its_acknowledgement_and_its_scan_is_stored(
             env={"PATH": os.environ["PATH"]},
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=120,
             check=False,
         )
     assert done.returncode == 0, done.stderr

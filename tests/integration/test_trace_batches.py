@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 from trace_market import Market, Message
+from waiting import PATIENCE
 
 from trace_service.domain.verification import Asked, Verdict, World
 from trace_service.processing import scans
@@ -196,7 +197,7 @@ def test_four_workers_side_by_side_give_the_same_end_as_one(market: Market) -> N
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(work) for _ in range(4)]:
-            done.result(timeout=60)
+            done.result(timeout=2 * PATIENCE)
     # The brand's engine stays with the session that had it first.
     market.drain()
     assert state(market) == expected

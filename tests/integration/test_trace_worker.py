@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from case_parts import do, hire, only
 from trace_market import START, Market, Message
+from waiting import PATIENCE
 
 from geofence.territory import TerritoryVersion
 from trace_service.cases.machine import Action, State
@@ -110,7 +111,7 @@ def test_what_a_person_decides_while_the_worker_weighs_is_what_stands(market: Ma
             owner.execute("UPDATE trace.alert SET state = 'closed', outcome = 'confirmed', decided_by = 'ann'")
             work = pool.submit(market.drain)
             time.sleep(0.7)
-        work.result(timeout=30)
+        work.result(timeout=PATIENCE)
     assert market.rows("SELECT state, outcome, decided_by FROM trace.alert") == [("closed", "confirmed", "ann")]
     assert market.rows("SELECT count(*) FROM trace.alert_evidence") == [(8,)]
 
