@@ -6,11 +6,9 @@ from random import Random
 
 import psycopg
 import pytest
-from conftest import TestDatabase
 from trace_market import Market
 
 from contracts.errors import ConfigurationError
-from geofence.maps import AtomMap, load_installed_map
 from trace_service.replenishment.demo_sales import seed_sales
 from trace_service.replenishment.nights import checked, run_due
 from trace_service.replenishment.runs import Report, run
@@ -19,18 +17,6 @@ from trace_service.store.connection import connect
 BRAND, GIVER, TAKER = "qingyuan", "S-CHENGDU-01", "S-CHENGDU-09"
 NOW = datetime(2026, 3, 2, 20, tzinfo=UTC)
 TODAY = date(2026, 3, 3)
-
-
-@pytest.fixture(scope="module")
-def atoms() -> AtomMap:
-    return load_installed_map()
-
-
-@pytest.fixture
-def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
-    market = Market(database, atoms)
-    yield market
-    market.close()
 
 
 @pytest.fixture
