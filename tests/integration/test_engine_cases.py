@@ -136,6 +136,27 @@ def test_a_pack_whose_figures_do_not_follow_is_refused(site: Site, connection: C
         verify_pack(pack)
 
 
+def test_forged_and_copied_codes_accuse_no_dealer_and_show_where_which_phone_was(
+    site: Site, connection: Connection
+) -> None:
+    rows = connection.execute(
+        "SELECT DISTINCT ON (kind) kind, id, case_id FROM trace.alert JOIN trace.case_alert ON alert = alert.id"
+        " WHERE kind IN ('forged', 'clone') ORDER BY kind, scans DESC"
+    ).fetchall()
+    found = {row.kind: row for row in rows}
+    with signed_in(site, MANAGER) as lin:
+        clone, forged = (lin.get(f"/alerts/{found[kind].id}").text for kind in ("clone", "forged"))
+        for page in (clone, forged):
+            assert "手机 1" in page
+            assert "按网络地址" in page
+            assert "授权区域" not in page.partition("<main")[2].partition("</ul>")[0]
+        assert "流转记录" in clone
+        assert "流转记录" not in forged, "what nobody issued was never in custody"
+        drawn = lin.get(f"/api/map/alerts/{found['clone'].id}.geojson").json()["features"]
+        assert {each["properties"]["role"] for each in drawn} == {"scan"}
+        assert "<h1>伪造或复制的码" in lin.get(f"/cases/{found['clone'].case_id}").text
+
+
 def test_pages_of_an_alert_that_another_version_kept_say_so_and_its_pack_holds(
     site: Site, connection: Connection, tmp_path: Path
 ) -> None:
