@@ -1,5 +1,6 @@
 """A world folder goes in, alerts come out: right ones, the same ones every time, and none out of bad input."""
 
+import codecs
 import csv
 import gzip
 import json
@@ -116,6 +117,7 @@ def test_bad_events_are_counted_and_accuse_nobody(tmp_path: Path) -> None:
     events = write_world(tmp_path / "world", attack=False)
     write_events(tmp_path / "world", _corrupt(events, random.Random(7)))
     with (tmp_path / "world" / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write("[" * 5000 + "]" * 5000 + "\n")
         file.write('{"event_id": "torn", "type": "consumer_sc')
     outcome = run_world(tmp_path / "world", tmp_path / "out", _silent)
     assert _alerts(tmp_path / "out") == []
@@ -191,11 +193,17 @@ def test_a_sound_world_contradicts_itself_in_nothing(tmp_path: Path) -> None:
             "line 2, column population: '-5' is no number of at least 0",
         ),
         (
+            lambda world: table(
+                world, "places.csv", "adcode name province lat lon population is_capital level city_adcode", []
+            ),
+            "places.csv has no city",
+        ),
+        (
             lambda world: change(world, "stores.csv", "lat", "1e9"),
             "stores.csv, line 2, column lat: '1e9' is no number from −90 to 90",
         ),
     ],
-    ids=["column", "file", "number", "key", "short row", "no id", "few", "off the earth"],
+    ids=["column", "file", "number", "key", "short row", "no id", "few", "no city", "off the earth"],
 )
 def test_what_is_missing_is_named_by_file_line_and_column(
     tmp_path: Path, break_it: Callable[[Path], object], told: str
@@ -218,6 +226,22 @@ def test_gzipped_files_and_unknown_columns_make_no_difference(tmp_path: Path) ->
     outcome = run_world(tmp_path / "world", tmp_path / "packed", _silent)
     assert "products.csv: unknown column colour ignored" in outcome.remarks
     assert _alerts(tmp_path / "packed") == _alerts(tmp_path / "plain")
+
+
+def test_the_marks_of_some_editors_make_no_difference(tmp_path: Path) -> None:
+    write_world(tmp_path / "world")
+    run_world(tmp_path / "world", tmp_path / "plain", _silent)
+    for path in (tmp_path / "world").iterdir():
+        path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    outcome = run_world(tmp_path / "world", tmp_path / "marked", _silent)
+    assert outcome.scores.keys() >= {EVIDENCE}
+    assert "malformed_line" not in outcome.notices
+    said = ("alert_id", "raised_at", "probability", "codes", "evidence")
+    plain, marked = (
+        [[alert[key] for key in said] for alert in _alerts(tmp_path / name)] for name in ("plain", "marked")
+    )
+    assert plain == marked
+    assert plain
 
 
 def test_the_command_pools_worlds_prints_one_table_and_goes_on_where_it_stopped(tmp_path: Path) -> None:

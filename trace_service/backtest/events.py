@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from trace_service.backtest.errors import WorldError
-from trace_service.backtest.tables import open_bytes, require, to_milliseconds
+from trace_service.backtest.tables import BOM, UNREADABLE, open_bytes, require, to_milliseconds
 from trace_service.detection.settings import DAY_MS
 
 TYPES: Final = frozenset(
@@ -98,7 +98,7 @@ class EventReader:
         found = []
         with open_bytes(self.path) as lines:
             for _, line in zip(range(_FIRST), lines, strict=False):
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                with contextlib.suppress(*UNREADABLE):
                     found.append(to_milliseconds(decode(line).received_at))
         return sorted(found)[len(found) // 2] if found else None
 
@@ -110,8 +110,8 @@ class EventReader:
                     if line.isspace():
                         continue
                     try:
-                        event = decode(line)
-                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        event = decode(line.removeprefix(BOM) if number == 1 else line)
+                    except UNREADABLE as error:
                         self._blame(number, line, error)
                         continue
                     if self._accept(number, event):
@@ -122,7 +122,7 @@ class EventReader:
     def _blame(self, number: int, line: bytes, error: Exception) -> None:
         try:
             found = msgspec.json.decode(line) if len(line) <= _LONGEST_LINE else None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             found = None
         if isinstance(found, dict):
             for key in _NEEDED:
@@ -191,7 +191,7 @@ def unknown_keys(folder: Path, lines: int = 2_000) -> set[str]:
         for _, line in zip(range(lines), file, strict=False):
             try:
                 event: Any = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 continue
             if isinstance(event, dict):
                 found |= event.keys() - _KNOWN

@@ -1,5 +1,6 @@
 """CSV and JSON-lines files of a world folder, plain or gzipped: errors name file, line and column."""
 
+import codecs
 import csv
 import gzip
 from collections.abc import Callable, Iterator, Sequence
@@ -9,9 +10,15 @@ from math import inf
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO, TypeVar, cast
 
+import msgspec
+
 from trace_service.backtest.errors import WorldError
 
 T = TypeVar("T")
+BOM: Final = codecs.BOM_UTF8
+"""Some programs begin a text so; no reader minds."""
+# Brackets in brackets in brackets are no error of the form, and still cannot be read.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FOLDER_FORMAT: Final = "docs/detection.md lists the files and their columns."
 
 

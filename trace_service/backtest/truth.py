@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from trace_service.backtest.errors import WorldError
-from trace_service.backtest.tables import find, milliseconds, open_bytes
+from trace_service.backtest.tables import BOM, UNREADABLE, find, milliseconds, open_bytes
 from trace_service.detection.network import Network, distances_km, province
 
 NEAR_KM: Final = 120.0
@@ -79,8 +79,8 @@ def read_attacks(folder: Path) -> list[Attack] | None:
         return None
     with open_bytes(path) as file:
         try:
-            return msgspec.json.decode(file.read(), type=_Labels).attacks
-        except msgspec.DecodeError as error:
+            return msgspec.json.decode(file.read().removeprefix(BOM), type=_Labels).attacks
+        except UNREADABLE as error:
             raise WorldError(f"{path}: {error}", advice="Write it anew, or remove it to run without scores.") from error
 
 

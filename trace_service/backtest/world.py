@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from trace_service.backtest.errors import WorldError
-from trace_service.backtest.tables import Row, find, open_bytes, require, rows
+from trace_service.backtest.tables import BOM, UNREADABLE, Row, find, open_bytes, require, rows
 from trace_service.detection.network import COUNTRY, Channel, Dealer, Place, Product, Store, Territory
 
 T = TypeVar("T")
@@ -107,8 +107,8 @@ def read_document(folder: Path, name: str) -> dict[str, Any] | None:
         return None
     with open_bytes(path) as file:
         try:
-            return msgspec.json.decode(file.read(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
+            return msgspec.json.decode(file.read().removeprefix(BOM), type=dict[str, Any])
+        except UNREADABLE as error:
             raise WorldError(f"{path}: {error}", advice="Write it anew, or remove it to run without it.") from error
 
 
@@ -121,13 +121,16 @@ def _table(folder: Path, notice: Notice, name: str, read: Callable[[Row], T]) ->
 
 
 def _channel(folder: Path, table: _Table) -> Channel:
+    places = tuple(each for each in table("places.csv", _place) if each.adcode != COUNTRY)
+    if not any(each.city in ("", each.adcode) for each in places):
+        raise WorldError(f"{folder / 'places.csv'} has no city", advice="Without cities nothing can be placed.")
     digest = hashlib.sha256()
     with open_bytes(require(folder, "territories.csv")) as file:
         digest.update(file.read())
     return Channel(
         dealers=tuple(table("dealers.csv", _dealer)),
         territories=tuple(table("territories.csv", _territory)),
-        places=tuple(each for each in table("places.csv", _place) if each.adcode != COUNTRY),
+        places=places,
         stores=tuple(table("stores.csv", _store)),
         products=tuple(table("products.csv", _product)),
         version=digest.hexdigest()[:12],
