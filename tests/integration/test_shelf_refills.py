@@ -1,6 +1,5 @@
 """What is scanned in at a store reaches the shelf agent and settles how many units a refill has."""
 
-
 import psycopg
 import pytest
 from console_world import Site
