@@ -143,7 +143,15 @@ KIND: Final = ("material", "parts", 0, "cells", 0, "hits", 0, 2)
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [(PIECE, [7]), (PIECE, [2**70]), (KIND, 9), (("reason",), []), (("reason", "parameters"), 1.0), (("id",), "x")],
+    [
+        (PIECE, [7]),
+        (PIECE, [2**70]),
+        (KIND, 9),
+        (("reason",), []),
+        (("reason", "parameters"), 1.0),
+        (("reason", "parameters", "nats"), "x"),
+        (("id",), "x"),
+    ],
 )
 def test_what_points_nowhere_is_refused(path: tuple[Any, ...], value: object) -> None:
     row = put(stored(), path, value)

@@ -50,9 +50,10 @@ def reproduced(rows: Iterable[Mapping[str, Any]]) -> Iterator[Figure]:
     for row in rows:
         try:
             found = list(_figures(row))
+            agree = all(each.agrees for each in found)
         except UNREADABLE as error:
             raise _refused(row, error) from error
-        if not all(each.agrees for each in found) and kept_by(row["reason"], row["material"]) != "damaged":
+        if not agree and kept_by(row["reason"], row["material"]) != "damaged":
             raise _refused(row, None)
         yield from found
 
