@@ -199,11 +199,17 @@ def test_a_sound_world_contradicts_itself_in_nothing(tmp_path: Path) -> None:
             "places.csv has no city",
         ),
         (
+            lambda world: (world / "labels.json").write_text(
+                '{"attacks": [{"id": "A", "type": "drip", "first_at": ""}]}'
+            ),
+            "labels.json: Invalid isoformat string",
+        ),
+        (
             lambda world: change(world, "stores.csv", "lat", "1e9"),
             "stores.csv, line 2, column lat: '1e9' is no number from −90 to 90",
         ),
     ],
-    ids=["column", "file", "number", "key", "short row", "no id", "few", "no city", "off the earth"],
+    ids=["column", "file", "number", "key", "short row", "no id", "few", "no city", "no moment", "off the earth"],
 )
 def test_what_is_missing_is_named_by_file_line_and_column(
     tmp_path: Path, break_it: Callable[[Path], object], told: str

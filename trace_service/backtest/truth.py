@@ -79,9 +79,12 @@ def read_attacks(folder: Path) -> list[Attack] | None:
         return None
     with open_bytes(path) as file:
         try:
-            return msgspec.json.decode(file.read().removeprefix(BOM), type=_Labels).attacks
-        except UNREADABLE as error:
+            attacks = msgspec.json.decode(file.read().removeprefix(BOM), type=_Labels).attacks
+            for moment in (moment for each in attacks for moment in (each.first_at, *each.leaks)):
+                milliseconds(moment)
+        except (*UNREADABLE, ValueError) as error:
             raise WorldError(f"{path}: {error}", advice="Write it anew, or remove it to run without scores.") from error
+    return attacks
 
 
 class Truth:

@@ -89,12 +89,16 @@ def read_world(folder: Path, notice: Notice) -> World:
     table = partial(_table, folder, notice)
     names = table("places.csv", lambda row: (row.text("adcode"), row.text("name")))
     require(folder, "events.jsonl")
+    papers = table("shipments.csv", _paper)
+    known = {each.id: each for each in papers}
+    if len(known) < len(papers):
+        notice(f"shipments.csv: {len(papers) - len(known):,} with an id that a later row has, which counts")
     return World(
         folder=folder,
         channel=_channel(folder, table),
         names=dict(names),
         sites=tuple(table("dealer_sites.csv", _site)),
-        papers={each.id: each for each in table("shipments.csv", _paper)},
+        papers=known,
         items=_items(folder, notice),
         batches=_batches(folder, notice),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from math import comb, exp, log
-from typing import Final
+from typing import Any, Final
 
 from msgspec import structs
 
@@ -36,9 +36,7 @@ class CollusionDetector:
         """Weigh the cities that the flow detector just weighed."""
         del observation
         for city in dict.fromkeys(cell.city for cell in self.flow.touched):
-            claim = self._claim(city, now)
-            if claim is not None:
-                yield claim
+            yield self._claim(city, now)
 
     def close_day(self, now: int) -> Iterable[Claim]:
         """Time alone makes nobody guilty; how common cells are that could take part is learned once a day."""
@@ -50,43 +48,48 @@ class CollusionDetector:
         self._common = common_nats(sum(found), len(found))
         return ()
 
-    def _claim(self, city: int, now: int) -> Claim | None:
-        parts: list[tuple[float, Cell]] = []
-        alone = False
-        for dealer, nats in self.flow.by_city.get(city, {}).items():
-            cell = self.flow.sightings.cells[dealer, city]
-            if takes_part(nats, cell, now):
-                parts.append((nats, cell))
-                alone |= (dealer, city) in self.flow.alarming
-        parts.sort(key=lambda each: (-each[0], each[1].dealer))
-        adcode = self.network.cities[city].adcode
-        key = f"collusion/{adcode}"
+    def _claim(self, city: int, now: int) -> Claim:
+        parts = self._parts(city, now)
+        alone = any((cell.dealer, city) in self.flow.alarming for _, cell in parts)
+        light = Claim(
+            key=f"collusion/{self.network.cities[city].adcode}", detector="collusion", kind="collusion", dealer=None,
+            nats=0.0, threshold=1.0,
+        )  # fmt: skip
         if len(parts) < 2:  # noqa: PLR2004  # it takes two
-            return Claim(key=key, detector="collusion", kind="collusion", dealer=None, nats=0.0, threshold=1.0)
+            return light
         total = total_nats([nats for nats, _ in parts])
         raised = self.flow.stricter() + choice_nats(len(self.flow.by_city[city]), len(parts))
         raised += self._common * len(parts)
-        threshold = self.settings.collusion_nats + raised
-        claim = Claim(
-            key=key,
-            detector="collusion",
-            kind="collusion",
+        claim = structs.replace(
+            light,
             dealer=parts[0][1].dealer,
             nats=0.0 if alone else total,
-            threshold=threshold,
+            threshold=self.settings.collusion_nats + raised,
         )
-        if alone or total < threshold - self.settings.retract_margin_nats:
+        if alone or total < claim.threshold - self.settings.retract_margin_nats:
             return claim
+        return self._told(claim, parts, self.flow.keeper.several(parts, now, raised))
+
+    def _parts(self, city: int, now: int) -> list[tuple[float, Cell]]:
+        """Return the cells of a city that are added up, the strongest first."""
+        parts = [
+            (nats, cell)
+            for dealer, nats in self.flow.by_city.get(city, {}).items()
+            if takes_part(nats, cell := self.flow.sightings.cells[dealer, city], now)
+        ]
+        return sorted(parts, key=lambda each: (-each[0], each[1].dealer))
+
+    def _told(self, claim: Claim, parts: list[tuple[float, Cell]], material: dict[str, Any]) -> Claim:
         hits = [(hit, len(piece.hits)) for _, cell in parts for piece in cell.pieces for hit in piece.hits]
         return structs.replace(
             claim,
-            adcode=adcode,
-            contributions=contributions(hits, total),
+            adcode=claim.key.partition("/")[2],
+            contributions=contributions(hits, claim.nats),
             units=tuple(dict.fromkeys(unit for hit, _ in hits for unit in hit.units)),
             shipments=tuple(sorted({hit.shipment for hit, _ in hits if hit.shipment})),
             parties=tuple(cell.dealer for _, cell in parts),
             figures={"dealers": {cell.dealer: round(nats, 3) for nats, cell in parts}},
-            material=self.flow.keeper.several(parts, now, raised),
+            material=material,
             lead=True,
         )
 
