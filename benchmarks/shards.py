@@ -9,12 +9,12 @@ import distributed
 import numpy as np
 
 from benchmarks.frame import Figure, Outcome, Progress, Target
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.kernel import Floats
-from trace_service.replenishment.nightly import outlook
-from trace_service.replenishment.planning import Stock, Wishes
-from trace_service.replenishment.shards import SHARD, here, on_cluster, plan_in_shards
-from trace_service.replenishment.waterlines import lead_times
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.kernel import Floats
+from trace_service.replenishment.night.nightly import outlook
+from trace_service.replenishment.night.planning import Stock, Wishes
+from trace_service.replenishment.night.shards import SHARD, here, on_cluster, plan_in_shards
+from trace_service.replenishment.night.waterlines import lead_times
 
 SIZES: Final = (100_000, 1_000_000)
 _DAYS: Final = 304

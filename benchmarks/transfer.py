@@ -7,9 +7,9 @@ import highspy
 import numpy as np
 
 from benchmarks.frame import Figure, Outcome, Progress, Target
-from trace_service.replenishment.kernel import Floats
-from trace_service.replenishment.lanes import plan, regions, value
-from trace_service.replenishment.transfer import Goods, goods, greedy, solve
+from trace_service.replenishment.demand.kernel import Floats
+from trace_service.replenishment.night.lanes import plan, regions, value
+from trace_service.replenishment.night.transfer import Goods, goods, greedy, solve
 
 _untyped: Any = highspy  # its modelling layer comes without types
 NODES: Final = 100

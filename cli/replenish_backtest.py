@@ -11,13 +11,13 @@ import click
 
 from cli.replenish_tables import FESTIVALS, calendar_day, mapped_columns, named_days, price_list, time_zone
 from trace_service.cli_parts import echo_rows, reported
-from trace_service.replenishment.backtest import backtest as play_back
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.table import Reading, Table, read_demand
 from trace_service.replenishment.errors import NothingToPlanError
-from trace_service.replenishment.history import History
-from trace_service.replenishment.methods import METHODS
-from trace_service.replenishment.replay import Costs, Protocol, evaluated
-from trace_service.replenishment.report import page
-from trace_service.replenishment.table import Reading, Table, read_demand
+from trace_service.replenishment.trials.backtest import backtest as play_back
+from trace_service.replenishment.trials.methods import METHODS
+from trace_service.replenishment.trials.replay import Costs, Protocol, evaluated
+from trace_service.replenishment.trials.report import page
 
 _BACKTEST: Final = """\b
 Examples:

@@ -24,13 +24,13 @@ from cli.replenish_tables import (
     whole_number,
 )
 from trace_service.cli_parts import reported
-from trace_service.replenishment.actions import Lot
-from trace_service.replenishment.coming import Coming
+from trace_service.replenishment.demand.coming import Coming
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.table import Reading, read_demand
 from trace_service.replenishment.errors import DemandTableError
-from trace_service.replenishment.history import History
-from trace_service.replenishment.planning import PLAN_DAYS, Plan, Stock, Wishes, make_plan
-from trace_service.replenishment.table import Reading, read_demand
-from trace_service.replenishment.waterlines import lead_times
+from trace_service.replenishment.night.actions import Lot
+from trace_service.replenishment.night.planning import PLAN_DAYS, Plan, Stock, Wishes, make_plan
+from trace_service.replenishment.night.waterlines import lead_times
 
 _PLAN: Final = """\b
 Examples:

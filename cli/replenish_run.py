@@ -14,10 +14,10 @@ import click
 from cli.replenish_tables import mapped_columns, time_zone
 from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import reported
+from trace_service.replenishment.demand.table import Reading, read_demand
+from trace_service.replenishment.night.runs import run as run_brand
+from trace_service.replenishment.night.shards import here, on_cluster
 from trace_service.replenishment.queries import SQL
-from trace_service.replenishment.runs import run as run_brand
-from trace_service.replenishment.shards import here, on_cluster
-from trace_service.replenishment.table import Reading, read_demand
 from trace_service.store.connection import Connection, connect
 from trace_service.store.rows import recordset
 

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 import numpy as np
 
-from trace_service.replenishment.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LONGEST_PROMOTION, Promotion
+from trace_service.replenishment.demand.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LONGEST_PROMOTION, Promotion
+from trace_service.replenishment.demand.festivals import festivals
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.table import Reading
 from trace_service.replenishment.errors import DemandTableError
-from trace_service.replenishment.festivals import festivals
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.planning import Stock
-from trace_service.replenishment.table import Reading
+from trace_service.replenishment.night.planning import Stock
 
 _MOST: Final = 10**9
 _LARGEST_TABLE: Final = 64 * 2**20

@@ -10,15 +10,15 @@ import numpy as np
 
 from cli.replenish_tables import mapped_columns, number, price_list, shelved, table_rows, time_zone
 from trace_service.cli_parts import reported
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.kernel import Counts, Floats
+from trace_service.replenishment.demand.table import Reading, read_demand
 from trace_service.replenishment.errors import DemandTableError, NothingToPlanError
-from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Counts, Floats
-from trace_service.replenishment.lanes import plan as plan_lanes
-from trace_service.replenishment.lanes import regions
-from trace_service.replenishment.planning import Stock, Wishes, make_plan
-from trace_service.replenishment.table import Reading, read_demand
-from trace_service.replenishment.transfer import Goods, Moves, goods
-from trace_service.replenishment.waterlines import lead_times
+from trace_service.replenishment.night.lanes import plan as plan_lanes
+from trace_service.replenishment.night.lanes import regions
+from trace_service.replenishment.night.planning import Stock, Wishes, make_plan
+from trace_service.replenishment.night.transfer import Goods, Moves, goods
+from trace_service.replenishment.night.waterlines import lead_times
 
 _TRANSFER: Final = """\b
 Examples:

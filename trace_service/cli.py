@@ -27,7 +27,7 @@ from trace_service.demo import run_demo
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.public.cli import links
-from trace_service.replenishment.demo_sales import seed_sales
+from trace_service.replenishment.night.demo_sales import seed_sales
 from trace_service.schema.migrate import Roles
 from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect

@@ -9,12 +9,12 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.frame import Figure, Progress
-from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Floats, first_sales
-from trace_service.replenishment.methods import Method, order_levels
-from trace_service.replenishment.moments import Moment, moment
-from trace_service.replenishment.replay import Protocol, play
-from trace_service.replenishment.scores import HORIZONS, daily_forecast, wrmsse
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.kernel import Floats, first_sales
+from trace_service.replenishment.demand.moments import Moment, moment
+from trace_service.replenishment.trials.methods import Method, order_levels
+from trace_service.replenishment.trials.replay import Protocol, play
+from trace_service.replenishment.trials.scores import HORIZONS, daily_forecast, wrmsse
 
 _MODELS: Final[dict[str, tuple[str, dict[str, float]]]] = {
     "croston_sba": ("CrostonSBA", {}),

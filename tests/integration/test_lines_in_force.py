@@ -13,7 +13,7 @@ from conftest import TestDatabase
 from console_world import BRAND, LOGIN, PASSWORD, Site, make_world, running, token
 from test_console_pages import log_in
 
-from trace_service.replenishment.runs import run
+from trace_service.replenishment.night.runs import run
 from trace_service.store.connection import connect
 from trace_service.tokens import add_token
 

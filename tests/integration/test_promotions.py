@@ -14,7 +14,7 @@ from conftest import TestDatabase
 from console_world import BRAND, Site, partner
 
 from cli.main import main
-from trace_service.replenishment.runs import run
+from trace_service.replenishment.night.runs import run
 from trace_service.store.connection import connect
 
 STORE, GTIN = "S-CHENGDU-01", "09506000134352"

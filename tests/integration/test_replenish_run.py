@@ -9,9 +9,9 @@ import pytest
 from trace_market import Market
 
 from contracts.errors import ConfigurationError
-from trace_service.replenishment.demo_sales import seed_sales
-from trace_service.replenishment.nights import checked, run_due
-from trace_service.replenishment.runs import Report, run
+from trace_service.replenishment.night.demo_sales import seed_sales
+from trace_service.replenishment.night.nights import checked, run_due
+from trace_service.replenishment.night.runs import Report, run
 from trace_service.store.connection import connect
 
 BRAND, GIVER, TAKER = "qingyuan", "S-CHENGDU-01", "S-CHENGDU-09"

@@ -8,11 +8,11 @@ import pytest
 from distributed import LocalCluster
 
 from contracts.errors import ConfigurationError
-from trace_service.replenishment.actions import Lot
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.planning import Plan, Stock, Wishes, make_plan
-from trace_service.replenishment.shards import on_cluster, plan_in_shards, shard_of
-from trace_service.replenishment.waterlines import LeadTime, lead_times
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.night.actions import Lot
+from trace_service.replenishment.night.planning import Plan, Stock, Wishes, make_plan
+from trace_service.replenishment.night.shards import on_cluster, plan_in_shards, shard_of
+from trace_service.replenishment.night.waterlines import LeadTime, lead_times
 
 COUNT, DAYS, SIZE = 600, 150, 100
 

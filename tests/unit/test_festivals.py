@@ -5,12 +5,12 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from trace_service.replenishment.calendars import learn
-from trace_service.replenishment.coming import Coming, Promotion, ahead, occasions, past_promotions
-from trace_service.replenishment.festivals import PRIORS, WORKING_WEEKEND, festivals
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.planning import Plan, Stock, Wishes, make_plan
-from trace_service.replenishment.waterlines import Demand, lead_times
+from trace_service.replenishment.demand.calendars import learn
+from trace_service.replenishment.demand.coming import Coming, Promotion, ahead, occasions, past_promotions
+from trace_service.replenishment.demand.festivals import PRIORS, WORKING_WEEKEND, festivals
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.night.planning import Plan, Stock, Wishes, make_plan
+from trace_service.replenishment.night.waterlines import Demand, lead_times
 
 TODAY = date(2026, 9, 1)
 

@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_service.replenishment.forecasts import adida, imapa, mixed
-from trace_service.replenishment.kernel import first_sales, idle_days, quantiles, sale_sizes, smoothed, spread, tsb
-from trace_service.replenishment.nightly import outlook
-from trace_service.replenishment.shortfall import chances, distribution, stockout, unsold
+from trace_service.replenishment.demand.forecasts import adida, imapa, mixed
+from trace_service.replenishment.demand.kernel import (
+    first_sales,
+    idle_days,
+    quantiles,
+    sale_sizes,
+    smoothed,
+    spread,
+    tsb,
+)
+from trace_service.replenishment.demand.shortfall import chances, distribution, stockout, unsold
+from trace_service.replenishment.night.nightly import outlook
 
 means = st.floats(0.01, 400)
 spreads = st.floats(1.02, 40)

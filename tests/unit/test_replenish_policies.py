@@ -7,18 +7,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from trace_service.replenishment.actions import Lot, expiring, slow
-from trace_service.replenishment.backtest import backtest
-from trace_service.replenishment.calendars import learn
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.lanes import plan, regions, value
-from trace_service.replenishment.learning import biases
-from trace_service.replenishment.methods import METHODS
-from trace_service.replenishment.planning import Stock, Wishes, make_plan
-from trace_service.replenishment.priors import borrowed
-from trace_service.replenishment.replay import Protocol, Replay, evaluated, play
-from trace_service.replenishment.transfer import Goods, goods, greedy, solve
-from trace_service.replenishment.waterlines import Demand, Rhythm, Shop, lead_times, water_lines
+from trace_service.replenishment.demand.calendars import learn
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.priors import borrowed
+from trace_service.replenishment.night.actions import Lot, expiring, slow
+from trace_service.replenishment.night.lanes import plan, regions, value
+from trace_service.replenishment.night.learning import biases
+from trace_service.replenishment.night.planning import Stock, Wishes, make_plan
+from trace_service.replenishment.night.transfer import Goods, goods, greedy, solve
+from trace_service.replenishment.night.waterlines import Demand, Rhythm, Shop, lead_times, water_lines
+from trace_service.replenishment.trials.backtest import backtest
+from trace_service.replenishment.trials.methods import METHODS
+from trace_service.replenishment.trials.replay import Protocol, Replay, evaluated, play
 
 START = date(2026, 1, 5)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trace_service.replenishment.demand.table import Reading, Table, read_demand
 from trace_service.replenishment.errors import DemandTableError
-from trace_service.replenishment.table import Reading, Table, read_demand
 
 HEAD = "node,sku,date,units"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from trace_service.replenishment.report import page
+from trace_service.replenishment.trials.report import page
 from trace_service.web.models import Proposal
 from trace_service.web.proposed import chance, cover, proposal_reasons
 from trace_service.web.words import Language, Words, zone

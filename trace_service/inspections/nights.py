@@ -11,7 +11,7 @@ import structlog
 from contracts.errors import CodefenceError
 from trace_service.inspections.queries import SQL
 from trace_service.inspections.store import make_plan
-from trace_service.replenishment.nights import checked, due_night
+from trace_service.replenishment.night.nights import checked, due_night
 from trace_service.store.connection import Connection, connect
 
 _LOOK_SECONDS: Final = 60.0

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
-from trace_service.replenishment.coming import Promotion
+from trace_service.replenishment.demand.coming import Promotion
 from trace_service.replenishment.errors import PromotionError
 from trace_service.replenishment.queries import SQL
 from trace_service.store.connection import Connection

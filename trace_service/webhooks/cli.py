@@ -15,7 +15,7 @@ from trace_service.epcis.deliverer import SubscriptionDeliverer
 from trace_service.inspections.nights import InspectionNights
 from trace_service.keys import KeyWrapper
 from trace_service.notify.courier import Courier
-from trace_service.replenishment.nights import Nights
+from trace_service.replenishment.night.nights import Nights
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks import outbox

@@ -8,17 +8,15 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from trace_service.replenishment.actions import Lot, Surplus, expiring, slow
-from trace_service.replenishment.coming import Coming, Occasion, ahead, occasion, occasions, past_promotions
-from trace_service.replenishment.forecasts import mixed
-from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Counts, Floats, first_sales
-from trace_service.replenishment.methods import LEVELS, METHODS, order_levels, ratios
-from trace_service.replenishment.moments import Moment, moment
-from trace_service.replenishment.priors import PRIOR_DAYS, borrowed
-from trace_service.replenishment.replay import LEAST_AGE, RECENT, Protocol, evaluated, play
-from trace_service.replenishment.shortfall import stockout
-from trace_service.replenishment.waterlines import (
+from trace_service.replenishment.demand.coming import Coming, Occasion, ahead, occasion, occasions, past_promotions
+from trace_service.replenishment.demand.forecasts import mixed
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.kernel import Counts, Floats, first_sales
+from trace_service.replenishment.demand.moments import Moment, moment
+from trace_service.replenishment.demand.priors import PRIOR_DAYS, borrowed
+from trace_service.replenishment.demand.shortfall import stockout
+from trace_service.replenishment.night.actions import Lot, Surplus, expiring, slow
+from trace_service.replenishment.night.waterlines import (
     Demand,
     LeadTime,
     Lines,
@@ -29,6 +27,8 @@ from trace_service.replenishment.waterlines import (
     planned,
     water_lines,
 )
+from trace_service.replenishment.trials.methods import LEVELS, METHODS, order_levels, ratios
+from trace_service.replenishment.trials.replay import LEAST_AGE, RECENT, Protocol, evaluated, play
 
 PLAN_DAYS: Final = 30
 UNCALIBRATED: Final = 0.95

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Counts, Floats
+from trace_service.replenishment.demand.kernel import Counts, Floats
 
 PRIOR_DAYS: Final = 14.0
 

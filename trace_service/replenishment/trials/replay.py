@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Counts, Floats, Mask, first_sales
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.kernel import Counts, Floats, Mask, first_sales
 
 LEAST_SALE_DAYS: Final = 10
 LEAST_AGE: Final = 60

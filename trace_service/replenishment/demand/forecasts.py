@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.kernel import (
+from trace_service.replenishment.demand.kernel import (
     Counts,
     Floats,
     Mask,

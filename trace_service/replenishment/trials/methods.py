@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment import forecasts
-from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Floats, first_sales, quantiles, spread
-from trace_service.replenishment.moments import Moment
+from trace_service.replenishment.demand import forecasts
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.kernel import Floats, first_sales, quantiles, spread
+from trace_service.replenishment.demand.moments import Moment
 
 LEVELS: Final = (
     0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995,

@@ -6,9 +6,9 @@ from datetime import date
 
 import numpy as np
 
-from trace_service.replenishment.calendars import Calendar, learn
-from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Counts, Floats, Mask
+from trace_service.replenishment.demand.calendars import Calendar, learn
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.kernel import Counts, Floats, Mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from contracts.errors import ConfigurationError
-from trace_service.replenishment.actions import expiring
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.kernel import Counts
-from trace_service.replenishment.planning import Plan, Stock, Wishes, elsewhere, make_plan
-from trace_service.replenishment.waterlines import Demand, LeadTime, Lines
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.kernel import Counts
+from trace_service.replenishment.night.actions import expiring
+from trace_service.replenishment.night.planning import Plan, Stock, Wishes, elsewhere, make_plan
+from trace_service.replenishment.night.waterlines import Demand, LeadTime, Lines
 
 SHARD: Final = 20_000
 _CONNECT_SECONDS: Final = 10

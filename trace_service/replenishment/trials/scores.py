@@ -4,10 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.history import History
-from trace_service.replenishment.kernel import Floats, first_sales, quantiles
-from trace_service.replenishment.methods import Method, ratios
-from trace_service.replenishment.moments import Moment
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.kernel import Floats, first_sales, quantiles
+from trace_service.replenishment.demand.moments import Moment
+from trace_service.replenishment.trials.methods import Method, ratios
 
 HORIZONS: Final = (14, 28)
 SUMS: Final = (4, 8)

@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.actions import Surplus
-from trace_service.replenishment.kinds import HANDLING, PER_KM, TRIP, Proposed, kilometres, proposed
-from trace_service.replenishment.planning import Plan
-from trace_service.replenishment.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records
+from trace_service.replenishment.night.actions import Surplus
+from trace_service.replenishment.night.kinds import HANDLING, PER_KM, TRIP, Proposed, kilometres, proposed
+from trace_service.replenishment.night.planning import Plan
+from trace_service.replenishment.night.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records
 
 _MARKDOWN: Final = 0.3
 

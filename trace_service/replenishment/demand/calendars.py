@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.festivals import PRIORS, WORKING_WEEKEND
-from trace_service.replenishment.kernel import Counts, Floats, Mask
+from trace_service.replenishment.demand.festivals import PRIORS, WORKING_WEEKEND
+from trace_service.replenishment.demand.kernel import Counts, Floats, Mask
 
 WEEKS: Final = 26
 _WEEKDAYS: Final = 7

@@ -12,8 +12,8 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_service.replenishment.kernel import Counts, Floats, quantiles
-from trace_service.replenishment.shortfall import chances
+from trace_service.replenishment.demand.kernel import Counts, Floats, quantiles
+from trace_service.replenishment.demand.shortfall import chances
 
 # The wrapper's own classes come without types.
 _untyped: Any = highspy

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Counts, Floats, quantiles
+from trace_service.replenishment.demand.kernel import Counts, Floats, quantiles
 
 PRIOR_LEAD_SHARE: Final = 0.3
 _LEAD_PRIOR_COUNT: Final = 3.0

@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Counts, Floats
-from trace_service.replenishment.shortfall import stockout, unsold
+from trace_service.replenishment.demand.kernel import Counts, Floats
+from trace_service.replenishment.demand.shortfall import stockout, unsold
 
 SLOW_COVER_DAYS: Final = 90.0
 SLOW_SALE_DAYS: Final = 14

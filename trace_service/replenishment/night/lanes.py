@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Counts, Floats
-from trace_service.replenishment.transfer import Goods, Moves, gain, solve
+from trace_service.replenishment.demand.kernel import Counts, Floats
+from trace_service.replenishment.night.transfer import Goods, Moves, gain, solve
 
 _LEAST_SHUT: Final = 0.34
 _ROUNDS: Final = 12

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from trace_service.replenishment.plots import COLOURS, Axis, Line, plot
+from trace_service.replenishment.trials.plots import COLOURS, Axis, Line, plot
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --soft: #e4e8ee }

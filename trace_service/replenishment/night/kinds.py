@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Counts, Floats
-from trace_service.replenishment.lanes import plan as plan_lanes
-from trace_service.replenishment.lanes import regions
-from trace_service.replenishment.planning import Plan
-from trace_service.replenishment.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records
-from trace_service.replenishment.shortfall import stockout
-from trace_service.replenishment.transfer import Goods, goods
+from trace_service.replenishment.demand.kernel import Counts, Floats
+from trace_service.replenishment.demand.shortfall import stockout
+from trace_service.replenishment.night.lanes import plan as plan_lanes
+from trace_service.replenishment.night.lanes import regions
+from trace_service.replenishment.night.planning import Plan
+from trace_service.replenishment.night.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records
+from trace_service.replenishment.night.transfer import Goods, goods
 from trace_service.stock.counting import Candidate, count_list
 
 KINDS: Final = ("transfer", "markdown", "count")

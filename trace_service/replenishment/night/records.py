@@ -6,16 +6,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from trace_service.replenishment.actions import Lot
-from trace_service.replenishment.coming import Coming, Promotion
-from trace_service.replenishment.festivals import festivals
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.kernel import Counts, Floats
-from trace_service.replenishment.learning import biases
-from trace_service.replenishment.planning import Stock
+from trace_service.replenishment.demand.coming import Coming, Promotion
+from trace_service.replenishment.demand.festivals import festivals
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.kernel import Counts, Floats
+from trace_service.replenishment.night.actions import Lot
+from trace_service.replenishment.night.learning import biases
+from trace_service.replenishment.night.planning import Stock
+from trace_service.replenishment.night.waterlines import LeadTime, lead_times
 from trace_service.replenishment.policy import LEAD_TIME_DAYS
 from trace_service.replenishment.queries import SQL
-from trace_service.replenishment.waterlines import LeadTime, lead_times
 from trace_service.store.connection import Connection
 
 HISTORY_DAYS: Final = 400

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from trace_service.replenishment.history import History
-from trace_service.replenishment.methods import METHODS, Method, order_levels
-from trace_service.replenishment.moments import Moment, moment
-from trace_service.replenishment.replay import Protocol, Replay, play
-from trace_service.replenishment.scores import HORIZONS, SUMS, daily_forecast, pinball, wrmsse
+from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.moments import Moment, moment
+from trace_service.replenishment.trials.methods import METHODS, Method, order_levels
+from trace_service.replenishment.trials.replay import Protocol, Replay, play
+from trace_service.replenishment.trials.scores import HORIZONS, SUMS, daily_forecast, pinball, wrmsse
 
 FILLS: Final = (0.95, 0.97)
 COVER: Final = 8.0

@@ -10,9 +10,9 @@ import structlog
 from cronsim import CronSim, CronSimError
 
 from contracts.errors import CodefenceError, ConfigurationError
+from trace_service.replenishment.night.runs import run
 from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.queries import SQL
-from trace_service.replenishment.runs import run
 from trace_service.store.connection import Connection, connect
 
 _LOOK_SECONDS: Final = 60.0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Counts, Floats, Mask
+from trace_service.replenishment.demand.kernel import Counts, Floats, Mask
 
 
 class Series(NamedTuple):

@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.forecasts import mixed
-from trace_service.replenishment.kernel import Counts, Floats, first_sales, quantiles, spread
-from trace_service.replenishment.methods import SPREAD_DAYS
+from trace_service.replenishment.demand.forecasts import mixed
+from trace_service.replenishment.demand.kernel import Counts, Floats, first_sales, quantiles, spread
+from trace_service.replenishment.trials.methods import SPREAD_DAYS
 
 _LEAST_MEAN: Final = 0.001
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from trace_service.replenishment.kinds import KINDS, Proposed, counts, transfers
-from trace_service.replenishment.leftovers import leftovers
-from trace_service.replenishment.planning import Plan, Wishes
+from trace_service.replenishment.night.kinds import KINDS, Proposed, counts, transfers
+from trace_service.replenishment.night.leftovers import leftovers
+from trace_service.replenishment.night.planning import Plan, Wishes
+from trace_service.replenishment.night.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records, read_records
+from trace_service.replenishment.night.shards import Compute, here, plan_in_shards
 from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.proposals import Place, review
 from trace_service.replenishment.queries import SQL
-from trace_service.replenishment.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records, read_records
-from trace_service.replenishment.shards import Compute, here, plan_in_shards
 from trace_service.replenishment.suspects import write_suspects
 from trace_service.store.connection import Connection, one
 from trace_service.store.locks import lock

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from trace_service.replenishment.demand.fields import Flag, Row, RowReader
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.kernel import Mask
 from trace_service.replenishment.errors import DemandTableError
-from trace_service.replenishment.fields import Flag, Row, RowReader
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.kernel import Mask
 
 NEEDED: Final = ("sku", "date", "units")
 OPTIONAL: Final = ("node", "stock", "price", "pack", "lead_time", "expiry_days", "promotion")

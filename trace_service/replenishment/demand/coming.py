@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.replenishment.calendars import Calendar
-from trace_service.replenishment.history import History, Series
-from trace_service.replenishment.kernel import Floats, Mask
+from trace_service.replenishment.demand.calendars import Calendar
+from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.kernel import Floats, Mask
 
 LEARNED: Final = 0.0
 LEAST_UPLIFT: Final = 0.1

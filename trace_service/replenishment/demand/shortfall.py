@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trace_service.replenishment.kernel import Counts, Floats
+from trace_service.replenishment.demand.kernel import Counts, Floats
 
 
 def distribution(mean: Floats, ratio: Floats, largest: int) -> Floats:

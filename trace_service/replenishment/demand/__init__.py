@@ -1,0 +1,1 @@
+"""What will be wanted: histories, forecasts, the calendar and the arithmetic under them. Pure but for files."""

@@ -1,0 +1,1 @@
+"""The nightly run: from demand and stock to water lines, a dated plan, and proposals of every kind."""
