@@ -92,6 +92,7 @@ LEFT JOIN LATERAL (
         CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lat END AS lat
     FROM landing.scan
     WHERE scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
+        AND scan.ts = verdict.occurred_at
 ) AS landed ON true
 WHERE alert_evidence.alert = %(id)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
@@ -111,6 +112,7 @@ LEFT JOIN LATERAL (
         CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lat END AS lat
     FROM landing.scan
     WHERE scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
+        AND scan.ts = verdict.occurred_at
 ) AS landed ON true
 WHERE case_alert.case_id = %(case)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
@@ -354,6 +356,7 @@ SELECT scan.device, scan.boot, scan.seq, scan.ts, scan.sent_at, scan.received_at
     verdict.signed_distance_m, verdict.city, verdict.dealer, verdict.shipment, verdict.decided_at
 FROM trace.verdict
 JOIN landing.scan ON scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
+    AND scan.ts = verdict.occurred_at
 WHERE verdict.device = %(device)s AND verdict.boot = %(boot)s AND verdict.seq = %(seq)s
     AND verdict.brand = %(brand)s;
 
