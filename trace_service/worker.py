@@ -28,6 +28,7 @@ from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
 from trace_service.processing.scans import process_again, process_scans
 from trace_service.replenishment.again import propose_again
+from trace_service.replenishment.suspects import process_suspects
 from trace_service.steady import Pace, Steady
 from trace_service.stock.live import process_moves, process_queued_moves, process_readings
 from trace_service.store.connection import Connection, connect
@@ -167,10 +168,14 @@ class Worker:
 
     def _propose_again(self, connection: Connection) -> int:
         """Look at proposals after approvals, counts, recalls and alerts, once nothing waits that may move goods."""
-        with connection.transaction():
-            done, told = propose_again(connection)
-            _tell(connection, told)
-        return done
+        total = 0
+        for work in (propose_again, process_suspects):
+            # Each takes its locks in one order; both in one transaction could end in a deadlock.
+            with connection.transaction():
+                done, told = work(connection)
+                _tell(connection, told)
+            total += done
+        return total
 
     def _judge_again(self, connection: Connection) -> int:
         """Judge units again that a late event or a correction concerns; new work goes before them."""

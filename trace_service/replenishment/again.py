@@ -1,10 +1,9 @@
-"""Proposals that must be looked at again though no message came: after an approval, a count, a recall or an alert."""
+"""Proposals that must be looked at again though no message came: after an approval or a count."""
 
 from typing import Final
 
 from trace_service.replenishment.proposals import Place, review
 from trace_service.replenishment.queries import SQL
-from trace_service.replenishment.suspects import process_suspects
 from trace_service.store.connection import Connection
 from trace_service.store.locks import lock
 
@@ -22,5 +21,4 @@ def propose_again(connection: Connection) -> tuple[int, set[tuple[str, str]]]:
     if places:
         lock(connection, {f"stock {place.site} {place.gtin}" for place in places})
         told = review(connection, places, [], None)
-    done, suspects_told = process_suspects(connection)
-    return len(claimed) + done, told | suspects_told
+    return len(claimed), told
