@@ -225,6 +225,14 @@ def test_a_paper_that_is_told_again_keeps_the_receipt_that_had_come_between() ->
     assert play(OffRouteDetector(NETWORK, Settings()), stream, 20)[0] == []
 
 
+def test_a_case_that_its_paper_names_no_more_is_on_no_way_now_or_when_the_way_is_forgotten() -> None:
+    way, seen = stops([FAR])
+    without = structs.replace(paper("SH1", range(1, 9), 1, sender="D1", receiver="D2"), received_at=ms(1.5))
+    assert play(OffRouteDetector(NETWORK, Settings()), [way, without, seen], 20)[0] == []
+    long_after = structs.replace(seen, occurred_at=ms(300), received_at=ms(300))
+    assert play(OffRouteDetector(NETWORK, Settings()), [way, without, long_after], 310)[0] == []
+
+
 def test_goods_in_a_shop_of_the_receivers_own_dealers_are_off_no_way() -> None:
     shops = [shop for shop in CHANNEL.stores if shop.dealer == "D2"]
     assert shops

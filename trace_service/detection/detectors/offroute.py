@@ -78,11 +78,7 @@ class OffRouteDetector:
         if now // DAY_MS % 7 == 0:
             for key in [key for key, way in self._ways.items() if way.departed < now - _KEPT_MS]:
                 way = self._ways.pop(key)
-                for case in way.cases:
-                    keys = self._by_case.get(case, {})
-                    keys.pop(key, None)
-                    if not keys:
-                        self._by_case.pop(case, None)
+                self._unload(key, way.cases)
                 for sighting in way.stops:
                     self._way_of.pop(sighting, None)
 
@@ -96,8 +92,17 @@ class OffRouteDetector:
             frozenset(paper.cases), old.stops if old else {},
         )  # fmt: skip
         self._ways[paper.key] = way
+        if old is not None:
+            self._unload(paper.key, old.cases - way.cases)
         for case in paper.cases:
             self._by_case.setdefault(case, {})[paper.key] = None
+
+    def _unload(self, key: str, cases: Iterable[str]) -> None:
+        for case in cases:
+            keys = self._by_case.get(case, {})
+            keys.pop(key, None)
+            if not keys:
+                self._by_case.pop(case, None)
 
     def _moved(self, movement: Movement) -> Iterable[Claim]:
         position, site = movement.position, movement.site_dealer
