@@ -129,7 +129,9 @@ def counts(records: Records, candidates: Iterable[Any]) -> list[Proposed]:
     """Return the figures whose count is worth most; `candidates` are rows with the fields of `Candidate`."""
     places = {(row.site, row.gtin): at for at, row in enumerate(records.rows)}
     found = []
-    for each in count_list(Candidate(*row) for row in candidates)[:_MOST_COUNTS]:
+    # A place that came since the run read its records is counted by the next one.
+    known = (Candidate(*row) for row in candidates if (row.site, row.gtin) in places)
+    for each in count_list(known)[:_MOST_COUNTS]:
         if each.value < _LEAST_COUNT_VALUE:
             break
         at = places[each.candidate.site, each.candidate.gtin]

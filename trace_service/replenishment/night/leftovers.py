@@ -1,7 +1,7 @@
 """What to do with goods that are expected to be left: sent on, marked down or taken back, as rows of proposals."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 from typing import Final
@@ -23,14 +23,15 @@ def leftovers(records: Records, plan: Plan) -> list[Proposed]:
     A product's first lot to expire is looked at first, and the next one once that is decided.
     """
     found: dict[tuple[int, str], list[Proposed]] = {}
-    stores = _stores(records, plan)
+    stores = _Stores(records, plan)
     for surplus in plan.expiring:
         if not _known(records, plan, surplus.series):
             continue
         moves = _sent_on(records, plan, surplus, stores) if surplus.action == "transfer" else []
         left = surplus.unsold - sum(each["quantity"] for each in moves)
-        if moves:
-            found.setdefault((surplus.series, "transfer"), moves)
+        if moves and (surplus.series, "transfer") not in found:
+            found[surplus.series, "transfer"] = moves
+            stores.promise(surplus.series, moves)
         if round(left) > 0:
             rest = replace(surplus, unsold=round(left, 2))
             found.setdefault((surplus.series, "markdown"), [_marked_down(records, plan, "near_expiry", rest)])
@@ -55,27 +56,43 @@ def _marked_down(records: Records, plan: Plan, code: str, surplus: Surplus) -> P
     return proposed(records, plan, surplus.series, ("markdown", units, code, parameters)) | {"cost": cost}
 
 
-def _stores(records: Records, plan: Plan) -> Mapping[tuple[str, str], Sequence[int]]:
-    """Return the places of each dealer and product whose demand and whereabouts are known."""
-    found: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for at, row in enumerate(records.rows):
-        if row.dealer is not None and None not in {row.lon, row.lat} and plan.evidence[at] >= LEAST_EVIDENCE:
-            found[row.dealer, row.gtin].append(at)
-    return found
+class _Stores:
+    """The places of each dealer and product whose demand and whereabouts are known, and what they are to be sent."""
+
+    def __init__(self, records: Records, plan: Plan) -> None:
+        self._own: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self._at = {(row.site, row.gtin): at for at, row in enumerate(records.rows)}
+        self._promised: dict[int, Counter[int]] = defaultdict(Counter)
+        for at, row in enumerate(records.rows):
+            if row.dealer is not None and None not in {row.lon, row.lat} and plan.evidence[at] >= LEAST_EVIDENCE:
+                self._own[row.dealer, row.gtin].append(at)
+
+    def of(self, dealer: str | None, gtin: str) -> Sequence[int]:
+        """Return a dealer's places with a product."""
+        return self._own.get((dealer, gtin), ()) if dealer is not None else ()
+
+    def promise(self, giver: int, moves: Sequence[Proposed]) -> None:
+        """Note what others can send there no more."""
+        for each in moves:
+            self._promised[self._at[each["to_site"], each["gtin"]]][giver] = each["quantity"]
+
+    def promised(self, taker: int, giver: int) -> int:
+        """Return what a place is to be sent by others than the giver."""
+        known = self._promised.get(taker, Counter())
+        return known.total() - known[giver]
 
 
-def _sent_on(
-    records: Records, plan: Plan, surplus: Surplus, stores: Mapping[tuple[str, str], Sequence[int]]
-) -> list[Proposed]:
+def _sent_on(records: Records, plan: Plan, surplus: Surplus, stores: _Stores) -> list[Proposed]:
     """Return moves of what would be left to stores of the dealer that sell it before its last day, and pay the trip."""
     giver, left = records.rows[surplus.series], round(surplus.unsold)
     position = records.stock.on_hand + records.stock.on_order
     takers = []
-    own = stores.get((giver.dealer, giver.gtin), ())
+    own = stores.of(giver.dealer, giver.gtin)
     for at in own if surplus.series in own else ():
         # A day is lost on the way.
-        sold = int(plan.demand.mean[at] * max(surplus.days - 1, 0)) - int(position[at])
-        takers.append((min(sold, int(plan.lines.maximum[at] - position[at])), at))
+        sold = int(plan.demand.mean[at] * max(surplus.days - 1, 0))
+        there = int(position[at]) + stores.promised(at, surplus.series)
+        takers.append((min(sold, int(plan.lines.maximum[at])) - there, at))
     found = []
     for room, at in sorted(takers, key=lambda taker: (-taker[0], taker[1])):
         units = min(room, left)
