@@ -14,6 +14,7 @@ from console_world import BRAND, LOGIN, PASSWORD, Site, make_world, running, tok
 from test_console_pages import log_in
 
 from trace_service.replenishment.night.runs import run
+from trace_service.sql import load_queries
 from trace_service.store.connection import connect
 from trace_service.tokens import add_token
 
@@ -145,3 +146,15 @@ def test_of_stock_that_nobody_knows_no_page_says_that_it_is_time_to_order(site: 
     assert "not known" in listed
     assert "Time to order" not in listed
     assert "Enough" not in listed
+
+
+@pytest.mark.usefixtures("site")
+def test_what_needs_ordering_is_shown_before_what_nobody_knows(database: TestDatabase) -> None:
+    with connect(database.owner_dsn, "test") as owner:
+        owner.execute("UPDATE trace.stock SET quantity = NULL, sensed = NULL, ledger = 0, received = false")
+        (low,) = owner.execute("SELECT site, gtin FROM trace.stock ORDER BY site DESC, gtin DESC LIMIT 1").fetchall()
+        owner.execute("UPDATE trace.stock SET quantity = 5 WHERE site = %s AND gtin = %s", low)
+    with connect(database.trace_dsn, "test") as connection:
+        query = load_queries("trace_service.web")["stock_urgent"]
+        shown = connection.execute(query, {"brand": BRAND, "limit": 1}).fetchall()
+    assert [(row.site, row.gtin) for row in shown] == [low]

@@ -176,8 +176,9 @@ ORDER BY shown.site, shown.gtin LIMIT %(limit)s;
 SELECT shown.*, phantom.quantity AS phantom, proposal.id AS proposal, proposal.quantity AS proposed FROM (
     SELECT stock.site, stock.gtin FROM trace.stock_in_force AS stock LEFT JOIN trace.in_transit USING (site, gtin)
     WHERE stock.brand = %(brand)s
-    ORDER BY coalesce(greatest(coalesce(stock.quantity, stock.sensed, CASE WHEN ledger <> 0 OR received THEN ledger END)
-            - suspect, 0) + coalesce(in_transit.quantity, 0) > reorder, true),
+    -- What is suspect takes away from what is there and not from what is coming; of what nobody knows, nobody can tell.
+    ORDER BY coalesce(coalesce(stock.quantity, stock.sensed, CASE WHEN ledger <> 0 OR received THEN ledger END)
+            - suspect + coalesce(in_transit.quantity, 0) > reorder OR coalesce(in_transit.quantity, 0) > reorder, true),
         certainty, stock.site, stock.gtin
     LIMIT %(limit)s
 ) AS chosen
