@@ -276,14 +276,19 @@ def test_the_command_says_in_one_line_what_cannot_be_used(tmp_path: Path) -> Non
     assert "is no folder" in answer.stderr
 
 
-def send_on(world: Path, received: float, *, shipment: str = "", back: float | None = None) -> None:
-    """Have D0 send four cases on to D1 and read them again days later; `back`: when a paper returns them."""
+def send_on(world: Path, received: float, *, shipment: str = "", back: float | None = None, known: float = 0) -> None:
+    """Have D0 send four cases on to D1 and read them again days later.
+
+    `known`: when the paper of it comes; `back`: when one comes that returns them.
+    """
     left = START + timedelta(days=7 * 3 + 1)
     sent = left + timedelta(days=5)
-    papers = [("T1", "D0", "D1", iso(sent), iso(sent + timedelta(days=2)), iso(sent), "transfer")]
+    papers = [
+        ("T1", "D0", "D1", iso(sent), iso(sent + timedelta(days=2)), iso(sent + timedelta(days=known)), "transfer")
+    ]
     if back is not None:
         known = iso(sent + timedelta(days=back))
-        papers.append(("T2", "D1", "D0", iso(sent + timedelta(days=received - 2)), "", known, "transfer"))
+        papers.append(("T2", "D1", "D0", iso(sent + timedelta(days=received - 2)), "", told, "transfer"))
     with (world / "shipments.csv").open("a", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(papers)
     cases = [f"C0-3-{number}" for number in range(4)]
@@ -321,3 +326,11 @@ def test_what_was_sent_on_needs_a_paper_to_come_back_to_where_it_was(
     found = [each for each in _alerts(tmp_path / "out") if each["kind"] in ("backflow", "skip")]
     assert (len(found), outcome.retracted) == told
     assert all(each["dealer_id"] == "D1" and sorted(each["cases"]) == [f"C0-3-{n}" for n in range(4)] for each in found)
+
+
+def test_what_was_sent_on_by_a_paper_that_comes_after_the_receipt_came_back_all_the_same(tmp_path: Path) -> None:
+    write_world(tmp_path / "world", attack=False)
+    send_on(tmp_path / "world", 20, known=21)
+    run_world(tmp_path / "world", tmp_path / "out", _silent)
+    [found] = [each for each in _alerts(tmp_path / "out") if each["kind"] in ("backflow", "skip")]
+    assert found["dealer_id"] == "D1"

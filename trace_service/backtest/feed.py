@@ -14,6 +14,7 @@ from trace_service.backtest.sites import Sites
 from trace_service.backtest.world import Item, World
 from trace_service.detection.network import Network
 from trace_service.detection.observations import (
+    PASSED_ON_DAYS,
     Binding,
     CodeState,
     Goods,
@@ -24,6 +25,7 @@ from trace_service.detection.observations import (
     Sighting,
     Source,
 )
+from trace_service.detection.settings import DAY_MS
 
 _SIGHTINGS: Final = {"consumer_scan": "scan", "sale": "sale", "inspect": "inspect"}
 _MOVEMENTS: Final = frozenset(("ship", "receive", "transfer", "return"))
@@ -49,7 +51,7 @@ class Feed:
                 if item.pallet:
                     self._pallets[item.pallet][item.case] = item
         self._sighted: dict[str, list[tuple[Sighting, Item]]] = defaultdict(list)
-        self._undocumented: dict[str, list[tuple[Movement, Item, Event]]] = defaultdict(list)
+        self._receipts: dict[str, list[tuple[Movement, Item, Event]]] = defaultdict(list)
         self._void: dict[str, int] = {}
         self._forms = Forms(tuple(world.items.values()), world.items, (each.gtin for each in world.channel.products))
 
@@ -77,14 +79,19 @@ class Feed:
                     changed = structs.replace(sighting, goods=goods, received_at=paper.received_at)
                     self._sighted[case][index] = (changed, item)
                     yield changed
-            waiting = self._undocumented.get(case)
-            if not waiting:
+            yield from self._judged_again(case, paper)
+
+    def _judged_again(self, case: str, paper: Shipment) -> Iterator[Movement]:
+        """Observe receipts again that a paper explains, or explains no more, since it had sent the goods on before."""
+        for index, (movement, item, receipt) in enumerate(self._receipts.get(case, ())):
+            if movement.documented and paper.departed_at >= movement.occurred_at - PASSED_ON_DAYS * DAY_MS:
                 continue
-            for movement, item, receipt in tuple(waiting):
-                if self._papers.documents(item, movement.site_dealer, receipt, paper.received_at):
-                    waiting.remove((movement, item, receipt))
-                    goods = self._goods(movement.goods.unit, item, movement.occurred_at, paper.received_at)
-                    yield structs.replace(movement, goods=goods, documented=True, received_at=paper.received_at)
+            documented = self._papers.documents(item, movement.site_dealer, receipt, paper.received_at)
+            if documented != movement.documented:
+                goods = self._goods(movement.goods.unit, item, movement.occurred_at, paper.received_at)
+                again = structs.replace(movement, goods=goods, documented=documented, received_at=paper.received_at)
+                self._receipts[case][index] = (again, item, receipt)
+                yield again
 
     def _goods(self, unit: str, item: Item | None, moment: int, known_at: int) -> Goods:
         if item is None:
@@ -181,8 +188,8 @@ class Feed:
                 actor=_text(event.actor),
                 dated=event.dated,
             )
-            if not documented and event.type == "receive":
-                self._undocumented[case].append((movement, item, event))
+            if event.type == "receive":
+                self._receipts[case].append((movement, item, event))
             yield movement
 
     def _binding(self, event: Event) -> Binding:
