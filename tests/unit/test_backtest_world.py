@@ -283,11 +283,10 @@ def send_on(world: Path, received: float, *, shipment: str = "", back: float | N
     """
     left = START + timedelta(days=7 * 3 + 1)
     sent = left + timedelta(days=5)
-    papers = [
-        ("T1", "D0", "D1", iso(sent), iso(sent + timedelta(days=2)), iso(sent + timedelta(days=known)), "transfer")
-    ]
+    told = iso(sent + timedelta(days=known))
+    papers = [("T1", "D0", "D1", iso(sent), iso(sent + timedelta(days=2)), told, "transfer")]
     if back is not None:
-        known = iso(sent + timedelta(days=back))
+        told = iso(sent + timedelta(days=back))
         papers.append(("T2", "D1", "D0", iso(sent + timedelta(days=received - 2)), "", told, "transfer"))
     with (world / "shipments.csv").open("a", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(papers)
