@@ -62,6 +62,12 @@ def page(report: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _beside(more: float, above: str, below: str, equal: str) -> str:
+    """Return how much more or less it is in whole per cent, in the given words."""
+    share = f"{abs(more):.0%}"
+    return equal if share == "0%" else (above if more > 0 else below).format(share)
+
+
 def _findings(policies: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what the product's own policy needs, and how much more or less stock each other one, in both languages."""
     cover = {each["policy"]: each["cover_days"][_AIM] for each in policies}
@@ -70,8 +76,8 @@ def _findings(policies: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     others = [(name, days / own - 1) for name, days in cover.items() if days]
     others.sort(key=lambda other: other[1])
-    chinese = "，".join(f"{name} {'多' if more >= 0 else '少'} {abs(more):.0%}" for name, more in others)
-    english = ", ".join(f"{name} {abs(more):.0%} {'more' if more >= 0 else 'less'}" for name, more in others)
+    chinese = "，".join(f"{name} {_beside(more, '多 {}', '少 {}', '相同')}" for name, more in others)
+    english = ", ".join(f"{name} {_beside(more, '{} more', '{} less', 'as much')}" for name, more in others)
     return [
         f"满足率 {_AIM} % 时，{_OWN} 需要 {own:.1f} 天的库存；相比之下，{chinese}。",
         f"For a fill rate of {_AIM} % {_OWN} needs {own:.1f} days of stock; {english}.",
