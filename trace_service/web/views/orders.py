@@ -23,8 +23,8 @@ OrderPath = Annotated[str, Path(pattern=ORDER_ID)]
 
 
 def _shown(
-    state: Annotated[State, Query()] = State.OPEN, before: Annotated[str | None, Query(pattern=ORDER_ID)] = None
-) -> tuple[State, str | None]:
+    state: Annotated[State | None, Query()] = None, before: Annotated[str | None, Query(pattern=ORDER_ID)] = None
+) -> tuple[State | None, str | None]:
     return state, before
 
 
@@ -34,15 +34,17 @@ def orders(
     console: ConsoleOf,
     session: SessionOf,
     connection: ConnectionOf,
-    shown: Annotated[tuple[State, str | None], Depends(_shown)],
+    shown: Annotated[tuple[State | None, str | None], Depends(_shown)],
 ) -> Response:
-    """Show the orders in one state, newest first."""
-    state, before = shown
+    """Show the orders in one state, newest first; where none is asked for, in the first state that has any."""
+    chosen, before = shown
+    counts = service.counts(connection, session.brand)
+    state = chosen or next((each for each in STATES if counts.get(each.value)), State.OPEN)
     found = service.orders(connection, session.brand, [state], before)
     values = {
         "state": state.value,
         "states": [each.value for each in STATES],
-        "counts": service.counts(connection, session.brand),
+        "counts": counts,
         "orders": found,
         "before": found[-1].id if len(found) == service.PAGE else None,
     }
