@@ -79,7 +79,7 @@ function zooms(map, parts) {
     near: box([parts.scans.getLayers().length ? parts.scans : parts.destination]),
   };
   const fit = (name, animate) => {
-    if (show[name].isValid()) map.fitBounds(show[name], { padding: [28, 28], maxZoom: 12, animate });
+    if (show[name].isValid()) map.fitBounds(show[name], { paddingTopLeft: [76, 44], paddingBottomRight: [28, 28], maxZoom: 12, animate });
   };
   for (const button of document.querySelectorAll("[data-zoom]")) {
     button.addEventListener("click", () => fit(button.dataset.zoom, !matchMedia("(prefers-reduced-motion: reduce)").matches));
