@@ -219,6 +219,28 @@ def test_what_its_receiver_sent_on_had_come_though_no_reader_noticed() -> None:
     assert play(OffRouteDetector(NETWORK, Settings()), [*stops([FAR], 5), after], 20)[1] == []
 
 
+@pytest.mark.parametrize("onward", [{"kind": "delivery", "receiver": "shop"}, {"kind": "order", "receiver": "D9"}])
+def test_what_was_sent_on_had_come_whichever_of_its_papers_is_told_first(onward: dict[str, str]) -> None:
+    way, seen = stops([FAR], 5)
+    late = structs.replace(way, received_at=ms(4))
+    sent = paper("SH2", range(9), 3, sender="D2", **onward)
+    assert play(OffRouteDetector(NETWORK, Settings()), [sent, late, seen], 20)[0] == []
+    assert play(OffRouteDetector(NETWORK, Settings()), [way, sent, seen], 20)[0] == []
+    again = structs.replace(paper("SH3", range(9), 8, sender="D2", **onward), received_at=ms(3.5))
+    assert play(OffRouteDetector(NETWORK, Settings()), [again, sent, late, seen], 20)[0] == [], "the first counts"
+    for other in (structs.replace(sent, departed_at=ms(6)), structs.replace(sent, sender="D3"),
+                  structs.replace(sent, departed_at=ms(0.5)), structs.replace(sent, cases=("case 99",))):  # fmt: skip
+        assert len(play(OffRouteDetector(NETWORK, Settings()), [other, late, seen], 20)[0]) == 1
+
+
+def test_a_paper_that_names_more_cases_when_it_is_told_again_may_show_that_it_had_come() -> None:
+    way, seen = stops([FAR], 5)
+    sent = paper("SH2", [99], 3, sender="D2", kind="delivery", receiver="shop")
+    more = structs.replace(paper("SH1", [*range(9), 99], 1, sender="D1", receiver="D2"), received_at=ms(15))
+    raised, retracted, _ = play(OffRouteDetector(NETWORK, Settings()), [way, sent, seen, more], 20)
+    assert len(raised) == len(retracted) == 1
+
+
 def test_a_paper_that_is_told_again_keeps_the_receipt_that_had_come_between() -> None:
     receipt = movement("r", goods(0), 4, "receive", site="D2", shipment="SH1")
     stream = [*stops([], 1), receipt, structs.replace(stops([])[0], received_at=ms(4.5)), *stops([FAR], 5)[1:]]

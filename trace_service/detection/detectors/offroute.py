@@ -1,7 +1,8 @@
 """Goods that are seen far off the way of the shipment that brings them, before they came.
 
 The way is from sender to receiver; roads bend, so that a place counts as off it where the way by it is much longer.
-Kept: shipments that are under way, and what was seen of them off their way, for sixty days.
+Kept: shipments that are under way, what was seen of them off their way, and deliveries, which say that their goods had
+come to who sends them; for sixty days.
 """
 
 from collections.abc import Iterable
@@ -31,7 +32,7 @@ Point = tuple[float, float]
 
 
 class _Way(Struct):
-    """A shipment under way."""
+    """A shipment under way; nothing is off the way of a delivery to a shop."""
 
     key: str
     sender: str
@@ -39,6 +40,7 @@ class _Way(Struct):
     departed: int
     arrived: int | None
     cases: frozenset[str]
+    delivery: bool
     stops: dict[str, Sighting] = {}
 
 
@@ -59,7 +61,7 @@ class OffRouteDetector:
         """Keep shipments under way and what is seen of them; what shows that they had come before takes it out."""
         if isinstance(observation, Shipment):
             yield from self._sent_on(observation)
-            self._paper(observation, now)
+            yield from self._paper(observation, now)
         elif isinstance(observation, Movement):
             yield from self._moved(observation)
         elif isinstance(observation, Sighting | Withdrawn):
@@ -82,20 +84,25 @@ class OffRouteDetector:
                 for sighting in way.stops:
                     self._way_of.pop(sighting, None)
 
-    def _paper(self, paper: Shipment, now: int) -> None:
-        if paper.kind == "delivery" or paper.departed_at < now - _KEPT_MS:
+    def _paper(self, paper: Shipment, now: int) -> Iterable[Claim]:
+        """Keep a paper; one that comes after those by which its receiver sent its goods on has come when they left."""
+        if paper.departed_at < now - _KEPT_MS:
             return
         old = self._ways.get(paper.key)
-        known = [each for each in (paper.arrived_at, old.arrived if old else None) if each is not None]
         way = _Way(
-            paper.key, paper.sender, paper.receiver, paper.departed_at, min(known, default=None),
-            frozenset(paper.cases), old.stops if old else {},
+            paper.key, paper.sender, paper.receiver, paper.departed_at, None, frozenset(paper.cases),
+            paper.kind == "delivery", old.stops if old else {},
         )  # fmt: skip
         self._ways[paper.key] = way
         if old is not None:
             self._unload(paper.key, old.cases - way.cases)
         for case in paper.cases:
             self._by_case.setdefault(case, {})[paper.key] = None
+        onward = (each.departed for each in self._with(paper.cases) if each.sender == way.receiver)
+        known = [moment for moment in onward if moment >= way.departed]
+        known += [each for each in (paper.arrived_at, old.arrived if old else None) if each is not None]
+        if known:
+            yield from self._came(way, min(known))
 
     def _unload(self, key: str, cases: Iterable[str]) -> None:
         for case in cases:
@@ -114,10 +121,13 @@ class OffRouteDetector:
 
     def _sent_on(self, paper: Shipment) -> Iterable[Claim]:
         """Count what its receiver sends on as arrived, also where no reader noticed."""
-        ways = dict.fromkeys(key for case in paper.cases for key in self._by_case.get(case, ()))
-        for way in (self._ways[key] for key in ways):
+        for way in self._with(paper.cases):
             if way.receiver == paper.sender and way.departed <= paper.departed_at:
                 yield from self._came(way, paper.departed_at)
+
+    def _with(self, cases: Iterable[str]) -> Iterable[_Way]:
+        keys = dict.fromkeys(key for case in cases for key in self._by_case.get(case, ()))
+        return [self._ways[key] for key in keys]
 
     def _came(self, way: _Way, moment: int) -> Iterable[Claim]:
         way.arrived = min(way.arrived or moment, moment)
@@ -140,6 +150,8 @@ class OffRouteDetector:
         shop = self.network.store(position.place, moment) if position.place is not None else None
         for key in self._by_case.get(sighting.goods.case, ()):
             way = self._ways[key]
+            if way.delivery:
+                continue
             if shop is not None and way.receiver in (shop.dealer, *self.network.lineage(shop.dealer)):
                 continue  # where its receiver sells, it is no longer on its way
             end = way.arrived if way.arrived is not None else way.departed + _LONGEST_MS
