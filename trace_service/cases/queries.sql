@@ -225,7 +225,7 @@ SELECT pg_notify('console', %(payload)s)
 -- Queues a message where a webhook or an account wants it, and it says why or stands behind one that does.
 INSERT INTO trace.case_message (brand, case_id, topic, payload, actor, explained)
 SELECT %(brand)s, %(case)s, %(topic)s, %(payload)s, %(actor)s, %(explained)s
-WHERE (%(explained)s OR EXISTS (SELECT FROM trace.case_message WHERE case_id = %(case)s))
+WHERE (%(explained)s OR EXISTS (SELECT FROM trace.case_message WHERE case_id = %(case)s AND state = 'waiting'))
     AND (EXISTS (SELECT FROM trace.webhook
             WHERE brand = %(brand)s AND removed_at IS NULL AND topics && %(patterns)s::text[])
         OR EXISTS (SELECT FROM trace.account
@@ -237,10 +237,29 @@ WHERE (%(explained)s OR EXISTS (SELECT FROM trace.case_message WHERE case_id = %
 SELECT pg_try_advisory_xact_lock(%(space)s) AS had
 
 -- name: next_message
-SELECT id, brand, case_id, topic, payload, actor, explained FROM trace.case_message ORDER BY id LIMIT 1
+-- The oldest that may go now; what is told of a case later waits for what is tried again.
+SELECT id, brand, case_id, topic, payload::text AS payload, actor, explained, attempts FROM trace.case_message AS message
+WHERE state = 'waiting' AND due_at <= clock_timestamp()
+    AND NOT EXISTS (SELECT FROM trace.case_message AS before
+        WHERE before.case_id = message.case_id AND before.id < message.id AND before.state = 'waiting')
+ORDER BY id LIMIT 1
 
 -- name: message_told
 DELETE FROM trace.case_message WHERE id = %(id)s
+
+-- name: message_failed
+UPDATE trace.case_message SET state = %(state)s, attempts = attempts + 1, error = %(error)s,
+    due_at = clock_timestamp() + %(wait)s
+WHERE id = %(id)s
+
+-- name: dead_messages
+SELECT id, brand, case_id AS case, topic, queued_at, attempts, error FROM trace.case_message
+WHERE state = 'dead' AND (brand = %(brand)s::text OR %(brand)s::text IS NULL)
+ORDER BY id LIMIT 1000
+
+-- name: tell_again
+UPDATE trace.case_message SET state = 'waiting', attempts = 0, due_at = clock_timestamp(), error = NULL
+WHERE state = 'dead' AND (brand = %(brand)s::text OR %(brand)s::text IS NULL)
 
 -- name: queue_mail
 INSERT INTO trace.mail (brand, login, topic, payload)

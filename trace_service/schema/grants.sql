@@ -61,6 +61,7 @@ GRANT UPDATE (case_id, joined_at) ON trace.case_alert TO codefence_trace;
 GRANT UPDATE (state) ON trace.field_check TO codefence_trace;
 GRANT UPDATE (state, attempts, due_at, sent_at, error) ON trace.mail TO codefence_trace;
 GRANT DELETE ON trace.case_message TO codefence_trace;
+GRANT UPDATE (state, attempts, due_at, error) ON trace.case_message TO codefence_trace;
 GRANT UPDATE (email, mail_topics) ON trace.account TO codefence_trace;
 GRANT EXECUTE ON FUNCTION landing.inspect TO codefence_trace;
 GRANT UPDATE ON trace.stock_unit TO codefence_trace;

@@ -10,6 +10,7 @@ import psycopg
 import structlog
 
 from trace_service.bootstrap import configure_logs, load_settings
+from trace_service.cases.telling import given_up, tell_again
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.epcis.deliverer import SubscriptionDeliverer
 from trace_service.inspections.nights import InspectionNights
@@ -40,6 +41,11 @@ _REPLAY: Final = """\b
 Examples:
   codefence trace webhook replay 7
   codefence trace webhook replay 7 --message 0b9d3c5e-6f1a-4f61-9d15-1d7d8f0a2c11
+"""
+_UNTOLD: Final = """\b
+Examples:
+  codefence trace webhook untold --json
+  codefence trace webhook untold --brand qingyuan --again
 """
 _RUN: Final = "\b\nExample:\n  codefence trace webhooks"
 
@@ -151,3 +157,18 @@ def replay(number: int, *, message: UUID | None) -> None:
     with _database() as connection:
         count = outbox.replay(connection, number, message)
     click.echo(f"{count} messages are queued again", err=True)
+
+
+@webhook.command(epilog=_UNTOLD)
+@click.option("--brand", help="Only this brand's.")
+@click.option("--again", is_flag=True, help="Also queue them again, in their old order.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@reported
+def untold(*, brand: str | None, again: bool, as_json: bool) -> None:
+    """List messages of cases that were given up before they reached any subscription, with the last error."""
+    with _database() as connection:
+        rows = given_up(connection, brand)
+        count = tell_again(connection, brand) if again else 0
+    echo_rows([row._asdict() for row in rows], as_json=as_json)
+    if again:
+        click.echo(f"{count} messages are queued again", err=True)

@@ -90,7 +90,7 @@ class Deliverer:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     while not stop.is_set():
-                        await self._begin(connection, tasks)
+                        await self._begin(connection, tasks, stop)
                         with suppress(TimeoutError):
                             await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
             except* psycopg.OperationalError as lost:
@@ -107,14 +107,16 @@ class Deliverer:
             row_factory=namedtuple_row, options="-c timezone=UTC -c statement_timeout=30s",
         )  # fmt: skip
 
-    async def _begin(self, connection: psycopg.AsyncConnection[Any], tasks: asyncio.TaskGroup) -> None:
+    async def _begin(
+        self, connection: psycopg.AsyncConnection[Any], tasks: asyncio.TaskGroup, stop: asyncio.Event
+    ) -> None:
         if time.monotonic() - self._pruned > _PRUNE_SECONDS:
             self._pruned = time.monotonic()
             await connection.execute(SQL["prune"])
         if self._wording is None or self._wording.done():
             waiting = await (await connection.execute(SQL["unworded"])).fetchone()
             if waiting is not None and waiting.found:
-                self._wording = tasks.create_task(asyncio.to_thread(self._word), name="wording")
+                self._wording = tasks.create_task(asyncio.to_thread(self._word, stop), name="wording")
         due = await (await connection.execute(SQL["due"])).fetchall()
         for webhook, brand in due:
             # One brand's many slow subscribers leave room for the others'.
@@ -123,10 +125,10 @@ class Deliverer:
                 self._busy[webhook] = brand
                 tasks.create_task(self._drain(connection, webhook), name=f"webhook {webhook}")
 
-    def _word(self) -> None:
-        """Word what says why, in a thread beside what goes out."""
+    def _word(self, stop: asyncio.Event) -> None:
+        """Word what says why, in a thread beside what goes out, until `stop` is set."""
         with connect(self._dsn, "codefence webhooks") as connection:
-            tell_waiting(connection)
+            tell_waiting(connection, stop.is_set)
 
     async def _drain(self, connection: psycopg.AsyncConnection[Any], webhook: int) -> None:
         """Deliver one subscription's messages until one has to wait."""

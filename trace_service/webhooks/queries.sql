@@ -43,7 +43,10 @@ WHERE delivery.state = 'dead' AND webhook.removed_at IS NULL
 ORDER BY delivery.webhook, delivery.transaction, delivery.id LIMIT 1000
 
 -- name: unworded
-SELECT EXISTS (SELECT FROM trace.case_message) AS found
+SELECT EXISTS (SELECT FROM trace.case_message AS message
+    WHERE state = 'waiting' AND due_at <= clock_timestamp()
+        AND NOT EXISTS (SELECT FROM trace.case_message AS before
+            WHERE before.case_id = message.case_id AND before.id < message.id AND before.state = 'waiting')) AS found
 
 -- name: due
 -- Subscriptions whose oldest waiting message may go now. What an unfinished transaction may still come before, waits.
