@@ -1,6 +1,7 @@
 """A case walked from its alert to its end in the console's pages, by people with different roles."""
 
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -74,6 +75,33 @@ def photo() -> bytes:
     target = io.BytesIO()
     Image.new("RGB", (320, 240), (90, 140, 120)).save(target, "JPEG")
     return target.getvalue()
+
+
+def test_a_page_counts_every_case_and_says_how_many_it_does_not_draw(site: Site) -> None:
+    named = [f"/00/9{place:017d}" for place in range(250)]
+    with connect(site.world.owner_dsn, "test") as connection:
+        contributions = json.dumps([{"case": case, "nats": 1.0} for case in named])
+        connection.execute(
+            "UPDATE trace.alert SET reason = jsonb_set(reason::jsonb, '{parameters,contributions}', %s) WHERE id = %s",
+            (contributions, site.world.alert),
+        )
+        connection.execute(
+            "INSERT INTO trace.custody_event (brand, unit, biz_step, site, occurred_at, device, boot, seq)"
+            " SELECT %s, unit, 'packing', 'factory', now(), 'station-pack', gen_random_uuid(), 1"
+            " FROM unnest(%s::text[]) AS unit",
+            (BRAND, named),
+        )
+    number = add_case(site.world)
+    cases = len(site.world.cases) + len(named)
+    with browser(site, "lin") as client:
+        for path in (f"/alerts/{site.world.alert}", f"/cases/{number}"):
+            page = client.get(path).text
+            assert page.count('class="journey"') == 200
+            assert f"{cases} 箱</span>" in page
+            assert f"还有 {cases - 200} 箱没有画出" in page
+            assert f"{cases} 箱中有" in page, "steps are missed of all cases"
+        client.get("/language/en")
+        assert f"{cases - 200} further cases are not drawn" in client.get(f"/cases/{number}").text
 
 
 def test_a_case_is_walked_from_its_alert_to_closed_by_two_persons_with_its_evidence_pack(

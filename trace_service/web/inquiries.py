@@ -34,7 +34,6 @@ from trace_service.web.stock_models import Stock
 
 PAGE_SIZE: Final = 50
 _MOST_EXPORTED: Final = 10_000
-_MOST_JOURNEYS: Final = 200
 _RELOAD: Final = "Reload to see who decided and how."
 DECISIONS: Final[dict[str, ProposalState]] = {"approve": "approved", "reject": "rejected"}
 Row = TypeVar("Row", Alert, Proposal)
@@ -132,17 +131,15 @@ async def journeys(
     Cases that alerts name without a scan, such as those bound to another dealer by hand, come behind.
     """
     named = [str(each.get("case")) for alert in alerts for each in alert.contributions if each.get("case")]
-    cases = list(dict.fromkeys([*(scan.case_unit for scan in scans), *named]))[:_MOST_JOURNEYS]
+    cases = list(dict.fromkeys([*(scan.case_unit for scan in scans), *named]))
     units = sorted({unit for scan in scans for unit in (scan.unit, scan.case_unit)}.union(cases))
-    events = await database.many("custody", CustodyEvent, {"brand": brand, "units": units})
-    return [
-        Journey(
-            case_unit=case,
-            events=[event for event in events if case in (event.unit, event.parent)],
-            scans=[scan for scan in scans if scan.case_unit == case],
-        )
-        for case in cases
-    ]
+    found = {case: Journey(case_unit=case, events=[], scans=[]) for case in cases}
+    for event in await database.many("custody", CustodyEvent, {"brand": brand, "units": units}):
+        for unit in {event.unit, event.parent} & found.keys():
+            found[unit].events.append(event)
+    for scan in scans:
+        found[scan.case_unit].scans.append(scan)
+    return list(found.values())
 
 
 async def territory(database: Database, brand: str, dealer: str, scans: Iterable[Evidence]) -> list[str]:

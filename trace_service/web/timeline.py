@@ -10,6 +10,8 @@ from trace_service.web.models import CustodyEvent, Evidence
 # The steps that every case should have on record before anyone buys it, and where a missing one is shown.
 _FIRST: Final = ("packing", "shipping")
 _LAST: Final = "receiving"
+# So many journeys a page draws; it counts all, and says how many are not drawn.
+DRAWN: Final = 200
 # Of steps before the one that counts, so many are shown: those at the beginning, and the last ones.
 _MOST: Final = 6
 _BEGIN: Final = 2

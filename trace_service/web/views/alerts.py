@@ -13,7 +13,7 @@ from trace_service.web.context import ConsoleOf
 from trace_service.web.models import Alert
 from trace_service.web.parameters import AlertFilter, Before, Number, OutcomeField, Seen, SinceMs
 from trace_service.web.render import Page
-from trace_service.web.timeline import timelines
+from trace_service.web.timeline import DRAWN, timelines
 
 router = APIRouter()
 STATES = ("open", "acknowledged", "closed")
@@ -57,6 +57,7 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
         "held": held([alert], scans, journeys),
         "scans": scans,
         "timelines": timelines(journeys),
+        "drawn": DRAWN,
         "phones": phones(scans),
         "since": _milliseconds(alert.updated_at),
         "map_version": console.places.version,

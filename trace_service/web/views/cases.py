@@ -33,7 +33,7 @@ from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.models import Alert, Evidence
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page, words_of
-from trace_service.web.timeline import timelines
+from trace_service.web.timeline import DRAWN, timelines
 
 router = APIRouter()
 STATES: Final = (State.OPEN, State.INVESTIGATING, State.AWAITING_DEALER, State.PROPOSED, State.CLOSED)
@@ -137,6 +137,7 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
         "names": await inquiries.dealer_names(console.database, session.brand, alerts, said),
         "scans": whole,
         "timelines": timelines(journeys),
+        "drawn": DRAWN,
         "scans_of": scans,
         "phones": phones(whole),
         "held": held(alerts, whole, journeys),
