@@ -160,6 +160,10 @@ def test_an_orders_page_shows_what_stations_report_whatever_they_put_in_it(
     assert page.text.count("&lt;script&gt; is why") == 1, "what could not be carried out says so"
     assert "<script>" not in page.text
     assert asking.get(f"{site.url}/orders?state=loading", headers=signed_in).text.count("/orders/ERP-1") == 1
+    with connect(site.world.owner_dsn, "test") as connection:
+        connection.execute("UPDATE trace.outbound_order SET state = 'cancelled' WHERE id <> 'ERP-1'")
+    unasked = asking.get(f"{site.url}/orders", headers=signed_in).text
+    assert "/orders/ERP-1" in unasked, "the page opens on a state that has orders"
     refused = asking.get(f"{site.url}/orders/ERP-1/document.pdf", headers=signed_in)
     assert refused.status_code == 409
 
