@@ -135,8 +135,8 @@ async def journeys(
     units = sorted({unit for scan in scans for unit in (scan.unit, scan.case_unit)}.union(cases))
     found = {case: Journey(case_unit=case, events=[], scans=[]) for case in cases}
     for event in await database.many("custody", CustodyEvent, {"brand": brand, "units": units}):
-        for unit in {event.unit, event.parent} & found.keys():
-            found[unit].events.append(event)
+        for journey in {unit: found[unit] for unit in (event.unit, event.parent) if unit in found}.values():
+            journey.events.append(event)
     for scan in scans:
         found[scan.case_unit].scans.append(scan)
     return list(found.values())
