@@ -74,6 +74,19 @@ def test_a_level_that_another_dealers_receipt_skipped_is_a_question_of_papers() 
     ]
 
 
+def test_only_back_flow_waits_longer_for_the_paper_of_a_named_shipment() -> None:
+    words = {
+        code: [each.code for each in considered(code, {"grace_hours": 72}, None)] for code in ("backflow", "withheld")
+    }
+    assert "late_paper" in words["backflow"]
+    assert words["withheld"][0] == "late_return"
+    for speak, tenfold in ((ZH, "十倍"), (EN, "ten times")):
+        assert tenfold in speak("considered.late_paper.counted", grace_hours=72)
+        said = speak("considered.late_return.counted", grace_hours=72)
+        assert "72" in said
+        assert tenfold not in said
+
+
 def test_a_re_binding_says_when_how_many_had_moved_on_and_who_approved() -> None:
     figures = {"moved_before": 9, "approvers": ["U-11"], "contributions": [{"case": "c", "first_at": MS, "nats": 1}]}
     said = "".join(particulars(ZH, PLACES, alert("rebind", **figures), NAMES))

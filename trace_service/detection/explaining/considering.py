@@ -42,7 +42,7 @@ _BY_RULE: Final[Mapping[str, tuple[tuple[str, Bearing, tuple[str, ...]], ...]]] 
         ("surge", "not_applicable", ()),
     ),
     "withheld": (
-        ("late_paper", "counted", ("grace_hours",)),
+        ("late_return", "counted", ("grace_hours",)),
         ("way_back", "looked_at", ()),
         ("travel", "not_applicable", ()),
         ("outage", "not_applicable", ()),
