@@ -1,7 +1,7 @@
 """What to do with goods that are expected to be left: sent on, marked down or taken back, as rows of proposals."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import Final
@@ -60,14 +60,14 @@ class _Stores:
     """The places of each dealer and product whose demand and whereabouts are known, and what they are to be sent."""
 
     def __init__(self, records: Records, plan: Plan) -> None:
-        self._own: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self._own: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._at = {(row.site, row.gtin): at for at, row in enumerate(records.rows)}
         self._promised: dict[int, Counter[int]] = defaultdict(Counter)
         for at, row in enumerate(records.rows):
             if row.dealer is not None and None not in {row.lon, row.lat} and plan.evidence[at] >= LEAST_EVIDENCE:
-                self._own[row.dealer, row.gtin].append(at)
+                self._own[row.dealer, row.gtin].add(at)
 
-    def of(self, dealer: str | None, gtin: str) -> Sequence[int]:
+    def of(self, dealer: str | None, gtin: str) -> Collection[int]:
         """Return a dealer's places with a product."""
         return self._own.get((dealer, gtin), ()) if dealer is not None else ()
 
