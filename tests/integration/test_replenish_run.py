@@ -325,12 +325,15 @@ def test_what_expires_is_sent_to_the_dealers_own_store_that_sells_it_and_never_t
     second_store(owner, gtin)
     sell(owner, GIVER, gtin, 1)
     sell(owner, TAKER, gtin, 6)
-    hold(owner, TAKER, gtin, 5)
+    hold(owner, TAKER, gtin, 20)
     lot_of(owner, gtin, 40, days=11)
     nightly(market)
-    ((site, to_site, moved, _, _),) = proposals(market, "transfer")
+    # Some of it is urgent there as well: both go as one move.
+    ((site, to_site, moved, without, _),) = proposals(market, "transfer")
     assert (site, to_site) == (GIVER, TAKER)
     assert 20 < moved <= 40
+    assert isinstance(without, float)
+    assert without > 0.5
     assert market.rows("SELECT reason ->> 'code' FROM trace.proposal WHERE kind = 'transfer'") == [("sent_on",)]
     owner.execute("UPDATE trace.stock SET dealer = 'D-NANJING' WHERE site = %s", (TAKER,))
     nightly(market)

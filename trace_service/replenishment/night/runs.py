@@ -65,7 +65,9 @@ def run(connection: Connection, brand: str, now: datetime, fill: float, compute:
         plan = plan_in_shards(records.history, records.stock, records.lead, wishes, compute)
         _write(connection, brand, records, plan)
         candidates = connection.execute(SQL["count_candidates"], {"brand": brand, "certainty": LEAST_CERTAINTY})
-        made = [*transfers(records, plan), *leftovers(records, plan), *counts(records, candidates.fetchall())]
+        urgent = transfers(records, plan)
+        # Of two rows of one way the later holds: what is left goes with what is urgent.
+        made = [*urgent, *leftovers(records, plan, urgent), *counts(records, candidates.fetchall())]
         _settle(connection, brand, made)
     _orders(connection, records)
     connection.execute(STORE_SQL["tell_console"], {"payloads": [json.dumps({"kind": "proposal", "brand": brand})]})
