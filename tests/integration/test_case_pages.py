@@ -77,6 +77,24 @@ def photo() -> bytes:
     return target.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ({"code": "clone", "parameters": {"devices": 1, "cities": ["110000"]}}, ["phone", "city", "scan"]),
+        ({"code": "forged", "parameters": {"codes": 1}}, ["code", "scan"]),
+        ({"code": "drip", "parameters": {}}, ["case", "scan"]),
+    ],
+)
+def test_one_of_a_thing_is_told_in_the_singular(site: Site, reason: dict[str, object], words: list[str]) -> None:
+    with connect(site.world.owner_dsn, "test") as connection:
+        query = "UPDATE trace.alert SET cases = 1, scans = 1, reason = %s WHERE id = %s"
+        connection.execute(query, (json.dumps(reason), site.world.alert))
+    with browser(site, "lin") as client:
+        client.get("/language/en")
+        page = client.get(f"/alerts/{site.world.alert}").text
+    assert re.findall(r"<dd>1</dd><dt>([^<]+)</dt>", page) == words
+
+
 def test_a_page_counts_every_case_and_says_how_many_it_does_not_draw(site: Site) -> None:
     named = [f"/00/9{place:017d}" for place in range(250)]
     with connect(site.world.owner_dsn, "test") as connection:
