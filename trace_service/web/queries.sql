@@ -88,8 +88,8 @@ FROM trace.alert_evidence
 JOIN trace.verdict USING (device, boot, seq)
 LEFT JOIN LATERAL (
     -- What the geofence did not judge still was somewhere: a network address, a code that nobody issued.
-    SELECT scan.platform, scan.operator, scan.accuracy_m, CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lon END AS lon,
-        CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lat END AS lat
+    SELECT scan.platform, scan.operator, scan.accuracy_m, CASE WHEN scan.crs = 'wgs84' THEN scan.lon END AS lon,
+        CASE WHEN scan.crs = 'wgs84' THEN scan.lat END AS lat
     FROM landing.scan
     WHERE scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
         AND scan.ts = verdict.occurred_at
@@ -108,8 +108,8 @@ FROM trace.case_alert
 JOIN trace.alert_evidence ON alert_evidence.alert = case_alert.alert
 JOIN trace.verdict USING (device, boot, seq)
 LEFT JOIN LATERAL (
-    SELECT scan.platform, scan.operator, scan.accuracy_m, CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lon END AS lon,
-        CASE WHEN scan.crs IN ('', 'wgs84') THEN scan.lat END AS lat
+    SELECT scan.platform, scan.operator, scan.accuracy_m, CASE WHEN scan.crs = 'wgs84' THEN scan.lon END AS lon,
+        CASE WHEN scan.crs = 'wgs84' THEN scan.lat END AS lat
     FROM landing.scan
     WHERE scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
         AND scan.ts = verdict.occurred_at
