@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.frame import DataMissingError, Figure, Outcome, Progress, Target, data_folder
 from benchmarks.load.intermittent import compare
+from benchmarks.load.outlook import outlook
 from cli.replenish_tables import price_list
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.table import Reading, read_demand
-from trace_service.replenishment.night.nightly import outlook
 from trace_service.replenishment.trials.backtest import backtest
 from trace_service.replenishment.trials.replay import Protocol, evaluated
 

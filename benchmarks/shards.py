@@ -1,4 +1,4 @@
-"""The nightly arithmetic over a Dask cluster of two workers beside one process: from what size it pays."""
+"""Forecasts and whole plans over a Dask cluster of two workers beside one process: from what size it pays."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,9 +9,9 @@ import distributed
 import numpy as np
 
 from benchmarks.frame import Figure, Outcome, Progress, Target
+from benchmarks.load.outlook import outlook
 from trace_service.replenishment.demand.history import History, Series
 from trace_service.replenishment.demand.kernel import Floats
-from trace_service.replenishment.night.nightly import outlook
 from trace_service.replenishment.night.planning import Stock, Wishes
 from trace_service.replenishment.night.shards import SHARD, here, on_cluster, plan_in_shards
 from trace_service.replenishment.night.waterlines import lead_times

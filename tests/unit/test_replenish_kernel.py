@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.load.outlook import outlook
 from trace_service.replenishment.demand.forecasts import adida, imapa, mixed
 from trace_service.replenishment.demand.kernel import (
     first_sales,
@@ -18,7 +19,6 @@ from trace_service.replenishment.demand.kernel import (
     tsb,
 )
 from trace_service.replenishment.demand.shortfall import chances, distribution, stockout, unsold
-from trace_service.replenishment.night.nightly import outlook
 
 means = st.floats(0.01, 400)
 spreads = st.floats(1.02, 40)
@@ -117,7 +117,7 @@ def test_all_methods_find_a_steady_demand_and_the_mix_follows_a_common_rise() ->
     assert 5.5 < mixed(rising)[0] < 8
 
 
-def test_the_nightly_levels_are_those_of_one_shard_or_of_many() -> None:
+def test_a_shard_of_the_speed_benchmark_has_levels_above_its_demand() -> None:
     units = np.random.default_rng(5).poisson(2, (400, 90)).astype(np.float32)
     found = outlook(units, 5, 0.95)
     assert found.mean.mean() == pytest.approx(2, rel=0.1)

@@ -1,4 +1,4 @@
-"""The nightly arithmetic of one shard of series: any number of shards takes the memory of one."""
+"""The arithmetic of a forecast and a level, of one shard of series: any number of shards takes the memory of one."""
 
 from dataclasses import dataclass
 from typing import Final
