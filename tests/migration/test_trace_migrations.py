@@ -4,6 +4,7 @@ from conftest import TestDatabase
 from psycopg import errors, sql
 
 from cli.embedded.postgres import Database, create_database
+from contracts.errors import StartError
 from trace_service.schema.migrate import Roles, migrate, migrations, pending
 
 ROLES = Roles(ingest="ingest-of-tests", trace="trace-of-tests")
@@ -54,6 +55,19 @@ def test_an_unmigrated_database_says_what_it_lacks(postgres: Database) -> None:
     create_database(postgres.dsn(), "empty")
     with psycopg.connect(postgres.dsn("empty")) as connection:
         assert pending(connection) == [file.name for file in migrations()]
+
+
+def test_a_database_of_another_version_is_refused_and_stays_as_it_was(postgres: Database) -> None:
+    create_database(postgres.dsn(), "foreign")
+    dsn, first = postgres.dsn("foreign"), migrations()[0].name
+    migrate(dsn, ROLES, until=first)
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("INSERT INTO public.schema_migration (name) VALUES ('9999_later.sql')")
+        with pytest.raises(StartError, match=r"another version of Codefence \(9999_later.sql\)"):
+            migrate(dsn, ROLES)
+        owner.execute("DELETE FROM public.schema_migration WHERE name = '9999_later.sql' OR name = %s", (first,))
+    with pytest.raises(StartError, match=f"migration {first} does not fit the database: .*already exists"):
+        migrate(dsn, ROLES)
 
 
 def test_passwords_change_with_the_next_migration(postgres: Database, database: TestDatabase) -> None:

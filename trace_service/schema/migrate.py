@@ -8,6 +8,7 @@ from typing import LiteralString, NamedTuple
 import psycopg
 from psycopg import sql
 
+from contracts.errors import StartError
 from trace_service.schema import timescale
 
 _LOCK = 0x436F6465  # any constant: two migrations at once wait for one another
@@ -30,7 +31,8 @@ class Roles(NamedTuple):
 def migrate(dsn: str, roles: Roles, *, until: str = "") -> list[str]:
     """Apply what is missing, up to and including migration `until` (default: all); return the names applied.
 
-    `dsn` must belong to the database's owner. A lock not had within 10 s raises `LockNotAvailable`
+    `dsn` must belong to the database's owner. A database that a later version has changed, or one that was changed by
+    hand so that a migration fails, raises `StartError` and stays as it was. A lock not had within 10 s raises `LockNotAvailable`
     and leaves the database as it was.
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -38,6 +40,7 @@ def migrate(dsn: str, roles: Roles, *, until: str = "") -> list[str]:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         connection.execute(_BOOKKEEPING)
         done = {name for (name,) in connection.execute("SELECT name FROM public.schema_migration")}
+        _check_known(done)
         wanted = [file for file in migrations() if not until or file.name <= until]
         applied = [_apply(connection, file) for file in wanted if file.name not in done]
         _make_roles(connection, roles)
@@ -45,6 +48,16 @@ def migrate(dsn: str, roles: Roles, *, until: str = "") -> list[str]:
             connection.execute(_read(_folder() / "grants.sql"))
             timescale.use(connection)
         return applied
+
+
+def _check_known(done: set[str]) -> None:
+    """Refuse a database that has what this version does not know: going on would mix two schemas."""
+    unknown = sorted(done - {file.name for file in migrations()})
+    if unknown:
+        raise StartError(
+            f"the database was changed by another version of Codefence ({unknown[0]})",
+            advice="Start that version, or begin anew with another folder: codefence up --var FOLDER.",
+        )
 
 
 def pending(connection: psycopg.Connection) -> list[str]:
@@ -71,10 +84,16 @@ def _read(file: Traversable) -> LiteralString:
 
 
 def _apply(connection: psycopg.Connection, file: Traversable) -> str:
-    with connection.transaction():
-        connection.execute("SET LOCAL statement_timeout = '10min'")
-        connection.execute(_read(file))
-        connection.execute("INSERT INTO public.schema_migration (name) VALUES (%s)", (file.name,))
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL statement_timeout = '10min'")
+            connection.execute(_read(file))
+            connection.execute("INSERT INTO public.schema_migration (name) VALUES (%s)", (file.name,))
+    except psycopg.ProgrammingError as error:
+        raise StartError(
+            f"migration {file.name} does not fit the database: {error.diag.message_primary}",
+            advice="Something else has changed its schema; restore a backup, or begin anew with another folder.",
+        ) from error
     return file.name
 
 
