@@ -32,8 +32,8 @@ def migrate(dsn: str, roles: Roles, *, until: str = "") -> list[str]:
     """Apply what is missing, up to and including migration `until` (default: all); return the names applied.
 
     `dsn` must belong to the database's owner. A database that a later version has changed, or one that was changed by
-    hand so that a migration fails, raises `StartError` and stays as it was. A lock not had within 10 s raises `LockNotAvailable`
-    and leaves the database as it was.
+    hand so that a migration fails, raises `StartError`; a lock not had within 10 s raises `LockNotAvailable`. Either
+    leaves the database as it was.
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET lock_timeout = '10s'; SET client_min_messages = 'warning'")
