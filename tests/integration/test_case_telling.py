@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 
 import psycopg
@@ -189,6 +190,24 @@ def test_a_process_killed_while_it_tells_loses_nothing_and_doubles_nothing(
     assert queued(connection) == []
     assert tell_waiting(connection) == 1
     assert queued(connection) == ["case.opened"]
+
+
+def test_a_lost_database_is_no_fault_of_the_message(
+    world: World, database: TestDatabase, connection: Connection
+) -> None:
+    add_case(world)
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(world.owner_dsn) as owner:
+            owner.execute("LOCK TABLE trace.mail IN EXCLUSIVE MODE")
+            telling = pool.submit(tell, database.trace_dsn)
+            _wait(connection, "killed teller", waits=True)
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'killed teller'"
+            owner.execute(query)
+        with pytest.raises(psycopg.OperationalError):
+            telling.result(PATIENCE)
+    (row,) = connection.execute("SELECT state, attempts FROM trace.case_message").fetchall()
+    assert tuple(row) == ("waiting", 0)
+    assert tell_waiting(connection) == 1
 
 
 def _wait(connection: Connection, name: str, *, waits: bool) -> None:
