@@ -72,7 +72,8 @@ class Mosquitto:
     def _child(self) -> Child:
         assert PROGRAM is not None
         argv = [PROGRAM, "-c", str(self._configuration)]
-        return Child("mosquitto", argv, {"PATH": os.defpath}, ready=lambda: port_answers(self.tls_port))
+        ports = (self.port, self.tls_port, self.mutual_port)
+        return Child("mosquitto", argv, {"PATH": os.defpath}, ready=lambda: all(map(port_answers, ports)))
 
     def start(self) -> None:
         self.running.start()
