@@ -15,6 +15,7 @@ from trace_service.web.models import (
     Alert,
     AlertState,
     CaseEvidence,
+    CodeScan,
     Count,
     CustodyEvent,
     DealerName,
@@ -33,6 +34,7 @@ from trace_service.web.places import Places
 from trace_service.web.stock_models import Stock
 
 PAGE_SIZE: Final = 50
+CODE_SCANS: Final = 20
 _MOST_EXPORTED: Final = 10_000
 _RELOAD: Final = "Reload to see who decided and how."
 DECISIONS: Final[dict[str, ProposalState]] = {"approve": "approved", "reject": "rejected"}
@@ -87,6 +89,15 @@ async def alerts_of_case(database: Database, brand: str, case: int) -> list[Aler
 async def evidence_of_case(database: Database, brand: str, case: int) -> list[CaseEvidence]:
     """Return the scans that a case's alerts rest on, oldest first."""
     return await database.many("case_evidence", CaseEvidence, {"brand": brand, "case": case})
+
+
+async def scans_of_code(database: Database, brand: str, unit: str, known_at: datetime | None) -> list[CodeScan]:
+    """Return the last scans of a code, of what it lay in and of what else lay in its case, the newest first.
+
+    Only scans and alerts that were on record at `known_at` count; the verdicts are those of now.
+    """
+    wanted = {"brand": brand, "unit": unit, "known": known_at, "limit": CODE_SCANS}
+    return await database.many("code_scans", CodeScan, wanted)
 
 
 async def dealer_names(

@@ -148,6 +148,19 @@ class CaseEvidence(Evidence):
     alert: int
 
 
+class CodeScan(Evidence):
+    """One scan of a code, of its case or of what else lies in it; `alerts` and `cases` are the numbers that cite it.
+
+    `found` is how many such scans there are, shown or not.
+    """
+
+    custody_state: str
+    dealer: str | None
+    alerts: list[int]
+    cases: list[int]
+    found: int
+
+
 class CustodyEvent(Message):
     """One thing that happened to a unit."""
 

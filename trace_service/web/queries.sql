@@ -117,6 +117,62 @@ LEFT JOIN LATERAL (
 WHERE case_alert.case_id = %(case)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
 
+-- name: code_scans
+-- Steps of custody are told elsewhere. The code's own scans come before those of its case and of what lay in that.
+-- An item that was taken out of its case since was in it all the same.
+WITH RECURSIVE around AS (
+    SELECT %(unit)s::text AS unit, 0 AS depth
+    UNION
+    SELECT parent, depth + 1 FROM around JOIN trace.containment ON containment.child = around.unit
+    WHERE depth < 4 AND containment.brand = %(brand)s AND containment.valid_to IS DISTINCT FROM containment.valid_from
+), inside AS (
+    SELECT unit, 0 AS depth FROM around
+    WHERE depth = CASE WHEN EXISTS (SELECT FROM trace.containment WHERE parent = %(unit)s) THEN 0 ELSE 1 END
+    UNION
+    SELECT child, depth + 1 FROM inside JOIN trace.containment ON containment.parent = inside.unit
+    WHERE depth < 4 AND containment.brand = %(brand)s AND containment.valid_to IS DISTINCT FROM containment.valid_from
+), chosen AS (
+    SELECT verdict.*, count(*) OVER () AS found FROM trace.verdict
+    WHERE verdict.unit = ANY(ARRAY(SELECT unit FROM around UNION SELECT unit FROM inside)) AND verdict.brand = %(brand)s
+        AND verdict.activity IN ('consumer', 'sell', 'inspect', 'observe')
+        AND (%(known)s::timestamptz IS NULL OR NOT EXISTS (
+            SELECT FROM landing.scan
+            WHERE scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
+                AND scan.ts = verdict.occurred_at AND scan.received_at > %(known)s))
+    ORDER BY verdict.unit = %(unit)s DESC, verdict.occurred_at DESC, verdict.seq DESC LIMIT %(limit)s
+)
+SELECT chosen.device, chosen.boot, chosen.seq, chosen.unit, chosen.case_unit, chosen.occurred_at, chosen.code,
+    chosen.gtin, chosen.code_state, chosen.custody_state, chosen.place, chosen.city, chosen.dealer,
+    chosen.signed_distance_m, chosen.p_inside, coalesce(chosen.lon, landed.lon) AS lon,
+    coalesce(chosen.lat, landed.lat) AS lat, coalesce(chosen.accuracy_m, landed.accuracy_m) AS accuracy_m,
+    chosen.shipment, chosen.territory, chosen.map_version, chosen.activity,
+    coalesce(landed.platform = 'address', false) AS by_address, chosen.found,
+    coalesce(citing.alerts, '{}') AS alerts, coalesce(citing.cases, '{}') AS cases
+FROM chosen
+LEFT JOIN LATERAL (
+    SELECT scan.platform, scan.accuracy_m, CASE WHEN scan.crs = 'wgs84' THEN scan.lon END AS lon,
+        CASE WHEN scan.crs = 'wgs84' THEN scan.lat END AS lat
+    FROM landing.scan
+    WHERE scan.device = chosen.device AND scan.boot = chosen.boot AND scan.seq = chosen.seq
+        AND scan.ts = chosen.occurred_at
+) AS landed ON true
+LEFT JOIN LATERAL (
+    -- A case keeps what an alert of it once rested on, after the alert has let go of it.
+    SELECT array_agg(DISTINCT cited.alert) FILTER (WHERE cited.now) AS alerts,
+        array_agg(DISTINCT cited.case_id) FILTER (WHERE cited.case_id IS NOT NULL) AS cases
+    FROM (
+        SELECT alert, link.case_id, true AS now
+        FROM trace.alert_evidence LEFT JOIN trace.case_alert AS link USING (alert)
+        WHERE device = chosen.device AND boot = chosen.boot AND seq = chosen.seq
+        UNION ALL
+        SELECT alert, case_id, false FROM trace.case_evidence
+        WHERE device = chosen.device AND boot = chosen.boot AND seq = chosen.seq
+    ) AS cited
+    JOIN trace.alert ON alert.id = cited.alert
+    WHERE alert.brand = %(brand)s AND (%(known)s::timestamptz IS NULL OR alert.raised_at <= %(known)s)
+) AS citing ON true
+ORDER BY chosen.occurred_at DESC, chosen.seq DESC;
+
 -- name: dealer_names
 -- Goods are sold to dealers and received at sites; an explanation names both.
 SELECT id, name_zh, name_en FROM trace.dealer WHERE brand = %(brand)s AND id = ANY(%(ids)s::text[])

@@ -15,6 +15,7 @@ from contracts.gs1 import parse
 from trace_service.processing.history import Entry, UnitState, state_at, timeline
 from trace_service.store.connection import connect
 from trace_service.store.queries import SQL
+from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.render import Page, words_of
@@ -66,6 +67,13 @@ class Found(NamedTuple):
     names: dict[str, Any]
 
 
+class Problem(NamedTuple):
+    """Why a text is no code: a stable reason, and an English sentence."""
+
+    reason: str
+    text: str
+
+
 def _moments(at: Picked = None, known: Picked = None) -> Moments:
     return Moments(at, known)
 
@@ -80,15 +88,18 @@ async def code_page(
 ) -> Response:
     """Show what a code was at a moment; without a code, the form alone."""
     text = code.strip()
-    found, problem = None, ""
+    found, problem, scans = None, None, []
     try:
         unit = parse(f"https://id.gs1.org{text}" if text.startswith("/") else text).key if text else ""
     except CodeError as error:
-        problem = str(error)
+        problem = Problem(getattr(error, "reason", error.code), str(error))
     else:
         when = moments.aware(words_of(request, session).zone)
-        found = await asyncio.to_thread(_look, console, session.brand, unit, when) if unit else None
-    values = {"code": text, "found": found, "problem": problem, "moments": moments}
+        if unit:
+            found = await asyncio.to_thread(_look, console, session.brand, unit, when)
+            rows = await inquiries.scans_of_code(console.database, session.brand, unit, when[1])
+            scans = await asyncio.to_thread(inquiries.located, console.places, rows)
+    values = {"code": text, "found": found, "problem": problem, "moments": moments, "scans": scans}
     return console.renderer.page(request, Page("code.html", values, 422 if problem else 200), session)
 
 
