@@ -62,7 +62,7 @@ def _settle(row: Row, cause: Source | None, changes: dict[str, list[dict[str, An
         # A sensor that fails says nothing about the need for an order that it did not cause.
         if not standing or not _believable(row):
             return False
-        changes["withdraw_proposals"].append({"id": row.proposal})
+        changes["withdraw_proposals"].append({"id": row.proposal, "available": position.available})
         return True
     message = cause._asdict() if cause else {"device": None, "boot": None, "seq": None}
     if not standing:

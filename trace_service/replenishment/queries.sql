@@ -56,8 +56,10 @@ FROM jsonb_to_recordset(%(rows)s) AS fresh (id bigint, quantity integer, need_by
 WHERE proposal.id = fresh.id AND proposal.state = 'open'
 
 -- name: withdraw_proposals
-UPDATE trace.proposal SET state = 'withdrawn', updated_at = clock_timestamp()
-FROM jsonb_to_recordset(%(rows)s) AS gone (id bigint)
+-- `available` is what made an order unnecessary: what is there and what is coming.
+UPDATE trace.proposal SET state = 'withdrawn', updated_at = clock_timestamp(),
+    inputs = inputs || jsonb_strip_nulls(jsonb_build_object('withdrawn_at_stock', gone.available))
+FROM jsonb_to_recordset(%(rows)s) AS gone (id bigint, available integer)
 WHERE proposal.id = gone.id AND proposal.state = 'open'
 
 -- name: brands_with_stock

@@ -295,8 +295,15 @@ ORDER BY (1 - each.certainty * power(0.98, each.days) * power(0.8, each.findings
 LIMIT %(limit)s;
 
 -- name: stock_planned
-SELECT order_on, quantity, arrives_on, early_on, occasion FROM trace.planned_order
+SELECT order_on, quantity, arrives_on, early_on, occasion, made_at FROM trace.planned_order
 WHERE brand = %(brand)s AND site = %(site)s AND gtin = %(gtin)s ORDER BY order_on;
+
+-- name: stock_approved
+-- For as long as what comes in is taken to be what was ordered.
+SELECT id, quantity, quantity - arrived AS missing, decided_by, decided_at FROM trace.proposal
+WHERE brand = %(brand)s AND coalesce(to_site, site) = %(site)s AND gtin = %(gtin)s AND state = 'approved'
+    AND kind IN ('order', 'vmi', 'transfer') AND decided_at > now() - interval '10 days'
+ORDER BY decided_at, id;
 
 -- name: stock_lots
 SELECT split_part(unit.lot, '/10/', 2) AS lot, batch.expires_on::text AS expires, count(*)::integer AS quantity

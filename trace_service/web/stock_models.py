@@ -17,7 +17,7 @@ class Stock(Model):
 
     `daily_demand`, `reorder` and `maximum` are those in force: of the nightly run by the `model` named, or as
     configured ("lines-1"). An `occasion` adds `occasion_units` to the demand of the days that an order lasts for.
-    `proposal` is the open order proposal, `proposed` its quantity.
+    `proposal` is the open order proposal, `proposed` its quantity; `in_transit` was approved and has not arrived.
     """
 
     site: str
@@ -74,6 +74,11 @@ class Stock(Model):
     def low(self) -> bool:
         """Whether it is time to order, what is on its way included; of what nobody knows, nobody can tell."""
         return self.known and self.free + self.in_transit <= self.reorder
+
+    @property
+    def enough_coming(self) -> bool:
+        """Whether it would be time to order without what was approved and has not arrived."""
+        return self.known and not self.low and self.free <= self.reorder
 
     @property
     def known(self) -> bool:
@@ -144,13 +149,29 @@ class StockCount(StockCandidate):
 
 
 class PlannedOrder(Model):
-    """An order that the nightly run expects; `early_on` is its day if sales go well, `occasion` what it is for."""
+    """An order that the nightly run expects; `early_on` is its day if sales go well, `occasion` what it is for.
+
+    What the run of `made_at` could not know: how many items were `approved` since, and whether it is still `needed`.
+    """
 
     order_on: date
     quantity: int
     arrives_on: date
     early_on: date
     occasion: str
+    made_at: datetime
+    approved: int = 0
+    needed: bool = True
+
+
+class ApprovedOrder(Model):
+    """What somebody approved for a place; `missing` of its items have not arrived."""
+
+    id: int
+    quantity: int
+    missing: int
+    decided_by: str | None
+    decided_at: datetime
 
 
 class StockLot(Model):

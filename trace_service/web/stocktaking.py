@@ -11,6 +11,7 @@ from trace_service.web.auth.sessions import Session
 from trace_service.web.database import Database
 from trace_service.web.errors import InvalidParameterError, NotFoundError
 from trace_service.web.stock_models import (
+    ApprovedOrder,
     Climate,
     PlannedOrder,
     Stock,
@@ -35,6 +36,7 @@ class Place(BaseModel):
     lots: list[StockLot]
     findings: list[StockFinding]
     planned: list[PlannedOrder]
+    approved: list[ApprovedOrder]
 
 
 class _Key(BaseModel):
@@ -108,8 +110,27 @@ async def place(database: Database, brand: str, site: str, gtin: str) -> Place:
         StockLot(lot=each.lot, expires=each.expires, quantity=each.quantity, expired=_is_over(each.expires, today))
         for each in lots
     ]
-    planned = await database.many("stock_planned", PlannedOrder, wanted)
-    return Place(stock=found, lots=shown, findings=await findings(database, brand, site, gtin), planned=planned)
+    approved = await database.many("stock_approved", ApprovedOrder, wanted)
+    planned = _marked(await database.many("stock_planned", PlannedOrder, wanted), approved, found, today)
+    return Place(
+        stock=found,
+        lots=shown,
+        findings=await findings(database, brand, site, gtin),
+        planned=planned,
+        approved=[each for each in approved if each.missing],
+    )
+
+
+def _marked(
+    planned: list[PlannedOrder], approved: list[ApprovedOrder], stock: Stock, today: date
+) -> list[PlannedOrder]:
+    """Say what has become of the orders that are due by now: the night that planned them did not know."""
+    enough = stock.known and not stock.low
+    marked = [each.model_copy(update={"needed": each.order_on > today or not enough}) for each in planned]
+    if marked and marked[0].early_on <= today:
+        since = sum(each.quantity for each in approved if each.decided_at > marked[0].made_at)
+        marked[0] = marked[0].model_copy(update={"approved": since})
+    return marked
 
 
 def _is_over(expires: str | None, today: date) -> bool:
