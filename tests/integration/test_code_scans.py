@@ -26,13 +26,14 @@ def scan_again(world: World, unit: str, times: int) -> None:
     with psycopg.connect(world.owner_dsn) as owner:
         owner.execute(
             "INSERT INTO trace.containment (brand, child, parent, valid_from)"
-            " SELECT brand, unit || 'X', case_unit, now() - interval '4d' FROM trace.verdict WHERE unit = %s",
+            " SELECT brand, left(unit, -1) || 'X', case_unit, now() - interval '4d' FROM trace.verdict WHERE unit = %s",
             (unit,),
         )
         owner.execute(
             "INSERT INTO trace.verdict (device, boot, seq, brand, code, unit, gtin, case_unit, activity, occurred_at,"
-            " code_state, custody_state, place) SELECT device, boot, seq + 90000 + number, brand, code, unit || 'X',"
-            " gtin, case_unit, 'consumer', occurred_at + number * interval '1 minute', 'genuine', 'ok', 'no_location'"
+            " code_state, custody_state, place) SELECT device, boot, seq + 90000 + number, brand, code,"
+            " left(unit, -1) || 'X', gtin, case_unit, 'consumer', occurred_at + number * interval '1 minute',"
+            " 'genuine', 'ok', 'no_location'"
             " FROM trace.verdict, generate_series(1, %s) AS number WHERE unit = %s",
             (times, unit),
         )
@@ -62,15 +63,19 @@ def test_a_code_in_an_alert_shows_its_scans_and_who_cites_them(
             early = client.get("/codes", params={"code": item, "known": "2020-01-01T00:00"}).text
             assert not any(each in early for each in cited)
             scan_again(world, item, 22)
-            page = client.get("/codes", params={"code": item}).text
-            assert all(each in page for each in cited), "its own scan stays before those of other items"
-            assert page.count('href="/scans/') == 20
-            assert ("另有更早的 3 条未显示" if language == "zh" else "Older ones not shown: 3.") in page
+            for code in (item, case):
+                page = client.get("/codes", params={"code": code}).text
+                assert all(each in page for each in cited), "later scans of other items push out none that is cited"
+                assert page.count('href="/scans/') == 20
+                assert ("另有 3 条" if language == "zh" else "Not shown: 3,") in page
+            strange = client.get("/codes", params={"code": item[:-1] + "X"}).text
+            assert ("保管链中没有它的任何记录" if language == "zh" else "Custody has nothing on record") in strange
+            assert strange.count('href="/scans/') == 20
         with asking.Client(base_url=site.url, headers=headers) as client:
             log_in(client, OTHER_LOGIN, PASSWORD)
-            page = client.get("/codes", params={"code": item})
-            assert page.is_success
-            assert not any(each in page.text for each in (*cited, "/scans/"))
+            answer = client.get("/codes", params={"code": item})
+            assert answer.is_success
+            assert not any(each in answer.text for each in (*cited, "/scans/"))
 
 
 def test_why_a_text_is_no_code_is_said_in_the_language_of_the_page(database: TestDatabase) -> None:

@@ -118,7 +118,7 @@ WHERE case_alert.case_id = %(case)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, alert_evidence.device, alert_evidence.seq;
 
 -- name: code_scans
--- Steps of custody are told elsewhere. The code's own scans come before those of its case and of what lay in that.
+-- Steps of custody are told elsewhere. The code's own scans come first, then those that an alert cites.
 -- An item that was taken out of its case since was in it all the same.
 WITH RECURSIVE around AS (
     SELECT %(unit)s::text AS unit, 0 AS depth
@@ -139,7 +139,13 @@ WITH RECURSIVE around AS (
             SELECT FROM landing.scan
             WHERE scan.device = verdict.device AND scan.boot = verdict.boot AND scan.seq = verdict.seq
                 AND scan.ts = verdict.occurred_at AND scan.received_at > %(known)s))
-    ORDER BY verdict.unit = %(unit)s DESC, verdict.occurred_at DESC, verdict.seq DESC LIMIT %(limit)s
+    ORDER BY verdict.unit = %(unit)s DESC,
+        EXISTS (SELECT FROM trace.alert_evidence AS each
+            WHERE each.device = verdict.device AND each.boot = verdict.boot AND each.seq = verdict.seq)
+        OR EXISTS (SELECT FROM trace.case_evidence AS each
+            WHERE each.device = verdict.device AND each.boot = verdict.boot AND each.seq = verdict.seq) DESC,
+        verdict.occurred_at DESC, verdict.seq DESC
+    LIMIT %(limit)s
 )
 SELECT chosen.device, chosen.boot, chosen.seq, chosen.unit, chosen.case_unit, chosen.occurred_at, chosen.code,
     chosen.gtin, chosen.code_state, chosen.custody_state, chosen.place, chosen.city, chosen.dealer,
