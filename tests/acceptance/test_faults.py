@@ -100,11 +100,13 @@ def test_the_rounds_kill_every_part_at_every_rate() -> None:
 def test_what_is_captured_without_a_database_is_stored_when_it_is_back(campaigns: Campaigns) -> None:
     outage = campaigns.outage.result()
     clean(outage.audit, 1000)
+    assert outage.caught_up_seconds < 30
 
 
 def test_a_thousand_devices_come_back_at_the_same_moment(home: Path) -> None:
     came = storm(home, ON_NATS, 1000)
     clean(came.audit, 200)
+    assert came.back_seconds < 60
 
 
 def test_edges_fill_while_the_broker_is_away_and_drain_when_it_is_back(home: Path) -> None:

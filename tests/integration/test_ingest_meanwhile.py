@@ -86,7 +86,7 @@ def test_a_connection_with_other_work_answers_and_fails_like_any_other(database:
     with connect(database.ingest_dsn, "test") as connection:
         connection.meanwhile = meanwhile
         assert connection.execute("SELECT pg_sleep(1), repeat('x', 3000000)").fetchall()[0][1] == "x" * 3_000_000
-        assert turns > 1
+        assert turns > 10
         connection.execute("SET statement_timeout = '50ms'")
         with pytest.raises(QueryCanceled):
             connection.execute("SELECT pg_sleep(60)")

@@ -280,13 +280,15 @@ def test_nothing_that_a_registered_device_sends_stops_the_worker(database: TestD
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_lone_scan_is_acknowledged_before_its_device_would_send_it_again(edge: Edge) -> None:
-    edge.send(1, [scan("warm up")])
-    wait_for(lambda: edge.committed() == {1})
-    started = time.monotonic()
-    edge.send(2, [scan("timed")])
-    wait_for(lambda: edge.committed() == {1, 2})
-    assert time.monotonic() - started < RESEND_SECONDS
+def test_an_acknowledgement_comes_soon_after_a_lone_scan(edge: Edge) -> None:
+    waits = []
+    for seq in range(1, 7):
+        started = time.monotonic()
+        edge.send(seq, [scan(f"alone {seq}")])
+        wait_for(lambda: len(edge.committed()) == seq)  # noqa: B023  asked within the round
+        waits.append(time.monotonic() - started)
+    assert max(waits) < RESEND_SECONDS, "the device would send it again"
+    assert min(waits) < 0.5, "whatever else runs on the machine, it does not wait by itself"
 
 
 def test_a_burst_through_many_partitions_is_stored_without_a_second_delivery(

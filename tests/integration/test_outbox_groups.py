@@ -47,6 +47,7 @@ def test_a_crowd_shares_commits_and_a_lone_scan_has_its_own(tmp_path: Path, monk
 def test_of_those_who_come_alone_after_a_crowd_only_the_first_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert module._GATHER_SECONDS < 0.05, "a moment"
     monkeypatch.setattr(module, "_GATHER_SECONDS", 1.0)
     with Outbox(tmp_path / "outbox.db") as outbox:
         crowd(outbox, people=8, each=5)
