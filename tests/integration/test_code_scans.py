@@ -22,17 +22,20 @@ def scanned(world: World) -> tuple[str, str]:
 
 
 def scan_again(world: World, unit: str, times: int) -> None:
-    """Let a case's other items be scanned by consumers, after the one that the alert cites."""
+    """Let a case's other items be scanned by consumers, after the one that the alert cites.
+
+    No serial of ours holds a U, so the other item is never the first one.
+    """
     with psycopg.connect(world.owner_dsn) as owner:
         owner.execute(
             "INSERT INTO trace.containment (brand, child, parent, valid_from)"
-            " SELECT brand, left(unit, -1) || 'X', case_unit, now() - interval '4d' FROM trace.verdict WHERE unit = %s",
+            " SELECT brand, left(unit, -1) || 'U', case_unit, now() - interval '4d' FROM trace.verdict WHERE unit = %s",
             (unit,),
         )
         owner.execute(
             "INSERT INTO trace.verdict (device, boot, seq, brand, code, unit, gtin, case_unit, activity, occurred_at,"
             " code_state, custody_state, place) SELECT device, boot, seq + 90000 + number, brand, code,"
-            " left(unit, -1) || 'X', gtin, case_unit, 'consumer', occurred_at + number * interval '1 minute',"
+            " left(unit, -1) || 'U', gtin, case_unit, 'consumer', occurred_at + number * interval '1 minute',"
             " 'genuine', 'ok', 'no_location'"
             " FROM trace.verdict, generate_series(1, %s) AS number WHERE unit = %s",
             (times, unit),
@@ -68,7 +71,7 @@ def test_a_code_in_an_alert_shows_its_scans_and_who_cites_them(
                 assert all(each in page for each in cited), "later scans of other items push out none that is cited"
                 assert page.count('href="/scans/') == 20
                 assert ("另有 3 条" if language == "zh" else "Not shown: 3,") in page
-            strange = client.get("/codes", params={"code": item[:-1] + "X"}).text
+            strange = client.get("/codes", params={"code": item[:-1] + "U"}).text
             assert ("保管链中没有它的任何记录" if language == "zh" else "Custody has nothing on record") in strange
             assert strange.count('href="/scans/') == 20
         with asking.Client(base_url=site.url, headers=headers) as client:
