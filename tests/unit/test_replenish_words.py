@@ -57,7 +57,7 @@ def test_an_order_says_that_it_comes_too_late_for_the_first_days() -> None:
     assert any("约有 2 天无货可卖" in each for each in said("zh", **ORDER))
     for enough in ({"stock": 15}, {"in_transit": 12}):
         assert not any("without goods" in each for each in said("en", **(ORDER | enough)))
-    assert any("about a day: a quicker" in each for each in said("en", **(ORDER | {"stock": 12})))
+    assert any("about 1 day: a quicker" in each for each in said("en", **(ORDER | {"stock": 12})))
 
 
 def test_an_empty_shelf_is_not_said_to_last_for_a_time() -> None:

@@ -155,8 +155,6 @@ def changes(
 
 def _change(words: Words, code: str, figures: Mapping[str, Any]) -> str:
     told = {name: _shown(words, value) for name, value in figures.items()}
-    if isinstance(figures.get("cases"), int):
-        told["count"] = figures["cases"]
     if code == "cases_out":
         parts = [
             words("change.cases_out", **told),

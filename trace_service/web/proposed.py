@@ -59,7 +59,7 @@ def _risk(words: Words, given: Mapping[str, Any]) -> list[str]:
     if given.get("daily_demand") and _has(given, "stock") and not given.get("in_transit"):
         gap = round(given["lead_time_days"] - given["stock"] / given["daily_demand"])
         if gap >= 1:
-            found.append(words("reorder.gap" if gap > 1 else "reorder.gap.day", days=gap))
+            found.append(words("reorder.gap", days=gap))
     return found
 
 
@@ -84,8 +84,7 @@ def cover(words: Words, stock: int, demand: float) -> str:
     days = max(stock, 0) / demand
     if days < 1 or days > _LONGEST_DAYS:
         return words("cover.hours" if days < 1 else "cover.year")
-    shown = words.number(days, 1 if days < _EXACT_DAYS else 0)
-    return words("cover.day" if shown == "1" else "cover.days", days=shown)
+    return words("cover.days", days=words.number(days, 1 if days < _EXACT_DAYS else 0))
 
 
 def chance(words: Words, share: float) -> str:

@@ -43,6 +43,19 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(DEFAULT_ZONE)
 
 
+class _Shown(str):
+    """A parameter as it is read; `{cases:case|cases}` stands for the form that goes with it.
+
+    English takes its singular for what is written "1", and for nothing else (CLDR: i = 1 and v = 0).
+    """
+
+    __slots__ = ()
+
+    def __format__(self, forms: str) -> str:
+        one, _, many = forms.partition("|")
+        return str(self) if not forms else one if self == "1" else many
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """How to speak to one reader."""
@@ -51,13 +64,11 @@ class Words:
     zone: ZoneInfo
 
     def __call__(self, key: str, **parameters: object) -> str:
-        """Return the words of a key with its parameters filled in; `count` also chooses singular or plural."""
-        words = catalogue(self.language)
-        count = parameters.get("count")
-        if isinstance(count, int) and _LOCALES[self.language].plural_form(count) == "one" and f"{key}.one" in words:
-            key = f"{key}.one"
-        shown = {name: self.number(value) if isinstance(value, int) else value for name, value in parameters.items()}
-        return words[key].format_map(shown)
+        """Return the words of a key with its parameters filled in, and with what follows a number in its form."""
+        shown = {
+            name: _Shown(self.number(value) if isinstance(value, int) else value) for name, value in parameters.items()
+        }
+        return catalogue(self.language)[key].format_map(shown)
 
     def has(self, key: str) -> bool:
         """Tell whether the catalogue has a key, for codes that come from data."""
