@@ -100,7 +100,7 @@ def test_live_and_backtest_raise_the_same_alerts_however_it_is_split_and_whoever
         while engine.follow(session):
             pass
         if chance.random() < 0.2:  # the worker dies; another one feeds the log again and goes on
-            session.close()
+            end(session, connection)
             session, engine = connect(database.trace_dsn, "consumer"), live(network, database)
     session.close()
     assert stored(connection) == expected
@@ -132,10 +132,18 @@ def test_one_worker_at_a_time_runs_a_brands_engine(
         assert len(heard) == 1, "who has the brand hears of it once"
         assert one.follow(first) == 50
         put(connection, "w", observations[150:160])
-        first.close()
+        end(first, connection)
         assert other.follow(second) == 10
     row = connection.execute("SELECT count(*), max(seq) FROM trace.observation").fetchone()
     assert row == (161, 161)
+
+
+def end(session: Connection, witness: Connection) -> None:
+    """Close a session and wait until the server let go of what it held: it ends a little after it was told to."""
+    process = session.info.backend_pid
+    session.close()
+    query = "SELECT FROM pg_stat_activity WHERE pid = %s"
+    wait_for(lambda: not witness.execute(query, (process,)).fetchall())
 
 
 def fed(logs: list[Any]) -> list[int]:
@@ -155,12 +163,14 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on_from_the_snapsh
         while engine.follow(first):
             pass
         wait_for_snapshot(connection, half // 3)
+        end(first, connection)
     put(connection, "w", observations[half:])
     with connect(database.trace_dsn, "second") as second, capture_logs() as logs:
         engine = live(network, database)
         while engine.follow(second):
             pass
         engine.keep(second)
+        end(second, connection)
     assert fed(logs)[0] < half
     assert stored(connection) == backtested(network, observations)
     with connect(database.trace_dsn, "third") as third, capture_logs() as logs:
@@ -193,6 +203,7 @@ def test_a_snapshot_that_is_not_this_service_s_own_is_not_read(
         while engine.follow(first):
             pass
         engine.keep(first)
+        end(first, connection)
     connection.execute(harm)
     put(connection, "w", observations[1_500:1_600])
     with connect(database.trace_dsn, "second") as second, capture_logs() as logs:
