@@ -51,10 +51,6 @@ class Goods:
         """How many items were made."""
         return int(self.case_first[-1])
 
-    def item_case(self) -> Ints:
-        """Return the case of each item."""
-        return np.repeat(np.arange(self.case_lot.size), np.diff(self.case_first))
-
     def codes(self, items: Ints) -> list[str]:
         """Return the canonical key of the label of each item; no two are alike and none can be guessed."""
         cases = np.searchsorted(self.case_first, items, side="right") - 1

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from sys import intern
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from trace_service.backtest.errors import WorldError
-from trace_service.backtest.tables import BOM, UNREADABLE, Row, find, open_bytes, require, rows
+from trace_service.backtest.tables import Row, find, open_bytes, require, rows
 from trace_service.detection.network import COUNTRY, Channel, Dealer, Place, Product, Store, Territory
 
 T = TypeVar("T")
@@ -102,18 +101,6 @@ def read_world(folder: Path, notice: Notice) -> World:
         items=_items(folder, notice),
         batches=_batches(folder, notice),
     )
-
-
-def read_document(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return labels.json or summary.json, None where there is none. Raises WorldError for one that is no object."""
-    path = find(folder, name)
-    if path is None:
-        return None
-    with open_bytes(path) as file:
-        try:
-            return msgspec.json.decode(file.read().removeprefix(BOM), type=dict[str, Any])
-        except UNREADABLE as error:
-            raise WorldError(f"{path}: {error}", advice="Write it anew, or remove it to run without it.") from error
 
 
 class _Table(Protocol):

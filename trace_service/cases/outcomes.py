@@ -1,7 +1,7 @@
 """Reviewed outcomes for calibration: what was decided, on which figures, and how likely it was to be looked at."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from trace_service.cases.machine import Outcome
@@ -33,13 +33,3 @@ def outcomes(connection: Connection, brand: str) -> Iterator[dict[str, Any]]:
             "expires_at": row.closed_at + days if benign else None,
             "selection_probability": row.selection_probability or _CERTAIN,
         }
-
-
-def honest_places(connection: Connection, brand: str, at: datetime) -> set[tuple[str, str]]:
-    """Return the (dealer, division) pairs whose traffic reviewers found honest and that has not expired at `at`."""
-    return {
-        (each["dealer"], place)
-        for each in outcomes(connection, brand)
-        if each["expires_at"] is not None and each["closed_at"] <= at < each["expires_at"]
-        for place in each["destinations"]
-    }

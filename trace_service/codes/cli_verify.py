@@ -24,6 +24,7 @@ from trace_service.codes.queries import SQL
 from trace_service.codes.reporting import OneLineCommand, Progress, RefusedError, reported
 from trace_service.codes.values import GTIN, PROFILE, TENANT
 from trace_service.keys import KeyWrapper
+from trace_service.store.brands import is_brand
 from trace_service.store.connection import Connection
 
 _NO_BOOK: Final = "warning: no --batches and no TRACE_DATABASE_URL: that a code was issued is not checked"
@@ -78,7 +79,7 @@ def verify(*, tenant: str, gtin: str | None, master_file: Path | None, profile: 
 def _from_database(
     connection: Connection, keys: KeyWrapper, tenant: str, codec: Callable[[int], BulkTc20 | None] | None
 ) -> Checker:
-    if connection.execute(SQL["brand_exists"], {"brand": tenant}).fetchone() is None:
+    if not is_brand(connection, tenant):
         raise RefusedError(f"there is no brand {tenant}. Check --tenant.")
     rows = {row.epoch: row for row in connection.execute(SQL["keys"], {"brands": [tenant]})}
     killed = {epoch: row.killed_at for epoch, row in rows.items() if row.state == "killed"}

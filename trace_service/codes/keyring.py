@@ -9,6 +9,7 @@ from contracts.errors import ConfigurationError
 from contracts.tc20 import EPOCHS, Profile
 from trace_service.codes.queries import SQL
 from trace_service.keys import KeyWrapper
+from trace_service.store.brands import is_brand
 from trace_service.store.connection import Connection, one
 
 
@@ -34,7 +35,7 @@ class KeyInfo(msgspec.Struct, frozen=True):
 def rotate_epoch(connection: Connection, keys: KeyWrapper, brand: str, profile: Profile) -> int:
     """Begin a brand's next epoch, in one transaction, and return it; the one before verifies only from now on."""
     with connection.transaction():
-        if connection.execute(SQL["brand_exists"], {"brand": brand}).fetchone() is None:
+        if not is_brand(connection, brand):
             raise EpochError(f"there is no brand {brand}", advice="Register the brand before its keys.")
         connection.execute(SQL["lock_keys"], {"brand": brand})
         connection.execute(SQL["retire_keys"], {"brand": brand})

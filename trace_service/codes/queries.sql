@@ -90,9 +90,6 @@ CROSS JOIN LATERAL (
     ORDER BY lower(batch.counters) DESC LIMIT 1) AS batch
 WHERE batch.epoch = wanted.epoch AND batch.counters @> wanted.counter AND NOT batch.excluded @> wanted.counter
 
--- name: brand_exists
-SELECT FROM trace.brand WHERE id = %(brand)s
-
 -- name: lock_keys
 SELECT pg_advisory_xact_lock(hashtextextended('code keys ' || %(brand)s, 0))
 

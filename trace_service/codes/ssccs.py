@@ -4,6 +4,7 @@ from psycopg import errors
 
 from trace_service.codes.batches import BatchError
 from trace_service.codes.queries import SQL
+from trace_service.store.brands import is_brand
 from trace_service.store.connection import Connection, one
 
 BODY_DIGITS = 17
@@ -18,7 +19,7 @@ def allot_ssccs(connection: Connection, brand: str, prefix: str, count: int, sta
     room = 10 ** (BODY_DIGITS - len(prefix))
     base = int(prefix) * room
     with connection.transaction():
-        if connection.execute(SQL["brand_exists"], {"brand": brand}).fetchone() is None:
+        if not is_brand(connection, brand):
             raise BatchError(f"there is no brand {brand}", advice="Check --tenant.")
         connection.execute(SQL["lock_ssccs"])
         (following,) = one(connection, SQL["next_sscc_body"], {"first": base, "stop": base + room})

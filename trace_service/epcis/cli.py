@@ -8,13 +8,12 @@ from typing import BinaryIO, Final
 import click
 import msgspec
 
-from contracts.errors import ConfigurationError
 from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import reported
 from trace_service.epcis.errors import DocumentError
 from trace_service.epcis.hashing import event_hash, prehash
-from trace_service.epcis.store import SQL
 from trace_service.epcis.validation import Verdict, check_bytes
+from trace_service.store.brands import require_brand
 from trace_service.store.connection import connect
 
 _EXAMPLES: Final = {
@@ -76,8 +75,7 @@ def export(brand: str, since: datetime | None, until: datetime | None) -> None:
     from trace_service.epcis import export as exporting  # noqa: PLC0415  validating and hashing need no database
 
     with connect(load_settings().database_url.get_secret_value(), "epcis export") as connection:
-        if connection.execute(SQL["brand_exists"], {"brand": brand}).fetchone() is None:
-            raise ConfigurationError(f"no brand is called {brand!r}", advice="Check --brand.")
+        require_brand(connection, brand)
         bounds = [None if each is None else each.replace(tzinfo=UTC) for each in (since, until)]
         for part in exporting.export(connection, brand, *bounds):
             sys.stdout.buffer.write(part)

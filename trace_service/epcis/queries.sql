@@ -264,6 +264,3 @@ WHERE dealer.brand = %(brand)s GROUP BY dealer.id ORDER BY dealer.id
 
 -- name: brand_products
 SELECT gtin, name_zh, name_en FROM trace.product WHERE brand = %(brand)s ORDER BY gtin
-
--- name: brand_exists
-SELECT FROM trace.brand WHERE id = %(brand)s

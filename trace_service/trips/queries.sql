@@ -1,8 +1,5 @@
 -- Every statement about trips.
 
--- name: brand_exists
-SELECT FROM trace.brand WHERE id = %(brand)s
-
 -- name: put_site
 INSERT INTO trace.geofence_site (brand, name, shape, recorded_by)
 SELECT %(brand)s, %(name)s, %(shape)s::jsonb, %(by)s
