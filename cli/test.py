@@ -13,6 +13,7 @@ _EXAMPLES: Final = """\b
 Examples:
   codefence test
   codefence test tests/unit -k serial
+  codefence test --hypothesis-profile=explore
 """
 
 

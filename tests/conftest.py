@@ -14,7 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from psycopg import sql
 from waiting import PATIENCE
 
@@ -35,9 +37,13 @@ if TYPE_CHECKING:
 _ROLES = Roles(ingest="ingest-of-tests", trace="trace-of-tests")
 _TEMPLATE = "codefence_template"
 
-# A busy machine is no fault of what is tested.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+# A busy machine is no fault of what is tested, however long an example takes to be run or to be made. The examples of a
+# run are those of every run: a change is judged by itself and not by its luck.
+_REPEATABLE = "repeatable"
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(_REPEATABLE, _PATIENT, derandomize=True)
+settings.register_profile("explore", _PATIENT, derandomize=False)
+settings.load_profile(_REPEATABLE)
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,12 @@ class TestBroker:
     port: int
     passwords: Mapping[str, str]
     broker: Broker
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw no example from the constants of the modules that happen to be loaded, unless one explores."""
+    if config.getoption("--hypothesis-profile") in (None, _REPEATABLE):
+        providers._get_local_constants = Constants
 
 
 @pytest.fixture(autouse=True)
