@@ -34,7 +34,7 @@ def compare(history: History, protocol: Protocol, progress: Progress) -> dict[st
     for name, (kind, settings) in _MODELS.items():
         progress(f"statsforecast {kind}")
         began = time.process_time()
-        method = Method(kind, _daily(getattr(models, kind)(**settings)))
+        method = Method(_daily(getattr(models, kind)(**settings)))
         figures |= {f"statsforecast_{name}_{key}": value for key, value in _played(method, history, protocol).items()}
         figures[f"statsforecast_{name}_cpu_s"] = round(time.process_time() - began, 1)
     return figures

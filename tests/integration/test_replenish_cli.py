@@ -48,7 +48,7 @@ def test_backtest_prints_a_table_for_people_and_one_object_for_machines(demand: 
     assert 0 < policy["fill_at_8_days"] <= 1
     assert json.loads((out / "report.json").read_text("utf-8")) == report
     page = (out / "report.html").read_text("utf-8")
-    assert page.count("<svg") >= 2
+    assert page.count("<svg") >= 4
     assert "http" not in page.replace("http-equiv", "")
     assert (out / "flags.csv").read_text("utf-8").count("\n") == len(report["flagged"]) + 1
 

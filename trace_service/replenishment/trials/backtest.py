@@ -12,6 +12,7 @@ from trace_service.replenishment.demand.moments import Moment, moment
 from trace_service.replenishment.trials.methods import METHODS, Method, order_levels
 from trace_service.replenishment.trials.replay import Protocol, Replay, play
 from trace_service.replenishment.trials.scores import HORIZONS, SUMS, daily_forecast, pinball, wrmsse
+from trace_service.web.words import catalogue
 
 FILLS: Final = (0.95, 0.97)
 COVER: Final = 8.0
@@ -37,7 +38,7 @@ def _report(name: str, method: Method, history: History, protocol: Protocol, at:
     replay = play(
         history, lambda day: order_levels(method, history, at(day), swept, every), swept, protocol, every
     )  # fmt: skip
-    found: dict[str, Any] = {"policy": name, "summary": method.summary}
+    found: dict[str, Any] = {"policy": name, "summary": catalogue("en")[f"trial.policy.{name}"]}
     found["cover_days"] = {f"{fill:.0%}".rstrip("%"): _rounded(replay.cover_at(fill)) for fill in FILLS}
     found["fill_at_8_days"] = _rounded(replay.fill_at(COVER))
     found["setting"] = {f"{fill:.0%}".rstrip("%"): _rounded(replay.at_fill(fill, replay.swept)) for fill in FILLS}

@@ -27,12 +27,10 @@ _LEAST_MEAN: Final = 0.001
 class Method:
     """A policy: `daily` forecasts demand an average day; without `fixed` the level is a negative-binomial quantile.
 
-    `seasonal` follows the calendar; `fixed` keeps so many
-    days of supply instead; `every` overrides after how many trading days it looks again; `scored` says whether its
-    forecast is held against others.
+    `seasonal` follows the calendar; `fixed` keeps so many days of supply instead; `every` overrides after how many
+    trading days it looks again; `scored` says whether its forecast is held against others.
     """
 
-    summary: str
     daily: Callable[[History, Moment], Floats]
     seasonal: bool = False
     fixed: bool = False
@@ -68,23 +66,17 @@ def _future_mean(history: History, now: Moment) -> Floats:
 
 
 METHODS: Final[Mapping[str, Method]] = {
-    "known-mean": Method("the true mean of the coming days, known beforehand: a bound", _future_mean, scored=False),
-    "codefence": Method(
-        "three moving averages and TSB mixed, pooled trend and weekdays, shrunk negative binomial",
-        lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True,
+    "known-mean": Method(_future_mean, scored=False),
+    "codefence": Method(lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True),
+    "tsb": Method(lambda _, now: forecasts.tsb_mean(now.units, now.known)),
+    "tsb-weekday": Method(lambda _, now: forecasts.tsb_mean(now.units, now.known, now.exposure), seasonal=True),
+    "imapa": Method(lambda _, now: forecasts.imapa(now.units)),
+    "adida": Method(lambda _, now: forecasts.adida(now.units)),
+    "ma48-nb": Method(lambda _, now: forecasts.moving_average(now.units)),
+    "ma48-fixed": Method(lambda _, now: forecasts.moving_average(now.units), fixed=True),
+    "monthly": Method(
+        lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True, every=MONTH_DAYS,
+        scored=False,
     ),
-    "tsb": Method("TSB, shrunk negative binomial", lambda _, now: forecasts.tsb_mean(now.units, now.known)),
-    "tsb-weekday": Method(
-        "TSB with a pooled weekday profile, shrunk negative binomial",
-        lambda _, now: forecasts.tsb_mean(now.units, now.known, now.exposure), seasonal=True,
-    ),
-    "imapa": Method("IMAPA, shrunk negative binomial", lambda _, now: forecasts.imapa(now.units)),
-    "adida": Method("ADIDA, shrunk negative binomial", lambda _, now: forecasts.adida(now.units)),
-    "ma48-nb": Method("moving average of 48 days, shrunk negative binomial",
-                      lambda _, now: forecasts.moving_average(now.units)),
-    "ma48-fixed": Method("moving average of 48 days times fixed days of supply",
-                         lambda _, now: forecasts.moving_average(now.units), fixed=True),
-    "monthly": Method("as codefence, but looked at once a month of 24 trading days",
-                      lambda _, now: forecasts.mixed(now.units, now.known, now.exposure), seasonal=True,
-                      every=MONTH_DAYS, scored=False),
 }  # fmt: skip
+"""By name; `trial.policy.NAME` in the catalogue of words says what each is."""

@@ -15,7 +15,7 @@ _TOP: Final = 16
 _RIGHT: Final = 150
 _TICKS: Final = 6
 _GAP: Final = 15.0
-COLOURS: Final = ("#7a7a7a", "#d1495b", "#2e86ab", "#8c6bb1", "#41a58d", "#e08e2b", "#8d6e4a", "#5566cc")
+COLOURS: Final = ("#808080", "#d1495b", "#2e86ab", "#8c6bb1", "#41a58d", "#e08e2b", "#8d6e4a", "#5566cc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def _labels(ends: list[tuple[float, Line]]) -> list[str]:
     for height, (_, line) in zip(heights, ordered, strict=True):
         weight = ' font-weight="700"' if line.strong else ""
         found.append(
-            f'<text x="{_WIDTH - _RIGHT + 8}" y="{height + 4:.1f}" fill="{COLOURS[line.colour]}"{weight}>'
-            f"{escape(line.label)}</text>"
+            f'<circle cx="{_WIDTH - _RIGHT + 10}" cy="{height:.1f}" r="4" fill="{COLOURS[line.colour]}"/>'
+            f'<text x="{_WIDTH - _RIGHT + 19}" y="{height + 4:.1f}"{weight}>{escape(line.label)}</text>'
         )
     return found
 
