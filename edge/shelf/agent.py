@@ -156,6 +156,8 @@ class ShelfAgent:
         self._faults = faults
         if not rebooted:
             return []
+        # It may have lost its settings.
+        self._complaint = ""
         for cell in self._cells:
             cell.interrupt()
         return [draft for cell in self._cells for draft in cell.doubt("REBOOTED", now)]

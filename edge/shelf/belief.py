@@ -52,6 +52,7 @@ _REFILL: Final = 5
 RESIDUAL: Final = 0.25
 RESIDUAL_A_UNIT: Final = 0.02
 _CLEARLY_STRANGE: Final = 4.0
+"""Standard deviations."""
 _DECISIVE: Final = 6.0
 _HINT: Final = 9.0
 
@@ -124,6 +125,10 @@ def begin(level: Floats, nominal: Floats, known: Ints | None = None) -> Belief:
     _fresh(belief, np.ones(shape, bool), log=np.ones(len(level), bool))
     if known is not None:
         belief.log = np.where(belief.counts() == known[:, None], belief.log, _WORST)
+        # A zero so far out that no drift explains it: they were counted wrong, or the cell was tared with goods on it.
+        zero = level - known * nominal
+        spread = np.sqrt(WANDERING_SD_G**2 + known * unit_var + (known * _WEIGHT_SD * nominal) ** 2)
+        belief.foreign = np.where(np.abs(zero) > np.maximum(_CLEARLY_STRANGE * spread, RESIDUAL * nominal), zero, 0.0)
     return belief
 
 

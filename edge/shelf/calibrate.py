@@ -122,7 +122,7 @@ class Bench:
             sample = self._controller.poll().channels.get(self._channel)
             if sample is None:
                 raise SourceError(f"the controller has no channel {self._channel}", advice="Check the number.")
-            if sample.cell_failed or abs(sample.raw) >= RAW_LIMIT:
+            if abs(sample.raw) >= RAW_LIMIT:
                 raise SourceError(f"the load cell of channel {self._channel} does not work", advice="Check its wiring.")
             readings = [*readings, (sample.raw, sample.grams)][-READINGS:]
             weights = [grams for _, grams in readings]

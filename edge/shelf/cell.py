@@ -139,9 +139,9 @@ class Cell:
         return [draft for facing, each in pairs if (draft := facing.report(each, now))]
 
     def doubt(self, fault: str, now: float) -> list[Draft]:
-        """Mark the last figures, if there are any, as not to be believed any more."""
+        """Mark the last figures as not to be believed any more."""
         drafts = []
-        for facing, units in zip(self.facings, self._weigher.counts, strict=False):
+        for facing, units in zip(self.facings, self._weigher.counts, strict=True):
             grams = facing.reported.grams if facing.reported else 0
             draft = facing.report(Estimate(units, grams, 0.0, fault), now)
             drafts += [draft] if draft else []

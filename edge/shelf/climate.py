@@ -2,9 +2,9 @@
 
 import math
 from collections import deque
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from contracts.messages import Environment
 
@@ -18,18 +18,19 @@ _DAY_SECONDS: Final = 86_400.0
 _RATE_SECONDS: Final = 300.0
 _LONGEST_STEP_SECONDS: Final = 120.0
 _MOST_HUMIDITY: Final = 100.0
+_Span = Annotated[float, Meta(ge=0)]
 
 
-class Limits(Struct, frozen=True):
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """What a place allows. Temperatures in degrees Celsius, `minutes` how long one may lie outside before an alarm."""
 
     coldest_c: float | None = None
     warmest_c: float | None = None
     most_humid: float | None = None
-    minutes: float = 10.0
-    rate_c_per_min: float | None = None
-    door_minutes: float = 5.0
-    stale_seconds: float = 90.0
+    minutes: _Span = 10.0
+    rate_c_per_min: _Span | None = None
+    door_minutes: _Span = 5.0
+    stale_seconds: _Span = 90.0
 
 
 class Kinetic(Struct):
@@ -37,9 +38,12 @@ class Kinetic(Struct):
 
     mean: float = 0.0
     seconds: float = 0.0
+    last_c: float | None = None
+    """What was measured last, which outlives a restart as the mean does."""
 
     def add(self, temperature_c: float, seconds: float) -> None:
         """Let a temperature have lasted for some seconds."""
+        self.last_c = temperature_c
         value = math.exp(-HEAT_KJ / (GAS_KJ * (temperature_c + KELVIN)))
         self.seconds = min(self.seconds + seconds, _KINETIC_DAYS * _DAY_SECONDS)
         if self.seconds:
@@ -59,13 +63,12 @@ class Climate:
         self._limits = limits
         self._since: dict[str, float] = {}
         self._past: deque[tuple[float, float]] = deque()
-        self._last: Environment | None = None
         self._seen_at = self._first_at = float("-inf")
 
     def see(
         self, at_ms: int, now: float, temperature_c: float | None, humidity: float | None, *, door_open: bool | None
     ) -> Environment | None:
-        """Take a reading in and return what is so; None where no temperature was ever known.
+        """Take a reading in and return what is so; None where no temperature was ever known, nor before a restart.
 
         A probe that is silent leaves the last temperature standing, as STALE once it is too old.
         """
@@ -74,14 +77,14 @@ class Climate:
         known = temperature_c is not None and COLDEST_C <= temperature_c <= HOTTEST_C
         if temperature_c is not None and known:
             self._follow(temperature_c, now)
-        elif self._last is None:
+        elif self.kinetic.last_c is None:
             return None
         else:
-            temperature_c, humidity = self._last.temperature_c, None
+            temperature_c, humidity = self.kinetic.last_c, None
         if humidity is not None and not 0 <= humidity <= _MOST_HUMIDITY:
             humidity = None
         mean = self.kinetic.celsius
-        self._last = Environment(
+        return Environment(
             ts=at_ms,
             temperature_c=temperature_c,
             humidity=humidity,
@@ -89,7 +92,6 @@ class Climate:
             door_open=door_open,
             alarm=self._alarm(temperature_c, humidity, now, door_open=bool(door_open)),
         )
-        return self._last
 
     def _follow(self, temperature_c: float, now: float) -> None:
         if not math.isinf(self._seen_at):
@@ -105,7 +107,7 @@ class Climate:
         """Return the gravest of what is wrong for longer than it may be."""
         limits = self._limits
         wrong = {
-            "STALE": now - self._seen_at >= limits.stale_seconds,
+            "STALE": now - max(self._seen_at, self._first_at) >= limits.stale_seconds,
             "TOO_WARM": limits.warmest_c is not None and temperature_c > limits.warmest_c,
             "TOO_COLD": limits.coldest_c is not None and temperature_c < limits.coldest_c,
             "TOO_HUMID": limits.most_humid is not None and (humidity or 0.0) > limits.most_humid,

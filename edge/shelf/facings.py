@@ -44,7 +44,7 @@ class Facing(StrEnum):
     """Another product of the shelf stands there."""
 
 
-class Slot(Struct, frozen=True):
+class Slot(Struct, frozen=True, forbid_unknown_fields=True):
     """One facing of the planogram: its product and its place in the picture, pixels."""
 
     gtin: Gtin

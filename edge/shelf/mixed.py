@@ -104,8 +104,8 @@ class MixedWeigher:
 
     @property
     def counts(self) -> list[int]:
-        """The counts, empty before the first plateau."""
-        return [] if self._memory is None else self._memory.units
+        """The counts: before the first plateau what a person counted, or nothing."""
+        return [each or 0 for each in self._known] if self._memory is None else self._memory.units
 
     def expect(self, index: int, units: int) -> None:
         """Expect a refill of one of the products; what comes case by case is put up together."""
@@ -123,7 +123,7 @@ class MixedWeigher:
             self._known, self._memory = list(self._memory.units), None
 
     def feed(self, sample: Sample, now: float) -> list[Estimate] | None:
-        """Take a sample in; return what each product's facing holds, None until a weight has stood still."""
+        """Take a sample in; return what each product's facing holds, None until a weight has stood still, or cannot."""
         if self._guard.resumes(now):
             self.interrupt()
         fault = self._guard.broken(sample, now)
@@ -137,11 +137,13 @@ class MixedWeigher:
                 if not self._below:
                     self._settle(level)
             fault = "NEGATIVE" if self._below else "UNSTABLE" if self._guard.unstable(now) else ""
-        if self._memory is None or not (self._settled or fault):
-            return None
         grams = sample.grams if self._plateaus.last is None else round(self._plateaus.last)
-        confidence = 0.0 if fault else 0.98
-        if not fault and abs(self._memory.unexplained_g) > 0:
+        if fault:
+            return [Estimate(units, grams, 0.0, fault) for units in self.counts]
+        if self._memory is None or not self._settled:
+            return None
+        confidence = 0.98
+        if abs(self._memory.unexplained_g) > 0:
             fault, confidence = "AMBIGUOUS", _DOUBT
         return [Estimate(units, grams, confidence, fault) for units in self._memory.units]
 

@@ -16,7 +16,7 @@ MOST_CONTROLLERS = 16
 _Channel = Annotated[int, Meta(ge=1, le=MAX_CHANNELS)]
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, forbid_unknown_fields=True):
     """One facing: the GTIN-14 that lies there, and what one unit weighs in grams.
 
     `channel` is the number under which it is reported, unique in the planogram. `cell` is the controller's own channel

@@ -20,6 +20,8 @@ MOST_UNITS: Final = 1_000_000
 QUIET_SAMPLES: Final = 8
 MEDIAN_SECONDS: Final = 0.5
 _STUCK_SECONDS: Final = 30.0
+_FAILED_SECONDS: Final = 3.0
+"""Of a controller that says one of its cells is dead: it does not say which, but that one repeats its last reading."""
 _UNSTABLE_SECONDS: Final = 20.0
 _GAP_SECONDS: Final = 2.0
 _MOST_ANNOUNCED: Final = 24
@@ -34,7 +36,7 @@ _UNSEEN_SD_G: Final = 10.0
 
 
 class Sample(NamedTuple):
-    """One reading of a channel: the converter's counts, grams after tare, and the controller's own complaint."""
+    """One reading: the converter's counts, grams after tare, whether a cell of the controller answers no more."""
 
     raw: int
     grams: int
@@ -125,7 +127,7 @@ class Guard:
             self._raw, self._raw_since = sample.raw, now
         if abs(sample.raw) >= RAW_LIMIT:
             fault = "SATURATED"
-        elif sample.cell_failed or now - self._raw_since > _STUCK_SECONDS:
+        elif now - self._raw_since >= (_FAILED_SECONDS if sample.cell_failed else _STUCK_SECONDS):
             fault = "STUCK"
         else:
             return ""
@@ -173,8 +175,8 @@ class Weigher:
 
     @property
     def counts(self) -> list[int]:
-        """The count as a list, empty before the first plateau."""
-        return [] if self.units is None else [self.units]
+        """The count as a list: before the first plateau what a person counted, or nothing."""
+        return [(self._known or 0) if self.units is None else self.units]
 
     @property
     def unit_weight_g(self) -> float:
@@ -199,7 +201,7 @@ class Weigher:
         self._announced = [*self._announced, units][-_MOST_ANNOUNCED:]
 
     def feed(self, sample: Sample, now: float) -> Estimate | None:
-        """Take a sample in and return what the channel holds; None until a weight has stood still.
+        """Take a sample in and return what the channel holds; None until a weight has stood still, or cannot.
 
         That goes for the time after a gap too: what happened meanwhile is not known yet.
         """
@@ -220,13 +222,12 @@ class Weigher:
         return self._estimate(sample, fault)
 
     def _estimate(self, sample: Sample, fault: str) -> Estimate | None:
-        if self._belief is None or not (self._settled or fault):
-            grams = None if self._plateaus.last is None else round(self._plateaus.last)
-            return None if grams is None or not self._below else Estimate(self._known or 0, grams, 0.0, fault)
-        units = int(self._belief.units()[0])
         grams = sample.grams if self._plateaus.last is None else round(self._plateaus.last)
         if fault:
-            return Estimate(self._bounded(units), grams, 0.0, fault)
+            return Estimate(self.counts[0], grams, 0.0, fault)
+        if self._belief is None or not self._settled:
+            return None
+        units = int(self._belief.units()[0])
         confidence = min(float(self._belief.confidence()[0]), _SURE)
         if units > MOST_UNITS:
             confidence = 0.0

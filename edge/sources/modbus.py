@@ -2,7 +2,8 @@
 
 import re
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
@@ -17,6 +18,7 @@ from contracts.shelf_registers import (
     NO_DOOR,
     NO_HUMIDITY,
     NO_TEMPERATURE,
+    RAW_LIMIT,
     Fault,
     Holding,
     Input,
@@ -27,7 +29,8 @@ from contracts.shelf_registers import (
 from edge.shelf.weigh import Sample
 
 _ANSWER_SECONDS: Final = 0.3
-_RETRIES: Final = 1
+_ATTEMPTS: Final = 2
+_LONGEST_QUIETING_SECONDS: Final = 1.5
 _ADDRESS: Final = re.compile(
     r"(?:tcp://(?P<host>[^\s:#/]+):(?P<port>\d{1,5})|(?P<path>/[^\s#,]+))(?:#(?P<unit>\d{1,3}))?"
 )
@@ -90,14 +93,59 @@ class Bus:
     def __init__(self, line: str) -> None:
         self.line = line
         self.lock = threading.Lock()
+        self._heard = False
         self.client: ModbusSerialClient | ModbusTcpClient
         if line.startswith("tcp://"):
             host, _, port = line.removeprefix("tcp://").rpartition(":")
-            self.client = ModbusTcpClient(host, port=int(port), timeout=1.0, retries=_RETRIES, name="shelf")
+            self.client = ModbusTcpClient(host, port=int(port), timeout=1.0, retries=0, name="shelf")
         else:
             self.client = ModbusSerialClient(
-                line, baudrate=DEFAULT_BAUD_RATE, timeout=_ANSWER_SECONDS, retries=_RETRIES, name="shelf"
+                line,
+                baudrate=DEFAULT_BAUD_RATE,
+                timeout=_ANSWER_SECONDS,
+                retries=0,
+                name="shelf",
+                trace_packet=self._trace,
             )
+
+    def ask(self, question: Callable[[], ModbusPDU], count: int) -> ModbusPDU:
+        """Ask, and once more where no answer of `count` registers comes; raises `ModbusException` or `OSError`.
+
+        An answer on a serial line names no question: one that comes late must not be taken for that of the next one.
+        """
+        with self.lock:
+            started, self._heard = time.monotonic(), False
+            try:
+                answer = question()
+            except (ModbusException, OSError):
+                broken = self._heard
+            else:
+                if not answer.isError() and len(answer.registers) == count:
+                    return answer
+                broken = False
+            self._quiet(_ANSWER_SECONDS)
+            between, self._heard = time.monotonic() - started, False
+            try:
+                return question()
+            finally:
+                if self._heard and not broken:
+                    # Was that the answer to the first question, then the second one's takes as long again.
+                    self._quiet(between)
+
+    def _trace(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001  the library's signature
+        self._heard |= not sending and bool(data)
+        return data
+
+    def _quiet(self, seconds: float) -> None:
+        """Wait until a serial line has said nothing for so long."""
+        if not isinstance(self.client, ModbusSerialClient) or self.client.socket is None:
+            return
+        port = self.client.socket
+        deadline = time.monotonic() + _LONGEST_QUIETING_SECONDS
+        port.timeout = seconds
+        while port.read(256) and time.monotonic() < deadline:
+            pass
+        port.timeout = _ANSWER_SECONDS
 
 
 class ShelfController:
@@ -109,7 +157,7 @@ class ShelfController:
         self._bus = bus or Bus(self.address.line)
 
     def poll(self) -> Reading:
-        """Read the shared block and every channel; a wrong CRC is asked again once, anything else is `SourceError`."""
+        """Read the shared block and every channel; what is not answered twice, or cannot be, is `SourceError`."""
         shared = self._read(Shared.BASE, Shared.SIZE)
         there = Shared.CHANNELS.unpack(shared)
         faults = Fault(Shared.FAULTS.unpack(shared))
@@ -118,6 +166,11 @@ class ShelfController:
             if channel <= there:
                 registers = self._read(block(channel), BLOCK_SIZE)
                 raw, grams = Input.RAW.unpack(registers), Input.GRAMS.unpack(registers)
+                if abs(raw) > RAW_LIMIT + 1:
+                    raise SourceError(
+                        f"channel {channel} reads {raw}, which no converter of 24 bits does",
+                        advice="Values are big-endian, high word first: see whether the controller swaps words.",
+                    )
                 samples[channel] = Sample(raw, grams, Fault.LOAD_CELL in faults)
         temperature, humidity = Shared.TEMPERATURE.unpack(shared), Shared.HUMIDITY.unpack(shared)
         door = Shared.DOOR.unpack(shared)
@@ -132,19 +185,19 @@ class ShelfController:
 
     def settings(self, channel: int) -> list[int]:
         """Return the holding registers of a channel's block."""
-        with self._bus.lock:
-            return self._ask(self._bus.client.read_holding_registers, block(channel), BLOCK_SIZE)
+        return self._ask(self._bus.client.read_holding_registers, block(channel), BLOCK_SIZE)
 
     def write(self, channel: int, register: Register, value: int) -> None:
         """Write one value of a channel's holding registers and read it back."""
         address, words = block(channel) + register.offset, register.pack(value)
-        with self._bus.lock:
-            try:
-                answer = self._bus.client.write_registers(address, words, device_id=self.address.unit)
-            except (ModbusException, OSError) as error:
-                raise self._failure(str(error)) from error
-            if answer.isError():
-                raise self._failure(f"register 0x{address:04X} does not take {value}: {answer}")
+        try:
+            answer = self._bus.ask(
+                lambda: self._bus.client.write_registers(address, words, device_id=self.address.unit), 0
+            )
+        except (ModbusException, OSError) as error:
+            raise self._failure(str(error)) from error
+        if answer.isError():
+            raise self._failure(f"register 0x{address:04X} does not take {value}: {answer}")
         unit = value if register is Holding.UNIT_ID else self.address.unit
         self.address = self.address._replace(unit=unit)
         if register.unpack(self.settings(channel)) != value:
@@ -156,12 +209,11 @@ class ShelfController:
             self._bus.client.close()  # type: ignore[no-untyped-call]  # pymodbus leaves it unannotated
 
     def _read(self, address: int, count: int) -> list[int]:
-        with self._bus.lock:
-            return self._ask(self._bus.client.read_input_registers, address, count)
+        return self._ask(self._bus.client.read_input_registers, address, count)
 
     def _ask(self, read: "_Read", address: int, count: int) -> list[int]:
         try:
-            answer = read(address, count=count, device_id=self.address.unit)
+            answer = self._bus.ask(lambda: read(address, count=count, device_id=self.address.unit), count)
         except (ModbusException, OSError) as error:
             raise self._failure(f"no answer on {self._bus.line}: {error}") from error
         if answer.isError() or len(answer.registers) != count:

@@ -96,10 +96,28 @@ def test_a_reading_without_any_noise_is_stuck(cell: Cell) -> None:
     assert (estimate.units, estimate.fault) == (24, "")
 
 
-def test_the_controllers_own_complaint_counts_as_stuck(cell: Cell) -> None:
+def test_a_controllers_dead_cell_is_the_one_that_repeats_its_reading(cell: Cell) -> None:
     cell.seconds(6)
-    assert (estimate := cell.seconds(1, cell_failed=True)) is not None
-    assert estimate.fault == "STUCK"
+    assert (estimate := cell.seconds(8, cell_failed=True)) is not None
+    assert (estimate.units, estimate.fault) == (24, ""), "its noise shows that another one is meant"
+    assert (estimate := cell.seconds(4, raw=5, cell_failed=True)) is not None
+    assert (estimate.confidence, estimate.fault) == (0.0, "STUCK")
+
+
+def test_what_never_worked_is_reported_and_not_left_out() -> None:
+    cell = Cell(10, Weigher(100.0), unit=100.0)
+    estimate = cell.seconds(1, raw=-RAW_LIMIT - 1)
+    assert estimate is not None
+    assert (estimate.units, estimate.confidence, estimate.fault) == (0, 0.0, "SATURATED")
+
+
+@pytest.mark.parametrize(("stands", "told", "fault"), [(10, 10, ""), (0, 20, "UNIT_WEIGHT"), (30, 4, "UNIT_WEIGHT")])
+def test_a_count_that_the_weight_contradicts_is_not_sure(stands: int, told: int, fault: str) -> None:
+    cell = Cell(stands, Weigher(100.0, known=told), unit=100.0)
+    estimate = cell.seconds(6)
+    assert estimate is not None
+    assert (estimate.units, estimate.fault) == (told, fault)
+    assert (estimate.confidence > 0.9) is not bool(fault)
 
 
 def test_a_weight_that_never_rests_is_unstable(cell: Cell) -> None:

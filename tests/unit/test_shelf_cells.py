@@ -1,17 +1,20 @@
 """Mixed facings, announced refills, and the climate over time: what a shelf agent makes of its samples."""
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.errors import ConfigurationError
 from contracts.messages import Environment, Stock, decode_event
 from contracts.topics import Kind
 from edge.shelf.cell import Cell
 from edge.shelf.climate import Climate, Kinetic, Limits
 from edge.shelf.mixed import explain
-from edge.shelf.planogram import Line
+from edge.shelf.planogram import Line, load_planogram
+from edge.shelf.setup import load_limits
 from edge.shelf.weigh import Sample
 
 A, B = "06901234567892", "06912345000017"
@@ -131,6 +134,30 @@ def test_a_fast_change_an_open_door_and_a_silent_probe_are_told() -> None:
     assert (stale.alarm, stale.temperature_c, stale.humidity) == ("STALE", 4.0, None)
     assert see(still, 131, 99.0).alarm == "STALE", "99 degrees are no temperature"
     assert Climate(Limits()).see(0, 0.0, None, None, door_open=None) is None
+
+
+def test_a_probe_that_is_dead_since_before_a_restart_is_stale_and_not_silent() -> None:
+    before = Climate(Limits(warmest_c=8, stale_seconds=60))
+    see(before, 0, 4.0)
+    after = Climate(Limits(warmest_c=8, stale_seconds=60), before.kinetic)
+    assert see(after, 1000, None).alarm == ""
+    stale = see(after, 1060, None)
+    assert (stale.alarm, stale.temperature_c) == ("STALE", 4.0)
+
+
+@pytest.mark.parametrize("text", ['{"warmst_c": 8}', '{"warmest_c": 8, "minutes": -1}', "[]"])
+def test_a_limit_that_nobody_knows_is_refused_and_not_passed_over(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "limits.json"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        load_limits(path)
+
+
+def test_a_field_that_no_planogram_has_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "planogram.json"
+    path.write_text(f'[{{"channel": 1, "gtin": "{A}", "unit_weight_g": 540, "packs": 6}}]')
+    with pytest.raises(ConfigurationError, match="packs"):
+        load_planogram(path)
 
 
 def test_the_mean_kinetic_temperature_weighs_warm_hours_more() -> None:
