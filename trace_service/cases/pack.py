@@ -2,8 +2,8 @@ r"""The evidence pack of a case: one ZIP with everything it rests on, a manifest
 
 manifest.json   format, case, brand, when and by whom it was made, the signing key, each file's size and SHA-256
 manifest.sig    Ed25519 over `codefence case pack\n` and the manifest's bytes, in base64
-case.json, alerts.json, explanations.json, evidence.json, custody.json, territory.json, checks.json, history.json,
-versions.json
+case.json, alerts.json, explanations.json, evidence.json, records.json, custody.json, territory.json, checks.json,
+history.json, versions.json
 attachments/…   every file as it was uploaded
 """
 
@@ -72,7 +72,7 @@ def _contents(connection: Connection, brand: str, number: int, case: Model) -> I
     query = {"case": number, "brand": brand}
     yield "README.txt", _README.encode()
     yield "case.json", _json({"case": case.model_dump(), "policy": policy_of(connection, brand).model_dump()})
-    for name in ("alerts", "evidence", "custody", "territory", "versions"):
+    for name in ("alerts", "evidence", "records", "custody", "territory", "versions"):
         rows = [row[0] for row in connection.execute(SQL[f"pack_{name}"], query)]
         yield f"{name}.json", _json(rows)
     told = [{"alert": row.id, **msgspec.to_builtins(said)} for row, said in explained(connection, number)]

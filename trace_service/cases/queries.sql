@@ -101,19 +101,23 @@ JOIN trace.product ON product.gtin = verdict.gtin
 WHERE case_alert.case_id = %(case)s
 
 -- name: remaining
--- Items that left with the shipments, less those that somebody has bought or scanned since.
+-- Items that left with the shipments, less those that somebody has bought or scanned since; and what one costs. Where
+-- no shipment is known, those of the cases: what was bound to another dealer by hand has no scan that names one.
 WITH RECURSIVE inside AS (
     SELECT binding.unit FROM trace.binding
     WHERE binding.brand = %(brand)s AND binding.shipment = ANY(%(shipments)s)
         AND binding.valid_to IS DISTINCT FROM binding.valid_from
+    UNION
+    SELECT unit FROM unnest(%(cases)s::text[]) AS named (unit)
     UNION
     SELECT containment.child FROM inside JOIN trace.containment ON containment.parent = inside.unit
         AND containment.valid_to IS DISTINCT FROM containment.valid_from
 )
 SELECT count(*) FILTER (WHERE inside.unit LIKE '%%/21/%%') AS items,
     count(*) FILTER (WHERE inside.unit LIKE '%%/21/%%' AND EXISTS (
-        SELECT FROM trace.verdict WHERE verdict.unit = inside.unit AND verdict.activity IN ('consumer', 'sell'))) AS gone
-FROM inside
+        SELECT FROM trace.verdict WHERE verdict.unit = inside.unit AND verdict.activity IN ('consumer', 'sell'))) AS gone,
+    avg(product.unit_price) FILTER (WHERE inside.unit LIKE '%%/21/%%')::float8 AS unit_price
+FROM inside LEFT JOIN trace.product ON product.brand = %(brand)s AND product.gtin = split_part(inside.unit, '/', 3)
 
 -- name: write_figures
 UPDATE trace.case_file SET destinations = %(destinations)s, shipments = %(shipments)s, first_seen = %(first_seen)s,
@@ -374,16 +378,40 @@ WHERE evidence.case_id = %(case)s AND verdict.brand = %(brand)s
 ORDER BY verdict.occurred_at, evidence.device, evidence.boot, evidence.seq
 
 -- name: pack_custody
+-- Of the units that were scanned, their cases, and the cases that alerts name without a scan.
 WITH units AS (
     SELECT verdict.unit FROM trace.case_evidence AS evidence JOIN trace.verdict USING (device, boot, seq)
     WHERE evidence.case_id = %(case)s
     UNION
     SELECT verdict.case_unit FROM trace.case_evidence AS evidence JOIN trace.verdict USING (device, boot, seq)
     WHERE evidence.case_id = %(case)s
+    UNION
+    SELECT part ->> 'case' FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
+    CROSS JOIN LATERAL jsonb_path_query(alert.reason, '$.parameters.contributions[*]') AS part
+    WHERE case_alert.case_id = %(case)s
 )
 SELECT to_jsonb(event) FROM units JOIN trace.custody_event AS event ON event.unit = units.unit
 WHERE event.brand = %(brand)s OR event.brand IS NULL
 ORDER BY event.unit, event.occurred_at, event.id
+
+-- name: pack_records
+-- What alerts cite and is no scan: each event of custody, and the EPCIS document that it came in. By another name
+-- than the column of the document, which would be taken for it.
+WITH cited AS (
+    SELECT DISTINCT split_part(message, '/', 1) AS device, split_part(message, '/', 2)::uuid AS boot,
+        split_part(message, '/', 3)::bigint AS seq
+    FROM trace.case_alert JOIN trace.alert ON alert.id = case_alert.alert
+    CROSS JOIN LATERAL jsonb_array_elements_text(alert.reason #> '{parameters,records}') AS each (message)
+    WHERE case_alert.case_id = %(case)s AND alert.brand = %(brand)s
+)
+SELECT jsonb_build_object('event', to_jsonb(happened), 'refused', held.reason, 'document', said.event,
+    'document_id', said.event_id, 'record_time', said.record_time)
+FROM cited JOIN trace.custody_event AS happened USING (device, boot, seq)
+LEFT JOIN trace.quarantine AS held USING (device, boot, seq)
+LEFT JOIN trace.epcis_event AS said ON said.brand = %(brand)s AND said.event_time = happened.occurred_at
+    AND said.device = happened.device AND said.boot = happened.boot AND happened.seq BETWEEN said.first_seq AND said.last_seq
+WHERE happened.brand = %(brand)s OR happened.brand IS NULL
+ORDER BY happened.occurred_at, happened.id
 
 -- name: pack_territory
 SELECT to_jsonb(territory) FROM trace.territory

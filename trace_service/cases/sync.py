@@ -1,6 +1,7 @@
 """Alerts into cases, in the transaction that raised or changed them; and cases opened again when their ground moves."""
 
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from trace_service.cases.grouping import Choice, Finding, Group, Spot, choose, destinations
@@ -112,15 +113,17 @@ def refresh(connection: Connection, brand: str, case: int, policy: Policy) -> No
     alerts = connection.execute(SQL["alerts_of_case"], {"case": case}).fetchall()
     live = [each for each in alerts if each.outcome != _RETRACTED]
     extent = one(connection, SQL["extent"], {"case": case})
-    remaining = _remaining(connection, brand, extent)
-    price = extent.unit_price or 0.0
+    shipments = sorted({*extent.shipments, *(name for each in alerts for name in _named(each))})
+    named = _contributions(live)
+    remaining, price = _remaining(connection, brand, extent, shipments, named)
+    moments = [each["first_at"] for each in named if isinstance(each.get("first_at"), int)]
     probability = either(_probability(each) for each in live)
     figures = {
         "case": case,
         "destinations": destinations(_spot(each.city, None, None) for each in alerts),
-        "shipments": sorted({*extent.shipments, *(name for each in alerts for name in _named(each))}),
-        "first_seen": extent.first_seen,
-        "last_seen": extent.last_seen,
+        "shipments": shipments,
+        "first_seen": extent.first_seen or _moment(min(moments, default=None)),
+        "last_seen": extent.last_seen or _moment(max(moments, default=None)),
         "probability": probability,
         "calibrated": bool(live) and all(each.probability is not None for each in live),
         "remaining": remaining,
@@ -147,12 +150,28 @@ def _probability(alert: Row) -> float:
     return cold_probability(llr, threshold)
 
 
-def _remaining(connection: Connection, brand: str, extent: Row) -> int:
-    counted = one(connection, SQL["remaining"], {"brand": brand, "shipments": extent.shipments})
+def _contributions(alerts: Iterable[Row]) -> list[dict[str, Any]]:
+    found = [each.reason.get("parameters", {}).get("contributions", ()) for each in alerts]
+    return [each for several in found for each in several if isinstance(each, dict)]
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _remaining(
+    connection: Connection, brand: str, extent: Row, shipments: list[str], named: list[dict[str, Any]]
+) -> tuple[int, float]:
+    """Return how many items are left, and what one of them costs."""
+    # Papers alone, such as a binding that was changed by hand, have no scan whose shipment could be asked for.
+    known = extent.shipments or shipments
+    cases = [] if known else sorted({str(each["case"]) for each in named if each.get("case")})
+    counted = one(connection, SQL["remaining"], {"brand": brand, "shipments": known, "cases": cases})
+    price = float(extent.unit_price or counted.unit_price or 0.0)
     if counted.items:
-        return int(counted.items) - int(counted.gone)
+        return int(counted.items) - int(counted.gone), price
     # What is inside was never recorded: the cases seen, as full as the product comes.
-    return round(int(extent.cases) * float(extent.items_per_case or 0))
+    return round(int(extent.cases) * float(extent.items_per_case or 0)), price
 
 
 def _nothing_left(connection: Connection, brand: str, case: int) -> None:

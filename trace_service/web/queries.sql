@@ -198,6 +198,22 @@ LEFT JOIN trace.dealer ON dealer.id = event.dealer
 WHERE event.unit = ANY(%(units)s) AND (event.brand = %(brand)s OR event.brand IS NULL)
 ORDER BY event.occurred_at, event.id;
 
+-- name: records
+-- What was put on record by partners and clerks: events of custody that no device of the brand scanned.
+SELECT event.unit, event.biz_step, event.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en,
+    event.dealer, dealer.name_zh AS dealer_name_zh, dealer.name_en AS dealer_name_en,
+    event.shipment, event.parent, event.occurred_at, event.device, event.boot, event.seq, event.recorded_at,
+    held.reason AS refused, said.event_id, said.event AS document, coalesce(said.last_seq - said.first_seq + 1, 1) AS units
+FROM unnest(%(devices)s::text[], %(boots)s::uuid[], %(seqs)s::bigint[]) AS cited (device, boot, seq)
+JOIN trace.custody_event AS event USING (device, boot, seq)
+LEFT JOIN trace.site ON site.id = event.site
+LEFT JOIN trace.dealer ON dealer.id = event.dealer
+LEFT JOIN trace.quarantine AS held USING (device, boot, seq)
+LEFT JOIN trace.epcis_event AS said ON said.brand = %(brand)s AND said.event_time = event.occurred_at
+    AND said.device = event.device AND said.boot = event.boot AND event.seq BETWEEN said.first_seq AND said.last_seq
+WHERE event.brand = %(brand)s
+ORDER BY event.occurred_at, event.id;
+
 -- name: territory
 -- The versions that the alert's scans were judged by; without any, the dealer's newest.
 SELECT territory.adcodes

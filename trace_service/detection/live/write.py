@@ -53,8 +53,17 @@ _KEYS: Final = ("device", "boot", "seq", "unit", "case_unit")
 
 
 def _evidence(connection: Connection, alert: Alert) -> list[Any]:
-    numbers = [_message(event) for event in alert.events[-_MOST_EVIDENCE:]]
-    return connection.execute(SQL["evidence"], key_columns(each for each in numbers if each)).fetchall()
+    return connection.execute(SQL["evidence"], key_columns(_messages(alert))).fetchall()
+
+
+def _messages(alert: Alert) -> list[tuple[str, str, int]]:
+    return [each for event in alert.events[-_MOST_EVIDENCE:] if (each := _message(event)) is not None]
+
+
+def _records(alert: Alert, evidence: list[Any]) -> list[str]:
+    """Return the messages that an alert cites and that are no scans: what partners and clerks put on record."""
+    scans = {(row.device, row.boot, row.seq) for row in evidence}
+    return ["/".join(map(str, each)) for each in _messages(alert) if each not in scans]
 
 
 def _message(event: str) -> tuple[str, str, int] | None:
@@ -90,6 +99,7 @@ def _row(connection: Connection, brand: str, alert: Alert, evidence: list[Any]) 
 def _parameters(alert: Alert, evidence: list[Any]) -> dict[str, Any]:
     """Return the engine's figures, and what pages ask for under the names that they know."""
     given = alert.reason["parameters"]
+    records = _records(alert, evidence)
     nearest = [
         each["parameters"]["dealer"] for row in evidence for each in row.reasons if each["code"] == "nearest_legal"
     ]
@@ -104,6 +114,7 @@ def _parameters(alert: Alert, evidence: list[Any]) -> dict[str, Any]:
         "distance_m": round(median(distances)) if distances else None,
         "band": list(alert.band),
         "parties": list(alert.parties),
+        **({"records": records} if records else {}),
         "contributions": [
             {"case": each.case, "nats": each.nats, "first_at": each.first_at, "note": each.note}
             for each in alert.contributions

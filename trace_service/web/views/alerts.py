@@ -12,6 +12,7 @@ from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.context import ConsoleOf
 from trace_service.web.models import Alert
 from trace_service.web.parameters import AlertFilter, Before, Number, OutcomeField, Seen, SinceMs
+from trace_service.web.records import records
 from trace_service.web.render import Page
 from trace_service.web.timeline import DRAWN, timelines
 
@@ -56,6 +57,7 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
         "cases": per_case(alert, scans),
         "held": held([alert], scans, journeys),
         "scans": scans,
+        "records": await records(console.database, session.brand, [alert]),
         "timelines": timelines(journeys),
         "drawn": DRAWN,
         "phones": phones(scans),

@@ -32,6 +32,7 @@ from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.models import Alert, Evidence
 from trace_service.web.parameters import Number
+from trace_service.web.records import records
 from trace_service.web.render import Page, words_of
 from trace_service.web.timeline import DRAWN, timelines
 
@@ -136,6 +137,7 @@ async def one(request: Request, console: ConsoleOf, session: SessionOf, number: 
         "findings": findings,
         "names": await inquiries.dealer_names(console.database, session.brand, alerts, said),
         "scans": whole,
+        "records": await records(console.database, session.brand, alerts),
         "timelines": timelines(journeys),
         "drawn": DRAWN,
         "scans_of": scans,
