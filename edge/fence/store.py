@@ -1,6 +1,5 @@
 """The fence on disk: written whole or not at all, verified at every start, never exchanged for an older one."""
 
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts import fence as wire
 from contracts.fence import FenceError, FenceExpiredError, FenceForeignError, FenceOlderError
+from edge.durable import replace_file
 from edge.fence.held import HeldFence
 
 _FILE: Final = "fence.bin"
@@ -65,9 +65,9 @@ class FenceStore:
             require_in_force(head, self._clock())
         held = HeldFence(head, points)
         if not kept:
-            self._keep(_FILE, data)
+            replace_file(self._folder / _FILE, data)
         if head.version > floor:
-            self._keep(_FLOOR, str(head.version).encode())
+            replace_file(self._folder / _FLOOR, str(head.version).encode())
         self._current = held
         _log.info("fence in use", action="fence.taken", version=head.version, points=len(points), size=len(data))
         return head
@@ -80,21 +80,6 @@ class FenceStore:
         if _VERSION.fullmatch(text) is None:
             raise FenceError(f"{self._folder / _FLOOR} does not hold a version", advice="Check the disk, delete it.")
         return int(text)
-
-    def _keep(self, name: str, data: bytes) -> None:
-        """Replace a file so that a power cut leaves the old one or the new one."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        fresh = self._folder / f".{name}.new"
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._folder / name)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def trusted(data: bytes, key: Ed25519PublicKey, audience: str) -> tuple[wire.FenceHead, list[wire.Point]]:

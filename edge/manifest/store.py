@@ -1,6 +1,5 @@
 """The manifest on disk: written whole or not at all, verified at every start, never exchanged for an older one."""
 
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts import manifest as wire
 from contracts.manifest import ExpiredError, ForeignError, Head, ManifestError, OlderError, VersionLostError
+from edge.durable import replace_file
 from edge.manifest.index import Manifest
 
 _FILE: Final = "manifest.bin"
@@ -95,9 +95,9 @@ class ManifestStore:
             raise ExpiredError("the manifest has expired", advice="Check both clocks, then fetch it again.")
         manifest = Manifest(data, head)
         if not kept:
-            self._keep(_FILE, data)
+            replace_file(self._folder / _FILE, data)
         if head.version > floor:
-            self._keep(_FLOOR, str(head.version).encode())
+            replace_file(self._folder / _FLOOR, str(head.version).encode())
         self._data, self._current = data, manifest
         _log.info("manifest in use", action="manifest.taken", version=head.version, codes=manifest.codes)
         return head
@@ -113,18 +113,3 @@ class ManifestStore:
         if _VERSION.fullmatch(text) is None:
             raise VersionLostError(f"{file} does not hold a version", advice=_LOST)
         return int(text)
-
-    def _keep(self, name: str, data: bytes) -> None:
-        """Replace a file so that a power cut leaves the old one or the new one."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        fresh = self._folder / f".{name}.new"
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._folder / name)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -6,7 +6,6 @@ at most 10 ms, so that a crowd costs a storage card as few writes as can be.
 """
 
 import fcntl
-import os
 import queue
 import sqlite3
 import threading
@@ -22,6 +21,7 @@ import structlog
 
 from contracts.errors import CodefenceError, OutboxError
 from contracts.messages import Ack, Resend
+from edge.durable import sync_folder
 from edge.outbox.room import ADVICE, Room
 from edge.outbox.store import Draft, Row, Settled, Store, open_database
 
@@ -239,11 +239,7 @@ def _make_folder(folder: Path) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
-        parent = os.open(each.parent, os.O_RDONLY)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        sync_folder(each.parent)
 
 
 class _LockFile:
