@@ -117,25 +117,14 @@ def _built(area: Path | None, trip: Path | None, key: Path, order: _Order) -> by
         union = shapely.union_all(list(read_fences(area.read_bytes()).values()))
         content = fences.of_area(order.audience.partition(":")[2], union, area.name)
     else:
-        content = fences.of_trip(_trip(trip or Path()))
+        from cli.trip_plans import read_trip_plan  # noqa: PLC0415  likewise
+
+        content = fences.of_trip(read_trip_plan(trip or Path()))
     now = datetime.now(UTC)
     stamp = fences.Stamp(order.audience, order.version, now, now + timedelta(days=order.days))
     data = fences.signed(content, stamp, _private(key))
     wire.verify(data, _private(key).public_key())
     return data
-
-
-def _trip(path: Path) -> Any:  # noqa: ANN401  a plan of the geofence library
-    from pydantic import ValidationError  # noqa: PLC0415  devices have no server packages
-
-    from trace_service.trips.model import Plan  # noqa: PLC0415  likewise
-
-    try:
-        return Plan.model_validate_json(path.read_bytes()).trip(path.stem)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise click.ClickException(f"{path}: {where}: {first['msg']}. See docs/trips.md.") from error
 
 
 @fence.command(epilog=_SHOW)

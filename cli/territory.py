@@ -17,8 +17,7 @@ from geofence.maps.catalogue import open_map
 from geofence.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query, TerritoryBook
 from trace_service.bootstrap import load_settings
-from trace_service.channel.problems import FieldError
-from trace_service.channel.values import moment as read_moment
+from trace_service.channel.moments import MOMENT, known_at_option
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.domain.territories import BrandBook
 from trace_service.processing.books import Books
@@ -59,22 +58,8 @@ _DROP: Final = "\b\nExample:\n  codefence territory drop 12 --brand qingyuan"
 _UNREADABLE: Final = 2
 
 
-class _Moment(click.ParamType[datetime]):
-    """A day in China, or an ISO time with its offset."""
-
-    name = "moment"
-
-    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the moment in UTC."""
-        try:
-            return value if isinstance(value, datetime) else read_moment(value)
-        except FieldError:
-            self.fail(f"{value!r} is no day (2026-03-01) and no ISO time with its offset", param, ctx)
-
-
 _brand = click.option("--brand", required=True, help="Whose territories.")
 _dealer = click.option("--dealer", help="Of one dealer; of all by default.")
-_known = click.option("--known-at", type=_Moment(), help="As it was recorded by then; now by default.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 _rows_as_json = click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
 _limit = click.option(
@@ -166,7 +151,7 @@ def drop_command(draft: int, *, brand: str) -> None:
 @territory.command("list", epilog=_LIST)
 @_brand
 @_dealer
-@_known
+@known_at_option
 @_limit
 @_rows_as_json
 @reported
@@ -192,8 +177,8 @@ def drafts(*, brand: str, limit: int, as_json: bool) -> None:
 @territory.command(epilog=_SHOW)
 @_brand
 @_dealer
-@click.option("--at", type=_Moment(), help="In force on this day or at this time; now by default.")
-@_known
+@click.option("--at", type=MOMENT, help="In force on this day or at this time; now by default.")
+@known_at_option
 @click.option("--version", type=click.IntRange(min=1), help="One version by its number, whenever it holds.")
 @reported
 def show(
@@ -217,8 +202,8 @@ def show(
 @territory.command("simulate", epilog=_SIMULATE)
 @_source
 @_brand
-@click.option("--since", type=_Moment(), help="Scans from then on; all by default.")
-@click.option("--until", type=_Moment(), help="Scans until before then; until now by default.")
+@click.option("--since", type=MOMENT, help="Scans from then on; all by default.")
+@click.option("--until", type=MOMENT, help="Scans until before then; until now by default.")
 @_as_json
 @reported
 def simulate_command(source: str, *, brand: str, since: datetime | None, until: datetime | None, as_json: bool) -> None:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 import click
-from pydantic import ValidationError
 
 from cli.tables import open_table
+from cli.trip_plans import read_trip_plan
 from cli.trip_tables import report_of, shown
 from firmware_sim.trackers import SimulatedTrip, simulate
 from geofence.errors import GeofenceError
-from geofence.trips import Episode, Fix, Kind, Report, TripPlan, judge_trip
-from trace_service.trips.model import Plan
+from geofence.trips import Episode, Fix, Kind, Report, judge_trip
 
 _JUDGE: Final = """\b
 Examples:
@@ -56,7 +55,7 @@ def trip() -> None:
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a violation.")
 def judge(plan_file: Path, reports: TextIO, *, as_json: bool) -> None:
     """Print what went wrong on a trip that is over: kind, from when to when, and why."""
-    plan = _plan(plan_file)
+    plan = read_trip_plan(plan_file)
     failed = 0
     found: list[Report] = []
     for number, row in enumerate(open_table(reports, ("at", "lon", "lat", "accuracy_m")).rows, start=2):
@@ -95,17 +94,6 @@ def simulate_(seed: int, kind: str | None, out: Path) -> None:
     truth = [] if planted is None else [{"kind": planted.kind, "start": planted.start, "end": planted.end}]
     (out / "truth.json").write_text(json.dumps(truth), "utf-8")
     click.echo(f"{len(made.deliveries)} reports of {made.plan.device} in {out}", err=True)
-
-
-def _plan(path: Path) -> TripPlan:
-    try:
-        return Plan.model_validate_json(path.read_bytes()).trip(path.stem)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise click.ClickException(f"{path}: {where}: {first['msg']}. See docs/trips.md.") from error
-    except GeofenceError as error:
-        raise click.ClickException(f"{path}: {error}. {error.advice}") from error
 
 
 def _line(episode: Episode) -> str:

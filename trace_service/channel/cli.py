@@ -13,12 +13,11 @@ from contracts.errors import ConfigurationError
 from trace_service.bootstrap import load_settings
 from trace_service.channel import export as tables_out
 from trace_service.channel.importer import Job, import_files, installed_map, load_channel, refresh
+from trace_service.channel.moments import MOMENT, known_at_option
 from trace_service.channel.plan import Plan
-from trace_service.channel.problems import FieldError
 from trace_service.channel.queries import SQL
 from trace_service.channel.tables import TABLES
 from trace_service.channel.tree import path_at
-from trace_service.channel.values import moment as read_moment
 from trace_service.channel.versions import Channel
 from trace_service.cli_parts import reported
 from trace_service.keys import KeyWrapper
@@ -43,21 +42,7 @@ _REFRESH: Final = "\b\nExample:\n  codefence channel refresh --brand qingyuan"
 _FIRST_EPOCH = 1
 
 
-class _Moment(click.ParamType[datetime]):
-    """A day in China, or an ISO time with its offset."""
-
-    name = "moment"
-
-    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the moment in UTC."""
-        try:
-            return value if isinstance(value, datetime) else read_moment(value)
-        except FieldError:
-            self.fail(f"{value!r} is no day (2026-03-01) and no ISO time with its offset", param, ctx)
-
-
-_at = click.option("--at", type=_Moment(), help="As of this day or time; now by default.")
-_known = click.option("--known-at", type=_Moment(), help="As it was recorded by then; now by default.")
+_at = click.option("--at", type=MOMENT, help="As of this day or time; now by default.")
 _brand = click.option("--brand", required=True, help="Whose channel.")
 
 
@@ -134,7 +119,7 @@ def _outcome(plan: Plan, *, applied: bool) -> str:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A folder for CSV files, or NAME.xlsx.")
 @click.option("--language", type=click.Choice(["zh", "en"]), default="en", show_default=True, help="Of the headings.")
 @_at
-@_known
+@known_at_option
 @reported
 def export(
     *, brand: str, out: Path, language: tables_out.Language, at: datetime | None, known_at: datetime | None
@@ -173,7 +158,7 @@ def template(*, out: Path, language: tables_out.Language) -> None:
 @channel.command(epilog=_TREE)
 @_brand
 @_at
-@_known
+@known_at_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a dealer: id, path, level, names, kind.")
 @reported
 def tree(*, brand: str, at: datetime | None, known_at: datetime | None, as_json: bool) -> None:
