@@ -23,6 +23,7 @@ from trace_service.cli_mail import mail
 from trace_service.cli_parts import reported
 from trace_service.cli_policy import policy
 from trace_service.cli_tokens import token
+from trace_service.cli_webhooks import webhooks
 from trace_service.demo import run_demo
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
@@ -31,7 +32,7 @@ from trace_service.replenishment.night.demo_sales import seed_sales
 from trace_service.schema.migrate import Roles
 from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect
-from trace_service.webhooks.cli import webhook, webhooks
+from trace_service.webhooks.cli import webhook
 from trace_service.worker import Worker
 
 log = structlog.get_logger(__name__)

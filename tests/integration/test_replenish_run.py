@@ -9,8 +9,9 @@ import pytest
 from trace_market import Market
 
 from contracts.errors import ConfigurationError
+from trace_service.nightly import checked
 from trace_service.replenishment.night.demo_sales import seed_sales
-from trace_service.replenishment.night.nights import checked, run_due
+from trace_service.replenishment.night.nights import run_due
 from trace_service.replenishment.night.runs import Report, run
 from trace_service.store.connection import connect
 
