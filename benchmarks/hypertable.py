@@ -18,10 +18,10 @@ from benchmarks.frame import DataMissingError, Figure, Outcome, Progress, Target
 from benchmarks.load.messages import DEVICES, SITE, messages
 from cli.embedded import timescale
 from cli.embedded.postgres import create_database
-from ingest.decode import Decoded, decode
-from ingest.packed import event_copies
+from ingest.landing.decode import Decoded, decode
+from ingest.landing.packed import event_copies
+from ingest.landing.writer import Writer
 from ingest.queries import QUERIES
-from ingest.writer import Writer
 from trace_service.schema.migrate import Roles, migrate
 
 _TARGETS: Final = {"hypertable_to_plain_1000": Target(">=", 0.85)}

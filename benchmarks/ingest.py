@@ -20,7 +20,7 @@ from benchmarks.load.publisher import Publisher, forget
 from benchmarks.load.servers import Servers, brokers, commits_per_s, servers
 from cli.installation import codefence
 from contracts.messages import decode_ack, unpack_header
-from ingest.consumer import Arrival
+from ingest.mqtt.consumer import Arrival
 
 _TARGETS: Final = {
     "ingest.cpu_us_per_message": Target("<=", 25.0),

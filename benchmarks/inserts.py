@@ -16,10 +16,10 @@ from benchmarks.frame import Figure, Outcome, Progress, Target
 from benchmarks.load.messages import messages
 from benchmarks.load.servers import commits_per_s, servers
 from contracts.messages import Scan
-from ingest.decode import Decoded, decode
-from ingest.packed import event_copies
+from ingest.landing.decode import Decoded, decode
+from ingest.landing.packed import event_copies
+from ingest.landing.store import store_alone
 from ingest.queries import QUERIES
-from ingest.store import store_alone
 
 _TARGETS: Final = {"ingest_to_copy_10000": Target(">=", 0.55)}
 _SIZES: Final = {10: 60, 100: 40, 1_000: 12, 10_000: 3}

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from benchmarks import frame
-from ingest.cli_parts import log_json
+from ingest.cli.parts import log_json
 
 _EPILOG = """\b
 Examples:

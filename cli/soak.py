@@ -20,7 +20,7 @@ from cli.soaking.outages import Outage, Storm, allow_storm, database_down, storm
 from cli.soaking.rounds import Round, campaign
 from cli.soaking.system import BrokerKind, DatabaseKind, Parts
 from contracts.errors import CodefenceError
-from ingest.cli_parts import log_json
+from ingest.cli.parts import log_json
 
 _EPILOG: Final = """\b
 Examples:

@@ -16,8 +16,8 @@ from psycopg import Connection, IsolationLevel
 from psycopg.types.multirange import Multirange
 
 from contracts.messages import MAX_SEQ
+from ingest.landing.ranges import Range, count, intersect, merge, subtract
 from ingest.queries import QUERIES
-from ingest.ranges import Range, count, intersect, merge, subtract
 
 KINDS: Final = ("scan", "stock", "environment", "status")
 _MOST_HOLES: Final = 100

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from ingest.consumer import Account, BrokerError
+from ingest.mqtt.consumer import Account, BrokerError
 
 _ANSWER_SECONDS: Final = 10.0
 _STEP_SECONDS: Final = 0.1

@@ -11,9 +11,9 @@ from psycopg.rows import class_row
 
 from contracts.errors import CodefenceError, HeaderError, MessageError
 from contracts.messages import pack, unpack_header
-from ingest.decode import decode
+from ingest.landing.decode import decode
+from ingest.landing.store import Outcome, store
 from ingest.queries import QUERIES
-from ingest.store import Outcome, store
 
 _WHOLE: Final = b"CF1 "
 

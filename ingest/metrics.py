@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from ingest.store import Outcome
+from ingest.landing.store import Outcome
 
 
 class UpkeepMetrics:

@@ -14,12 +14,12 @@ from contracts.messages import encode_ack
 from contracts.topics import ack_topic
 from ingest.backoff import Backoff
 from ingest.commands import Order
-from ingest.consumer import Arrival, BrokerError, Consumer
-from ingest.decode import Clock, Decoded, decode
+from ingest.landing.decode import Clock, Decoded, decode
+from ingest.landing.store import Outcome
+from ingest.landing.writer import Writer
 from ingest.metrics import Metrics
+from ingest.mqtt.consumer import Arrival, BrokerError, Consumer
 from ingest.settings import IngestSettings
-from ingest.store import Outcome
-from ingest.writer import Writer
 
 # How long SIGTERM may go unnoticed while no message comes.
 _IDLE_SECONDS: Final = 0.25

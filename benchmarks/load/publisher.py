@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Final, Self
 
 from benchmarks.load.messages import Message
-from ingest.consumer import Arrival
 from ingest.mqtt import wire
+from ingest.mqtt.consumer import Arrival
 from ingest.mqtt.parser import Parser
 
 _KEEPALIVE_SECONDS: Final = 600

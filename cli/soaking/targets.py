@@ -7,7 +7,7 @@ from typing import Final
 from contracts import gs1
 from contracts.messages import Scan, Status, encode_event, pack
 from contracts.topics import Kind, event_topic
-from ingest.decode import Decoded, decode
+from ingest.landing.decode import Decoded, decode
 from ingest.mqtt import wire
 from ingest.mqtt.parser import Control, Parser
 

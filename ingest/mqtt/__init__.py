@@ -1,5 +1,5 @@
-"""A lean MQTT 3.1.1 client for one job: receive at QoS 1, acknowledge in bulk what is committed."""
+"""MQTT 3.1.1 at QoS 1 as a worker needs it: received, and acknowledged in bulk once it is committed."""
 
-from ingest.mqtt.consumer import LeanConsumer
+from ingest.mqtt.lean import LeanConsumer
 
 __all__ = ["LeanConsumer"]

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from ingest.consumer import Arrival
+from ingest.mqtt.consumer import Arrival
 from ingest.mqtt.wire import CONNACK, DUP, PINGRESP, PUBACK, PUBLISH, SUBACK, UNSUBACK, ProtocolError
 
 LARGEST: Final = 512 * 1024

@@ -5,7 +5,7 @@ import socket
 import ssl
 from typing import Final
 
-from ingest.consumer import BrokerError
+from ingest.mqtt.consumer import BrokerError
 
 _CONNECT_SECONDS: Final = 5.0
 _CHUNK: Final = 256 * 1024

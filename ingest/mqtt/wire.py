@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from ingest.consumer import BrokerError
+from ingest.mqtt.consumer import BrokerError
 
 CONNACK: Final = 0x20
 PUBLISH: Final = 0x30

@@ -21,9 +21,9 @@ from waiting import PATIENCE, wait_for
 
 from contracts.messages import Ack, Refusal, Scan, decode_ack, encode_event, pack
 from contracts.topics import Kind, ack_topic, event_topic
-from ingest.consumer import Account, Arrival, Consumer
 from ingest.metrics import Metrics
 from ingest.mqtt import LeanConsumer
+from ingest.mqtt.consumer import Account, Arrival, Consumer
 from ingest.settings import IngestSettings
 from ingest.worker import Worker
 

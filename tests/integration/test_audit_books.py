@@ -20,8 +20,8 @@ from contracts.messages import Environment, Scan, Status, Stock, encode_event, p
 from contracts.topics import Kind, event_topic
 from ingest import dead_letters
 from ingest.audit import Audit, audit
-from ingest.decode import decode
-from ingest.writer import Writer, connect
+from ingest.landing.decode import decode
+from ingest.landing.writer import Writer, connect
 
 DAY_MS = 86_400_000
 LONG_AGO = now_ms() - 60 * DAY_MS

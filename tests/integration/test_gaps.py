@@ -20,11 +20,11 @@ from contracts.topics import Kind, command_topic, event_topic
 from edge.outbox import Draft, Outbox
 from edge.settings import AgentSettings
 from edge.uplink import Uplink
-from ingest.cli import ingest
-from ingest.decode import decode
-from ingest.gaps import ASKED_BEFORE_ALERT, Watch, watch
-from ingest.rows import moment
-from ingest.writer import Writer, connect
+from ingest.cli.group import ingest
+from ingest.landing.decode import decode
+from ingest.landing.rows import moment
+from ingest.landing.writer import Writer, connect
+from ingest.upkeep.gaps import ASKED_BEFORE_ALERT, Watch, watch
 
 DEVICE, OTHER = "station-1", "station-2"
 LIMIT = timedelta(seconds=60)

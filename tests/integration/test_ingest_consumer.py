@@ -9,9 +9,9 @@ import pytest
 from ingest_parts import hear
 from waiting import PATIENCE, wait_for
 
-from ingest.consumer import Account, BrokerError, Consumer
 from ingest.mqtt import LeanConsumer
-from ingest.paho_consumer import PahoConsumer
+from ingest.mqtt.consumer import Account, BrokerError, Consumer
+from ingest.mqtt.paho_consumer import PahoConsumer
 
 CONNACK, SUBACK, PUBLISH, PUBACK, DISCONNECT = 0x20, 0x90, 0x32, 0x40, 0xE0
 Script = Callable[["Peer"], None]

@@ -11,9 +11,9 @@ from ingest_parts import SITE, now_ms, query, register, scan
 
 from contracts.messages import pack
 from contracts.topics import Kind, event_topic
-from ingest.cli import ingest
-from ingest.decode import decode
-from ingest.writer import Writer
+from ingest.cli.group import ingest
+from ingest.landing.decode import decode
+from ingest.landing.writer import Writer
 
 DAY_MS = 86_400_000
 DEVICE = "station-1"

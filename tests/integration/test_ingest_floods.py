@@ -5,10 +5,10 @@ from ingest_parts import SITE, now_ms, query, register, scan
 
 from contracts.messages import pack
 from contracts.topics import Kind, event_topic
-from ingest.decode import decode
-from ingest.floods import KEPT_AN_HOUR
-from ingest.store import Outcome
-from ingest.writer import Writer
+from ingest.landing.decode import decode
+from ingest.landing.floods import KEPT_AN_HOUR
+from ingest.landing.store import Outcome
+from ingest.landing.writer import Writer
 
 DEVICE = "station-1"
 TOPIC = event_topic(SITE, DEVICE, Kind.SCAN)

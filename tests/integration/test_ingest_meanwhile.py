@@ -10,7 +10,7 @@ from ingest_parts import SITE, Edge, RunningWorker, query, register, scan
 from psycopg.errors import QueryCanceled
 from waiting import wait_for
 
-from ingest.writer import connect
+from ingest.landing.writer import connect
 
 DEVICE = "station-1"
 

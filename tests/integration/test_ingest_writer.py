@@ -13,8 +13,8 @@ from waiting import PATIENCE, wait_for
 from cli.embedded.files import kept_port
 from contracts.messages import pack
 from contracts.topics import Kind, event_topic
-from ingest.decode import Decoded, decode
-from ingest.writer import Writer
+from ingest.landing.decode import Decoded, decode
+from ingest.landing.writer import Writer
 
 
 def test_two_writers_with_the_same_messages_store_each_once_and_never_deadlock(database: TestDatabase) -> None:

@@ -19,9 +19,9 @@ from test_ingest_consumer import PUBACK, Peer
 from waiting import PATIENCE
 
 from contracts.topics import Kind, event_topic, partition
-from ingest.consumer import Account, Arrival, BrokerError
 from ingest.mqtt import LeanConsumer, wire
-from ingest.mqtt import consumer as module
+from ingest.mqtt import lean as module
+from ingest.mqtt.consumer import Account, Arrival, BrokerError
 
 DEVICES = {"station-1": SITE, "station-2": SITE}
 

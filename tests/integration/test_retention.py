@@ -14,13 +14,13 @@ from waiting import PATIENCE, wait_for
 from contracts.messages import Environment, Event, Scan, Stock, encode_event, pack
 from contracts.topics import Kind, event_topic
 from ingest.audit import Audit, audit
-from ingest.decode import decode
+from ingest.landing.decode import decode
+from ingest.landing.writer import Writer, connect
 from ingest.metrics import Metrics
-from ingest.retention import expire, expire_records
-from ingest.rollups import roll_up
 from ingest.settings import IngestSettings
-from ingest.upkeep import Upkeep
-from ingest.writer import Writer, connect
+from ingest.upkeep.retention import expire, expire_records
+from ingest.upkeep.rollups import roll_up
+from ingest.upkeep.tasks import Upkeep
 
 DEVICE = "station-1"
 BOOT = "ab" * 16

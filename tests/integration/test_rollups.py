@@ -11,9 +11,9 @@ from ingest_parts import SITE, now_ms, query, register
 
 from contracts.messages import Activity, Environment, Event, Scan, Stock, encode_event, pack
 from contracts.topics import Kind, event_topic
-from ingest.decode import decode
-from ingest.rollups import roll_up
-from ingest.writer import Writer, connect
+from ingest.landing.decode import decode
+from ingest.landing.writer import Writer, connect
+from ingest.upkeep.rollups import roll_up
 
 GTIN, OTHER = "06901234567892", "06901234567908"
 WIDTHS = {5: timedelta(minutes=5), 60: timedelta(hours=1), 1440: timedelta(days=1)}

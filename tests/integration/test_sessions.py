@@ -14,10 +14,10 @@ from waiting import PATIENCE, wait_for
 
 from cli.main import main
 from contracts.topics import Kind, event_topic, is_reserved, partition
-from ingest.cli_parts import consumer_of, settings_from_environment
-from ingest.consumer import Account, Arrival, Consumer
+from ingest.cli.parts import consumer_of, settings_from_environment
 from ingest.mqtt import LeanConsumer
-from ingest.sessions import PartitionedConsumer
+from ingest.mqtt.consumer import Account, Arrival, Consumer
+from ingest.mqtt.sessions import PartitionedConsumer
 
 DEVICES = ("station-1", "station-2", "station-3")
 EACH = 900

@@ -17,11 +17,11 @@ from cli.embedded.postgres import Database, create_database
 from contracts.messages import Ack, Environment, Event, Refusal, Scan, Status, Stock, encode_event, pack
 from contracts.topics import Kind, event_topic
 from ingest.audit import audit
-from ingest.decode import Decoded, decode
-from ingest.retention import expire
-from ingest.rollups import roll_up
-from ingest.store import Outcome
-from ingest.writer import Writer, connect
+from ingest.landing.decode import Decoded, decode
+from ingest.landing.store import Outcome
+from ingest.landing.writer import Writer, connect
+from ingest.upkeep.retention import expire
+from ingest.upkeep.rollups import roll_up
 from trace_service.schema.migrate import Roles, migrate
 from trace_service.schema.timescale import build_of, use, use_community
 

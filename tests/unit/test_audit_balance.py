@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.audit import Facts, balance, widened
-from ingest.ranges import Range, merge
+from ingest.landing.ranges import Range, merge
 
 numbers = st.sets(st.integers(1, 40))
 BOOT = UUID(int=1)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contracts.messages import Environment, Scan, Status, encode_event, pack
 from contracts.topics import Kind, event_topic, partition
-from ingest.decode import Decoded, content_hash, decode, decode_step_by_step
+from ingest.landing.decode import Decoded, content_hash, decode, decode_step_by_step
 
 NOW = 1_800_000_000_000
 BOOT = "0123456789abcdef" * 2

@@ -3,7 +3,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ingest.cli import ingest
+from ingest.cli.group import ingest
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
 

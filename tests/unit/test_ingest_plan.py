@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from contracts.messages import Scan, Status, encode_event, pack
 from contracts.topics import Kind, event_topic
-from ingest.decode import decode
-from ingest.plan import Address, Key, Past, Plan, Planner
-from ingest.ranges import count, intersect, merge, multirange, overlaps, subtract
+from ingest.landing.decode import decode
+from ingest.landing.plan import Address, Key, Past, Plan, Planner
+from ingest.landing.ranges import count, intersect, merge, multirange, overlaps, subtract
 
 NOW = 1_800_000_000_000
 BOOT = "0123456789abcdef" * 2

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.consumer import Arrival
 from ingest.mqtt import wire
+from ingest.mqtt.consumer import Arrival
 from ingest.mqtt.parser import LARGEST, Control, Parser
 from ingest.mqtt.wire import ProtocolError
 

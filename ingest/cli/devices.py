@@ -11,11 +11,11 @@ from psycopg.rows import dict_row
 from contracts.errors import CodefenceError
 from contracts.messages import Pause, encode_command
 from contracts.topics import command_topic
-from ingest.cli_parts import database, log_json, now_ms, orders_account_of, settings_from_environment, translated
+from ingest.cli.parts import database, log_json, now_ms, orders_account_of, settings_from_environment, translated
 from ingest.commands import Order, publish
 from ingest.metrics import Metrics
 from ingest.queries import QUERIES
-from ingest.upkeep import Upkeep
+from ingest.upkeep.tasks import Upkeep
 
 _MAINTAIN_HELP: Final = """\b
 Example:

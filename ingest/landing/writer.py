@@ -7,9 +7,9 @@ import psycopg
 import structlog
 from msgspec.structs import replace
 
-from ingest.decode import Decoded
-from ingest.meanwhile import BusyConnection, Meanwhile
-from ingest.store import Outcome, store, store_alone
+from ingest.landing.decode import Decoded
+from ingest.landing.meanwhile import BusyConnection, Meanwhile
+from ingest.landing.store import Outcome, store, store_alone
 
 # Classes 22 and 23, and what psycopg itself cannot turn into PostgreSQL's types.
 POISON: Final = (psycopg.DataError, psycopg.IntegrityError, ValueError, OverflowError)

@@ -11,13 +11,13 @@ from psycopg import Connection, Transaction
 from contracts.errors import TopicError
 from contracts.messages import Status
 from contracts.topics import Kind
-from ingest.decode import Decoded, Fault
-from ingest.floods import Flood
-from ingest.packed import WORK, event_copies
-from ingest.plan import Address, Key, Past, Plan, Planner, Reply
+from ingest.landing.decode import Decoded, Fault
+from ingest.landing.floods import Flood
+from ingest.landing.packed import WORK, event_copies
+from ingest.landing.plan import Address, Key, Past, Plan, Planner, Reply
+from ingest.landing.ranges import Range, merge, multirange, overlaps
+from ingest.landing.rows import LETTER_TYPES, letter_rows, moment
 from ingest.queries import QUERIES
-from ingest.ranges import Range, merge, multirange, overlaps
-from ingest.rows import LETTER_TYPES, letter_rows, moment
 
 # The width of the smallest rollup.
 _BUCKET_MS: Final = 5 * 60 * 1000

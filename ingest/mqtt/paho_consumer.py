@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.topics import event_filters
-from ingest.consumer import Account, Arrival, BrokerError
+from ingest.mqtt.consumer import Account, Arrival, BrokerError
 
 _KEEPALIVE_SECONDS: Final = 60
 _ANSWER_SECONDS: Final = 10.0
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class PahoConsumer:
-    """MQTT 3.1.1, QoS 1, persistent session, manual acknowledgement; see `ingest.consumer.Consumer`."""
+    """MQTT 3.1.1, QoS 1, persistent session, manual acknowledgement; see `ingest.mqtt.consumer.Consumer`."""
 
     def __init__(self, account: Account) -> None:
         self._account = account

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from contracts.errors import ContentMismatchError
 from contracts.messages import Ack, Refusal, Status
 from contracts.topics import Kind
-from ingest.decode import Decoded, Fault, Item
-from ingest.ranges import Range, merge, subtract
+from ingest.landing.decode import Decoded, Fault, Item
+from ingest.landing.ranges import Range, merge, subtract
 
 
 class Key(NamedTuple):

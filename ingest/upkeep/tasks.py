@@ -10,15 +10,15 @@ import psycopg
 import structlog
 from psycopg import Connection
 
-from ingest import gaps, retention, rollups
 from ingest.commands import Order
-from ingest.consumer import BrokerError
-from ingest.decode import Clock
+from ingest.landing.decode import Clock
+from ingest.landing.rows import moment
+from ingest.landing.writer import connect
 from ingest.metrics import Metrics
+from ingest.mqtt.consumer import BrokerError
 from ingest.queries import QUERIES
-from ingest.rows import moment
 from ingest.settings import IngestSettings
-from ingest.writer import connect
+from ingest.upkeep import gaps, retention, rollups
 
 _KEY: Final = 0x75706B70  # any constant: whoever holds it does the upkeep
 _RETENTION_EVERY_SECONDS: Final = 3600.0

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from contracts.messages import Environment, Event, Facings, Position, Scan, Status, Stock
 from contracts.topics import Kind
-from ingest.decode import Decoded, Item
+from ingest.landing.decode import Decoded, Item
 
 WORK: Final = "copy_work"
 """The COPY after which the trace service has something to do."""

@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.errors import CodefenceError
 from ingest import dead_letters
-from ingest.cli_parts import database, visible
+from ingest.cli.parts import database, visible
 
 _LETTERS_HELP: Final = """\b
 Examples:

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 
 from contracts.errors import CodefenceError
 from contracts.stderr import PatientStderr
-from ingest.consumer import Account, Consumer
+from ingest.landing.writer import connect
 from ingest.mqtt import LeanConsumer
-from ingest.paho_consumer import PahoConsumer
-from ingest.sessions import PartitionedConsumer
+from ingest.mqtt.consumer import Account, Consumer
+from ingest.mqtt.paho_consumer import PahoConsumer
+from ingest.mqtt.sessions import PartitionedConsumer
 from ingest.settings import IngestSettings
-from ingest.writer import connect
 
 
 def now_ms() -> int:

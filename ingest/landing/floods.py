@@ -12,9 +12,9 @@ from typing import Final
 
 from psycopg import Connection
 
-from ingest.decode import Decoded, Fault
+from ingest.landing.decode import Decoded, Fault
+from ingest.landing.rows import moment, storable
 from ingest.queries import QUERIES
-from ingest.rows import moment, storable
 
 KEPT_AN_HOUR: Final = 100
 """Letters that one sender may have with one reason within an hour, each with another content."""

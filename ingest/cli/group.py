@@ -7,10 +7,10 @@ from typing import Final
 
 import click
 
-from ingest import cli_devices, cli_letters
-from ingest.cli_parts import consumer_of, log_json, now_ms, settings_from_environment
+from ingest.cli import devices, letters
+from ingest.cli.parts import consumer_of, log_json, now_ms, settings_from_environment
 from ingest.metrics import Metrics
-from ingest.upkeep import Upkeep
+from ingest.upkeep.tasks import Upkeep
 from ingest.worker import Worker
 
 _RUN_HELP: Final = """\b
@@ -30,11 +30,11 @@ def ingest() -> None:
 
 
 for command in (
-    cli_devices.maintain,
-    cli_devices.devices,
-    cli_devices.pause,
-    cli_devices.resume,
-    cli_letters.dead_letters_group,
+    devices.maintain,
+    devices.devices,
+    devices.pause,
+    devices.resume,
+    letters.dead_letters_group,
 ):
     ingest.add_command(command)
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from contracts.topics import PARTITIONS, partition
-from ingest.consumer import Account, Arrival, BrokerError
 from ingest.mqtt import LeanConsumer
+from ingest.mqtt.consumer import Account, Arrival, BrokerError
 
 _PARTITION_LEVEL: Final = 2
 
 
 class PartitionedConsumer:
-    """One lean consumer for each partition behind the interface of one; see `ingest.consumer.Consumer`.
+    """One lean consumer for each partition behind the interface of one; see `ingest.mqtt.consumer.Consumer`.
 
     The client ids are the account's with the partition behind it, so that workers may exchange partitions only while
     both stand still: a session stays with the worker that has made it.

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from ingest.decode import Decoded, Fault
+from ingest.landing.decode import Decoded, Fault
 
 Row = tuple[object, ...]
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ingest.audit import Audit, Book
 from ingest.audit import audit as balance_books
-from ingest.cli_parts import database
+from ingest.cli.parts import database
 
 _HELP: Final = """\b
 Examples:

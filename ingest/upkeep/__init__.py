@@ -1,0 +1,1 @@
+"""What is done beside storing: rollups, gaps asked for, what is old removed."""
