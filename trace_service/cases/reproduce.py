@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from contracts.errors import CodefenceError
-from trace_service.detection.explaining.explanation import facts_stored
+from trace_service.detection.explaining.explanation import explain, facts_stored
 from trace_service.detection.explaining.recount import recount
 from trace_service.detection.explaining.stored import UNREADABLE, kept_by
+from trace_service.detection.explaining.tally import within
 
 # Stored figures have three or four digits.
 _AGREES: Final = 0.002
@@ -32,13 +33,14 @@ class Figure(NamedTuple):
     name: str
     stated: float | None
     computed: float | None
+    within: float = _AGREES
 
     @property
     def agrees(self) -> bool:
         """Whether both are the same, as far as figures are stored."""
         if self.computed is None or self.stated is None:
             return True
-        return abs(self.stated - self.computed) <= max(_AGREES, abs(self.stated) * 1e-4)
+        return abs(self.stated - self.computed) <= max(self.within, abs(self.stated) * 1e-4)
 
 
 def reproduced(rows: Iterable[Mapping[str, Any]]) -> Iterator[Figure]:
@@ -77,7 +79,8 @@ def _figures(row: Mapping[str, Any]) -> Iterator[Figure]:
     given = facts.figures
     nats = given.get("nats")
     if facts.material is None:
-        yield Figure(row["id"], facts.detector, "nats", nats, None)
+        again = explain(facts).recomputed
+        yield Figure(row["id"], facts.detector, "nats", nats, again, within(facts.contributions))
         return
     found = recount(facts.material)
     computed: dict[str, float | None] = {"nats": found.nats, "threshold": found.threshold}

@@ -93,7 +93,7 @@ def story(
         ],
         considered=[_line(words, places, each) for each in explanation.considered],
         changes=list(changes(words, explanation.changes, names)),
-        computed=explanation.recomputed is not None,
+        computed=explanation.kept == "whole",
         versions=_versions(words, explanation.versions),
         recomputed=_recomputed(words, explanation),
         kept=_kept(words, explanation),

@@ -5,7 +5,7 @@ honest ones are: at the same table, or given away. All that is learned from item
 Kept: the scans of items that were scanned in the last 400 days.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import lgamma, log
 from typing import Any, Final
@@ -39,7 +39,7 @@ _PRIOR_DEVICES: Final = (3.0, 60.0)
 # Of honest items with a second phone, those with a third: a table of guests.
 _PRIOR_THIRD: Final = (1.0, 8.0)
 _FIRST_NATS: Final = -1.0
-POOL_PENALTY: Final = log(3)
+_POOL_PENALTY: Final = log(3)
 _BATCH_PENALTY: Final = log(10)
 # How much batches differ honestly, as a number of items known before; and the copied share of a batch's labels.
 _BATCH_ITEMS: Final = 40.0
@@ -47,6 +47,13 @@ _BATCH_COPIED: Final = (1.0, 4.0)
 _LEAST_OF_BATCH: Final = 3
 _MOST_OF_ONE: Final = 1.0
 _KEPT_MS: Final = 400 * DAY_MS
+
+
+def pooled_nats(shares: Sequence[float]) -> float:
+    """Return what suspicious items of a case say together, or the strongest alone."""
+    if not shares:
+        return 0.0
+    return max(*shares, sum(shares) - _POOL_PENALTY) if len(shares) > 1 else shares[0]
 
 
 class _Scan(Struct):
@@ -184,10 +191,12 @@ class CloneDetector:
     def _claim(self, unit: _Unit) -> Claim:
         """Speak of one item, or of the case where several of its items are suspicious together."""
         pool = [self._units[each] for each in self._by_case.get(unit.case, {}) if self._units[each].nats > 0]
-        pooled = sum(each.nats for each in pool) - POOL_PENALTY
-        whole = len(pool) > 1 and pooled > unit.nats
-        nats = max([pooled if whole else unit.nats, *(each.nats for each in pool)])
-        return self._spoken(f"clone/{unit.case}", nats, pool if whole else [unit])
+        pooled = sum(each.nats for each in pool) - _POOL_PENALTY
+        # An item that says less than another of its case does not speak for it.
+        whole, strongest = len(pool) > 1, max((unit, *pool), key=lambda each: each.nats)
+        if not whole or pooled <= unit.nats:
+            return self._spoken(f"clone/{unit.case}", strongest.nats, [strongest])
+        return self._spoken(f"clone/{unit.case}", max(pooled, strongest.nats), pool)
 
     def _batch_claim(self, batch: str) -> Claim:
         """Speak of a batch in which more items have a second phone than batches have, in time and place like copies."""
@@ -201,7 +210,7 @@ class CloneDetector:
         when_and_where = sum(min(_MOST_OF_ONE, each.nats - alone) for each in chosen)
         nats = unusual + when_and_where - _BATCH_PENALTY if len(chosen) >= _LEAST_OF_BATCH else 0.0
         # All alike, so that they add up to the whole as those of a case do.
-        return self._spoken(f"clone/batch/{batch}", nats, chosen, (nats + POOL_PENALTY) / max(1, len(chosen)))
+        return self._spoken(f"clone/batch/{batch}", nats, chosen, (nats + _POOL_PENALTY) / max(1, len(chosen)))
 
     def _spoken(self, key: str, nats: float, chosen: list[_Unit], share: float | None = None) -> Claim:
         return Claim(

@@ -28,7 +28,7 @@ _YEAR_MONTHS = 13
 # What could be a label at all: four digits among eight characters, and nothing that a person typed between words.
 _LABEL = re.compile(r"(?=(?:\D*\d){4})\S{8,}")
 _NATS_A_CODE = {CodeState.UNKNOWN: 3.0, CodeState.INACTIVE: 1.5, CodeState.VOID: 2.5}
-_NATS_A_DEVICE = 0.5
+NATS_A_DEVICE = 0.5
 # Where lone unknown codes are this common among scans, something else than forgers makes them. Several forgers at once
 # leave one in a thousand.
 _COMMON = 2e-3
@@ -180,7 +180,7 @@ class ForgedDetector:
         product, city = pool
         if product and not product.startswith(_FOREIGN_FORM):
             shares = [self._nats(each) for each in seen]
-            return sum(shares) + _NATS_A_DEVICE * (devices - 1), shares
+            return sum(shares) + NATS_A_DEVICE * (devices - 1), shares
         found = min(len(seen), devices)
         nats = self._series_nats(city, found, now)
         if product:
@@ -218,6 +218,7 @@ class ForgedDetector:
                 "codes": len(seen),
                 "devices": len(devices),
                 "product": product.lstrip(_FOREIGN_FORM),
+                "issued_form": bool(product) and not product.startswith(_FOREIGN_FORM),
                 "days": _POOL_DAYS,
             },
         )

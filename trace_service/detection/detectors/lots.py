@@ -37,6 +37,11 @@ _MOST_SHOP_NATS: Final = 10.0
 _LEAST_CASES: Final = 2
 
 
+def shop_nats(cases: int) -> float:
+    """Return what so many cases of a silent lot in shops of another branch say."""
+    return min(_MOST_SHOP_NATS, _SHOP_NATS * cases)
+
+
 class _Lot(Struct):
     """One shipment to one dealer; `shops` are the sightings of its cases in shops of other branches."""
 
@@ -188,7 +193,7 @@ class LotSkipDetector:
         had = set(lot.read.values())
         cases = {each.goods.case: each for each in lot.shops.values() if each.goods.case and each.goods.case not in had}
         silent = self.silence_nats(lot.key)
-        shops = min(_MOST_SHOP_NATS, _SHOP_NATS * len(cases))
+        shops = shop_nats(len(cases))
         nats = silent + shops if silent > 0 and len(cases) >= _LEAST_CASES else 0.0
         keepers = {each.position.place for each in lot.shops.values() if each.position.place}
         return Claim(

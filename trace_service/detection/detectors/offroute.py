@@ -6,7 +6,7 @@ come to who sends them; for sixty days.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -29,6 +29,12 @@ _FAR_SHARE: Final = 1.0
 _MOST_NATS: Final = 20.0
 
 Point = tuple[float, float]
+
+
+def route_nats(stops: int, *, far: bool) -> float:
+    """Return what so many stops off the way say, and whether the way by one of them is at least twice as long."""
+    nats = _STOP_NATS + _NEXT_STOP_NATS * (stops - 1) if stops else 0.0
+    return min(_MOST_NATS, nats + _FAR_NATS * far)
 
 
 class _Way(Struct):
@@ -181,14 +187,14 @@ class OffRouteDetector:
         detours = {key: self._detour(way, (each.position.lat or 0.0, each.position.lon or 0.0))
                    for key, each in stops.items()}  # fmt: skip
         cases = sorted({each.goods.case for each in way.stops.values() if each.goods.case})
-        nats = _STOP_NATS + _NEXT_STOP_NATS * (len(stops) - 1) if stops else 0.0
-        nats += _FAR_NATS * any(each > _FAR_SHARE for each in detours.values())
+        far = any(each > _FAR_SHARE for each in detours.values())
+        nats = route_nats(len(stops), far=far)
         return Claim(
             key=f"offroute/{way.key}",
             detector="off_route",
             kind="offroute",
             dealer=way.receiver if way.receiver in self.network.dealers else None,
-            nats=min(_MOST_NATS, nats),
+            nats=nats,
             threshold=_THRESHOLD,
             contributions=tuple(
                 Contribution(
@@ -205,9 +211,29 @@ class OffRouteDetector:
                 "to": way.receiver,
                 "stops": len(stops),
                 "detour": round(max(detours.values(), default=0.0), 2),
+                "far": far,
                 "cases": len(cases),
+                **self._planned(way, stops.values()),
             },
         )  # fmt: skip
+
+    def _planned(self, way: _Way, stops: Iterable[Sighting]) -> dict[str, Any]:
+        """Return where the goods should have gone and when they left, and where and when they were seen instead."""
+        ends = [self._site(each) for each in (way.sender, way.receiver)]
+        first, last = ends
+        if first is None or last is None:
+            return {}
+        seen = []
+        for each in sorted(stops, key=lambda one: (one.occurred_at, one.key)):
+            place = (each.position.lat or 0.0, each.position.lon or 0.0)
+            by_way = flat_km(*first, *place) + flat_km(*place, *last)
+            seen.append({"adcode": self.network.city_near(*place), "at": each.occurred_at, "km": round(by_way)})
+        return {
+            "departed": way.departed,
+            "way_km": round(flat_km(*first, *last)),
+            "ends": [[round(each, 5) for each in end] for end in (first, last)],
+            "places": seen,
+        }
 
 
 def _spot(sighting: Sighting) -> Point:

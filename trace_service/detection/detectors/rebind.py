@@ -8,10 +8,15 @@ from trace_service.detection.network import Network
 from trace_service.detection.observations import Binding, Movement, Observation, Sighting, Withdrawn
 from trace_service.detection.settings import Settings
 
-_APPROVERS: Final = 2
+APPROVERS: Final = 2
 _DOWNSTREAM_NATS: Final = 7.0
 _ALONE_NATS: Final = 7.0
 _THRESHOLD: Final = 6.9
+
+
+def binding_nats(*, moved: bool, alone: bool) -> float:
+    """Return what a change of goods that had moved on says, and one that fewer than two persons approved."""
+    return _DOWNSTREAM_NATS * moved + _ALONE_NATS * alone
 
 
 class RebindDetector:
@@ -53,8 +58,8 @@ class RebindDetector:
         moved = [
             case for case in binding.cases if self._downstream.get(case, binding.occurred_at) < binding.occurred_at
         ]
-        alone = len(binding.approvers) < _APPROVERS
-        nats = (_DOWNSTREAM_NATS if moved else 0.0) + (_ALONE_NATS if alone else 0.0)
+        alone = len(binding.approvers) < APPROVERS
+        nats = binding_nats(moved=bool(moved), alone=alone)
         receiver = self.network.dealers.get(binding.to_dealer or "")
         return Claim(
             key=f"rebind/{binding.key}",

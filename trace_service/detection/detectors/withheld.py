@@ -25,6 +25,12 @@ _MOST_NATS: Final = 30.0
 _KEPT_MS: Final = 400 * DAY_MS
 
 
+def withheld_nats(cases: int, *, weeks_later: bool) -> float:
+    """Return what so many cases say that were moved on after they should not have been, and whether weeks after."""
+    nats = min(_MOST_NATS, _FIRST_NATS + _NEXT_NATS * (cases - 1)) if cases else 0.0
+    return nats + _WEEKS_LATER_NATS * weeks_later
+
+
 class _Act(Struct, frozen=True):
     """One case that was sent or sold although it should not have been."""
 
@@ -129,10 +135,9 @@ class WithheldDetector:
         _, state, batch, dealer = pool.split("/", 3)
         acts = [each for each in self._acts.get(pool, {}).values() if each.shipment not in self._upwards]
         cases = {each.case: each for each in sorted(acts, key=lambda each: -each.at)}
-        nats = min(_MOST_NATS, _FIRST_NATS + _NEXT_NATS * (len(cases) - 1)) if cases else 0.0
         # A single void label on goods that are good may be sold by and by.
-        if state != "void" and any(each.at > each.since + _WEEKS_LATER_MS for each in acts):
-            nats += _WEEKS_LATER_NATS
+        weeks_later = state != "void" and any(each.at > each.since + _WEEKS_LATER_MS for each in acts)
+        nats = withheld_nats(len(cases), weeks_later=weeks_later)
         return Claim(
             key=pool,
             detector="withheld",
@@ -155,5 +160,6 @@ class WithheldDetector:
                 "cases": len(cases),
                 "grace_hours": self.settings.document_grace_hours,
                 "latest": max((each.at for each in acts), default=None),
+                "weeks_later": weeks_later,
             },
         )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from trace_service.detection.detectors.backflow import receipt_nats
-from trace_service.detection.detectors.clone import POOL_PENALTY
+from trace_service.detection.detectors.clone import pooled_nats
 from trace_service.detection.settings import Settings
 
 _MARGIN: Final = Settings().retract_margin_nats
@@ -49,7 +49,7 @@ def clearing(
 def _parts(detector: str, figures: Mapping[str, Any], shares: Sequence[float], threshold: float) -> Change:
     """Return how many of the parts that evidence is the sum of have to go."""
     if detector == "clone":
-        return _fewest("same_owner", len(shares), lambda out: _pooled(shares[out:]), threshold, exact=True)
+        return _fewest("same_owner", len(shares), lambda out: pooled_nats(shares[out:]), threshold, exact=True)
     if detector == "forged":
         rest = float(figures.get("nats", 0.0)) - sum(shares)
         exact = len(shares) == 1 or abs(rest) < _ROUNDED
@@ -83,10 +83,3 @@ def _approvals(figures: Mapping[str, Any], threshold: float) -> tuple[Change, ..
     left = nats - each * alone
     found = [Change("approval", {"falls": left < threshold - _MARGIN, "nats": round(left, 2)})] if alone else []
     return (*found, Change("binding_corrected", {"moved": figures.get("moved_before", 0)}))
-
-
-def _pooled(shares: Sequence[float]) -> float:
-    """Return what suspicious items of a case say together, or the strongest alone."""
-    if not shares:
-        return 0.0
-    return max(*shares, sum(shares) - POOL_PENALTY) if len(shares) > 1 else shares[0]

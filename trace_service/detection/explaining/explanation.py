@@ -24,13 +24,16 @@ from trace_service.detection.explaining.counterfactual import (
     unraised,
 )
 from trace_service.detection.explaining.recount import counted, recount
+from trace_service.detection.explaining.tally import tally, within
 from trace_service.detection.material import Material, read_material
+from trace_service.detection.settings import Settings
 
 # Whether an alert could be computed again from what was kept with it, and if not, whose version kept it.
 Kept: TypeAlias = Literal["whole", "none", "older", "newer", "damaged"]
 # Beyond this a ratio says nothing more: models of honest travel are not known to be right to one in a thousand.
 MOST_TIMES: Final = 1_000
 _Z95: Final = 1.96
+_OURS: Final = Settings().version
 _NEVER: Final = -99.0  # as figures say that a rule has nothing to say
 _PARTIES: Final = ("sold_to", "received_at", "from", "to", "who")
 # A figure that is stored with three digits agrees with one that is computed anew within this.
@@ -146,7 +149,8 @@ def facts_stored(reason: Mapping[str, Any], probability: float | None, material:
 def explain(facts: Facts) -> Explanation:
     """Return what the alert says; takes milliseconds, up to some tenths of a second for hundreds of cases."""
     material = facts.material
-    again = recount(material).nats if material else None
+    again = recount(material).nats if material else _tallied(facts)
+    allowed = _AGREES if material else within(facts.contributions)
     return Explanation(
         detector=facts.detector,
         nats=facts.nats,
@@ -160,10 +164,17 @@ def explain(facts: Facts) -> Explanation:
         considered=considered(facts.detector, facts.figures, material),
         changes=_changes(material) if material else clearing(facts.detector, facts.figures, facts.contributions),
         recomputed=None if again is None else round(again, 3),
-        agrees=None if again is None else abs(again - facts.nats) <= _AGREES,
+        agrees=None if again is None else abs(again - facts.nats) <= allowed,
         versions=facts.versions,
         kept="whole" if material else "none",
     )
+
+
+def _tallied(facts: Facts) -> float | None:
+    """Return the sum of an alert without material, where this version's rules are those that it was raised by."""
+    if facts.versions.get("settings") != _OURS:
+        return None
+    return tally(facts.detector, facts.figures, facts.contributions)
 
 
 def times_of(nats: float) -> Times:
