@@ -12,8 +12,8 @@ import psycopg
 from benchmarks.frame import Figure, Outcome, Progress, Target
 from benchmarks.load.servers import servers
 from trace_service.epcis.capture import Behaviour, capture
-from trace_service.epcis.documents import read
-from trace_service.epcis.hashing import event_hash
+from trace_service.epcis.standard.documents import read
+from trace_service.epcis.standard.hashing import event_hash
 from trace_service.epcis.validation import check, schema
 from trace_service.store.connection import connect
 

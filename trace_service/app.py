@@ -19,7 +19,7 @@ from trace_service.api import scans as api_scans
 from trace_service.api import session as api_session
 from trace_service.api import stock as api_stock
 from trace_service.channel.shelf import ChannelShelf
-from trace_service.epcis.api import create_epcis_app
+from trace_service.epcis.http.app import create_epcis_app
 from trace_service.orders import api as api_orders
 from trace_service.orders import stations_api as api_stations
 from trace_service.public import router as resolver

@@ -10,7 +10,7 @@ from epcis_parts import BRAND, CASE, OTHER_GTIN, SHOP_GLN, WAREHOUSE_GLN, docume
 from psycopg.sql import SQL, Identifier
 
 from trace_service.epcis.capture import Behaviour, Job, capture
-from trace_service.epcis.errors import InvalidDocumentError
+from trace_service.epcis.standard.errors import InvalidDocumentError
 from trace_service.store.connection import Connection, connect
 
 

@@ -13,7 +13,7 @@ from epcis_parts import BRAND, CASE, GTIN, SHOP_GLN, Interface, make_brands, ser
 
 from trace_service.domain.events import Event, Source, Step
 from trace_service.epcis.cli import epcis
-from trace_service.epcis.hashing import event_hash
+from trace_service.epcis.standard.hashing import event_hash
 from trace_service.processing.capture import capture
 from trace_service.store.connection import connect
 

@@ -276,7 +276,7 @@ def test_a_fault_of_ours_is_answered_and_tells_nothing(interface: Interface, mon
     def broken(*_: object) -> None:
         raise ValueError("a secret detail")
 
-    monkeypatch.setattr("trace_service.epcis.api_events.project", broken)
+    monkeypatch.setattr("trace_service.epcis.http.events.project", broken)
     for _ in range(2):
         answer = interface.client.get("/events")
         assert (answer.status_code, answer.json()["type"]) == (500, "epcisException:ImplementationException")

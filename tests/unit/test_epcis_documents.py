@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from benchmarks.frame import DataMissingError, data_folder
 from contracts import gs1
-from trace_service.epcis import identifiers, links
 from trace_service.epcis.cli import epcis
-from trace_service.epcis.hashing import event_hash, prehash
+from trace_service.epcis.standard import identifiers, links
+from trace_service.epcis.standard.hashing import event_hash, prehash
 from trace_service.epcis.validation import check, check_bytes
 
 CONTEXT = "https://ref.gs1.org/standards/epcis/epcis-context.jsonld"

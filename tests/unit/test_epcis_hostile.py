@@ -2,11 +2,11 @@
 
 import pytest
 
-from trace_service.epcis.errors import DocumentError
-from trace_service.epcis.parameters import read_search
+from trace_service.epcis.http.requests import page_size
+from trace_service.epcis.querying.parameters import read_search
 from trace_service.epcis.refusals import QueryParameterError
-from trace_service.epcis.requests import page_size
-from trace_service.epcis.xml import read_xml
+from trace_service.epcis.standard.errors import DocumentError
+from trace_service.epcis.standard.xml import read_xml
 
 _NOTES = 'xmlns:x="https://ns.example.com/epcis/"'
 

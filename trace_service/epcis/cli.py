@@ -10,8 +10,8 @@ import msgspec
 
 from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import reported
-from trace_service.epcis.errors import DocumentError
-from trace_service.epcis.hashing import event_hash, prehash
+from trace_service.epcis.standard.errors import DocumentError
+from trace_service.epcis.standard.hashing import event_hash, prehash
 from trace_service.epcis.validation import Verdict, check_bytes
 from trace_service.store.brands import require_brand
 from trace_service.store.connection import connect

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from trace_service.domain.events import Event, Source, Step
-from trace_service.epcis import identifiers, namespaces
-from trace_service.epcis.hashing import event_hash
 from trace_service.epcis.rows import key, place, word
+from trace_service.epcis.standard import identifiers, namespaces
+from trace_service.epcis.standard.hashing import event_hash
 
 DEVICE: Final = "epcis"
 SITE: Final = "urn:codefence:site:"

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from trace_service.epcis import namespaces
-from trace_service.epcis.answers import written
-from trace_service.epcis.links import HOST
 from trace_service.epcis.own import dealer_uri, site_uri
-from trace_service.epcis.parameters import read_search
 from trace_service.epcis.projection import project
-from trace_service.epcis.search import Found, find
+from trace_service.epcis.querying.answers import written
+from trace_service.epcis.querying.parameters import read_search
+from trace_service.epcis.querying.search import Found, find
+from trace_service.epcis.standard import namespaces
+from trace_service.epcis.standard.links import HOST
 from trace_service.epcis.store import SQL
 from trace_service.store.connection import Connection
 

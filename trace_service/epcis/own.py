@@ -6,11 +6,11 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from trace_service.domain.events import Step
-from trace_service.epcis.answers import written
 from trace_service.epcis.custody import DEALER, SHIPMENT, SITE, STEP
-from trace_service.epcis.hashing import event_hash
-from trace_service.epcis.links import HOST
-from trace_service.epcis.vocabulary import WORDS, Kind
+from trace_service.epcis.querying.answers import written
+from trace_service.epcis.standard.hashing import event_hash
+from trace_service.epcis.standard.links import HOST
+from trace_service.epcis.standard.vocabulary import WORDS, Kind
 
 # Where stations and dealers are; an event's own offset is not recorded.
 OFFSET: Final = "+08:00"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from trace_service.epcis.problems import Problem
+from trace_service.epcis.standard.problems import Problem
 from trace_service.web.errors import WebError
 
 

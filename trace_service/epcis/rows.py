@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from trace_service.epcis import identifiers, namespaces
-from trace_service.epcis.vocabulary import shorten
+from trace_service.epcis.standard import identifiers, namespaces
+from trace_service.epcis.standard.vocabulary import shorten
 
 _EPCS: Final[Mapping[str, str]] = {"epcList": "e", "childEPCs": "e", "inputEPCList": "i", "outputEPCList": "o"}
 _CLASSES: Final[Mapping[str, str]] = {

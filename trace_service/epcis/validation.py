@@ -12,14 +12,14 @@ from typing import Any, Final, NamedTuple
 import jsonschema_rs
 import msgspec
 
-from trace_service.epcis import namespaces
-from trace_service.epcis.documents import DOCUMENT_TYPES, LARGEST_BYTES, Document, holds_events, locate, read
-from trace_service.epcis.errors import DocumentError
-from trace_service.epcis.events import event_problems, extension_problems
-from trace_service.epcis.parameters import from_query, read_search
-from trace_service.epcis.problems import Problem, child
+from trace_service.epcis.querying.parameters import from_query, read_search
 from trace_service.epcis.refusals import QueryParameterError
-from trace_service.epcis.rules import DOCUMENT
+from trace_service.epcis.standard import namespaces
+from trace_service.epcis.standard.documents import DOCUMENT_TYPES, LARGEST_BYTES, Document, holds_events, locate, read
+from trace_service.epcis.standard.errors import DocumentError
+from trace_service.epcis.standard.events import event_problems, extension_problems
+from trace_service.epcis.standard.problems import Problem, child
+from trace_service.epcis.standard.rules import DOCUMENT
 
 MOST_PROBLEMS: Final = 1000
 _CODES: Final[Mapping[str, str]] = {

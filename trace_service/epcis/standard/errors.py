@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contracts.errors import CodefenceError
-from trace_service.epcis.problems import Problem
+from trace_service.epcis.standard.problems import Problem
 
 
 class DocumentError(CodefenceError):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from contracts.gs1 import check_digit
-from trace_service.epcis import links
+from trace_service.epcis.standard import links
 
 _URN = re.compile(r"urn:epc:(id|idpat|class):([a-z]+):(.+)")
 # Schemes of other bodies, which have no Digital Link.

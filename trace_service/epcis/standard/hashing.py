@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from trace_service.epcis import links, namespaces
-from trace_service.epcis.vocabulary import Kind, expand, from_urn
+from trace_service.epcis.standard import links, namespaces
+from trace_service.epcis.standard.vocabulary import Kind, expand, from_urn
 
 _QUANTITY: Final = ("epcClass", "quantity", "uom")
 _METADATA: Final = (

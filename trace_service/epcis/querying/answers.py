@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from contracts import gs1
-from trace_service.epcis import links, namespaces
-from trace_service.epcis.search import Found
+from trace_service.epcis.querying.search import Found
+from trace_service.epcis.standard import links, namespaces
 
 LISTS: Final = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 _QUANTITIES: Final = ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")

@@ -13,8 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trace_service.epcis import api_capture, api_events, api_queries
 from trace_service.epcis.capture import as_error
+from trace_service.epcis.http import capture as api_capture
+from trace_service.epcis.http import events as api_events
+from trace_service.epcis.http import queries as api_queries
+from trace_service.epcis.http.requests import VERSION_HEADERS, PartnerOf
 from trace_service.epcis.refusals import (
     CaptureLimitError,
     EpcisError,
@@ -22,7 +25,6 @@ from trace_service.epcis.refusals import (
     NoSuchResourceError,
     ValidationError,
 )
-from trace_service.epcis.requests import VERSION_HEADERS, PartnerOf
 from trace_service.web.context import Console
 from trace_service.web.errors import BusyError, WebError
 from trace_service.web.headers import SECURITY_HEADERS

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from trace_service.epcis import namespaces
-from trace_service.epcis.errors import DocumentError
-from trace_service.epcis.rules import EVENTS
+from trace_service.epcis.standard import namespaces
+from trace_service.epcis.standard.errors import DocumentError
+from trace_service.epcis.standard.rules import EVENTS
 
 LARGEST_BYTES: Final = 10 * 1024 * 1024
 DOCUMENT_TYPES: Final = frozenset({"EPCISDocument", "EPCISQueryDocument"})
@@ -44,7 +44,7 @@ def read(data: bytes, limit: int | None = LARGEST_BYTES) -> Mapping[str, Any]:
     if limit is not None and len(data) > limit:
         raise DocumentError(f"{len(data)} bytes, {limit} are the limit", advice="Send the events in several documents.")
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        from trace_service.epcis.xml import read_xml  # noqa: PLC0415  nearly all documents are JSON
+        from trace_service.epcis.standard.xml import read_xml  # noqa: PLC0415  nearly all documents are JSON
 
         return read_xml(data)
     if _NUL in data:

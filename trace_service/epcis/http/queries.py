@@ -7,16 +7,16 @@ import msgspec
 from fastapi import APIRouter, Path, Request, Response
 
 from contracts.errors import ConfigurationError
-from trace_service.epcis.answers import written
-from trace_service.epcis.api_events import answer_query
-from trace_service.epcis.parameters import from_query, read_search
+from trace_service.epcis.http.events import answer_query
+from trace_service.epcis.http.requests import ConnectionOf, DocumentOf, PartnerOf, WishesOf, json_answer
+from trace_service.epcis.querying.answers import written
+from trace_service.epcis.querying.parameters import from_query, read_search
 from trace_service.epcis.refusals import (
     AlreadyExistsError,
     NoSuchResourceError,
     SubscriptionControlsError,
     ValidationError,
 )
-from trace_service.epcis.requests import ConnectionOf, DocumentOf, PartnerOf, WishesOf, json_answer
 from trace_service.epcis.schedules import cron_text, first_due
 from trace_service.epcis.store import SQL
 from trace_service.keys import KeyWrapper

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from trace_service.epcis.vocabulary import CBV, WEB_VOCABULARY
+from trace_service.epcis.standard.vocabulary import CBV, WEB_VOCABULARY
 
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 _EPCIS_CONTEXT = re.compile(

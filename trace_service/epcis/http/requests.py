@@ -9,13 +9,9 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from trace_service.epcis import namespaces
-from trace_service.epcis.answers import EpcFormat
 from trace_service.epcis.capture import MOST_EVENTS
-from trace_service.epcis.documents import LARGEST_BYTES, read
-from trace_service.epcis.errors import DocumentError
-from trace_service.epcis.parameters import whole_number
-from trace_service.epcis.problems import Problem
+from trace_service.epcis.querying.answers import EpcFormat
+from trace_service.epcis.querying.parameters import whole_number
 from trace_service.epcis.refusals import (
     CaptureLimitError,
     MediaTypeError,
@@ -23,6 +19,10 @@ from trace_service.epcis.refusals import (
     QueryParameterError,
     ValidationError,
 )
+from trace_service.epcis.standard import namespaces
+from trace_service.epcis.standard.documents import LARGEST_BYTES, read
+from trace_service.epcis.standard.errors import DocumentError
+from trace_service.epcis.standard.problems import Problem
 from trace_service.store.connection import Connection, connect
 from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.context import ConsoleOf

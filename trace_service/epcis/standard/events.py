@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from trace_service.epcis import identifiers, namespaces
-from trace_service.epcis.problems import Problem, child
-from trace_service.epcis.rules import COMMON, ELEMENTS, EPC_LISTS, EVENTS, QUANTITY_LISTS, EventRule
-from trace_service.epcis.vocabulary import CBV, WORDS, Kind, shorten
+from trace_service.epcis.standard import identifiers, namespaces
+from trace_service.epcis.standard.problems import Problem, child
+from trace_service.epcis.standard.rules import COMMON, ELEMENTS, EPC_LISTS, EVENTS, QUANTITY_LISTS, EventRule
+from trace_service.epcis.standard.vocabulary import CBV, WORDS, Kind, shorten
 
 _DEEPEST: Final = 32
 _TYPED: Final[Mapping[str, tuple[str, Kind]]] = {

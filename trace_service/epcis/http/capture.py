@@ -9,19 +9,8 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from trace_service.epcis.answers import written
 from trace_service.epcis.capture import MOST_EVENTS, Behaviour, Job, capture
-from trace_service.epcis.documents import DOCUMENT_TYPES, locate
-from trace_service.epcis.errors import InvalidDocumentError
-from trace_service.epcis.problems import Problem
-from trace_service.epcis.refusals import (
-    AlreadyExistsError,
-    CaptureLimitError,
-    NoSuchResourceError,
-    NotAcceptableError,
-    ValidationError,
-)
-from trace_service.epcis.requests import (
+from trace_service.epcis.http.requests import (
     LIMIT_HEADERS,
     ConnectionOf,
     DocumentOf,
@@ -30,6 +19,17 @@ from trace_service.epcis.requests import (
     WishesOf,
     json_answer,
 )
+from trace_service.epcis.querying.answers import written
+from trace_service.epcis.refusals import (
+    AlreadyExistsError,
+    CaptureLimitError,
+    NoSuchResourceError,
+    NotAcceptableError,
+    ValidationError,
+)
+from trace_service.epcis.standard.documents import DOCUMENT_TYPES, locate
+from trace_service.epcis.standard.errors import InvalidDocumentError
+from trace_service.epcis.standard.problems import Problem
 from trace_service.epcis.store import SQL
 from trace_service.store.connection import Connection
 from trace_service.web.auth.tokens import Partner

@@ -8,10 +8,10 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from trace_service.epcis import namespaces
-from trace_service.epcis.errors import DocumentError
-from trace_service.epcis.rules import EPC_LISTS, EVENTS, QUANTITY_LISTS
-from trace_service.epcis.vocabulary import shorten
+from trace_service.epcis.standard import namespaces
+from trace_service.epcis.standard.errors import DocumentError
+from trace_service.epcis.standard.rules import EPC_LISTS, EVENTS, QUANTITY_LISTS
+from trace_service.epcis.standard.vocabulary import shorten
 
 _ROOTS: Final = ("EPCISDocument", "EPCISQueryDocument")
 _WRAPPERS: Final = frozenset({"extension", "baseExtension"})

@@ -1,0 +1,1 @@
+"""Stored events found and told again: parameters, pages, documents."""
