@@ -24,7 +24,7 @@ from trace_service.cli_parts import reported
 from trace_service.cli_policy import policy
 from trace_service.cli_tokens import token
 from trace_service.cli_webhooks import webhooks
-from trace_service.demo import run_demo
+from trace_service.demo import run_demo, seed_bases
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.public.cli import links
@@ -83,6 +83,7 @@ def demo(out: Path, password_file: Path | None) -> None:
     with connect(settings.database_url.get_secret_value(), "trace demo") as connection:
         job = run_demo(connection, KeyWrapper(settings.key_encryption_key), settings.label_host)
         seed_sales(connection, _DEMO_PROFILE["brand"], datetime.now(UTC))
+        seed_bases(connection)
         if password_file is not None:
             add_account(connection, "demo", password_file.read_text("utf-8").strip(), _DEMO_PROFILE)
     _write_atomically(out, msgspec.json.format(msgspec.json.encode(job), indent=1))

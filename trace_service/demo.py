@@ -13,6 +13,7 @@ from msgspec import Struct
 from contracts.gs1 import check_digit, label_uri
 from geofence.territory import TerritoryVersion
 from trace_service.codes.issue import issue_batch
+from trace_service.inspections.queries import SQL as INSPECTIONS
 from trace_service.keys import KeyWrapper
 from trace_service.orders.model import LineDraft, OrderDraft
 from trace_service.orders.service import place
@@ -38,6 +39,7 @@ class Demo(Struct, frozen=True):
     sites: tuple[Row, ...]
     devices: tuple[Row, ...]
     channels: tuple[Row, ...]
+    bases: tuple[Row, ...]
     orders: tuple[Row, ...]
     ships_from: str
 
@@ -54,6 +56,15 @@ def run_demo(connection: Connection, keys: KeyWrapper, label_host: str) -> Row:
         connection.execute(SQL["demo_lock"])
         _register(connection, keys, demo)
         return _print_run(connection, keys, demo, label_host)
+
+
+def seed_bases(connection: Connection) -> None:
+    """Note where the demo brand's inspectors start, unless somebody has."""
+    demo = load_demo()
+    brand = demo.brand["id"]
+    if not connection.execute(INSPECTIONS["bases"], {"brand": brand}).fetchall():
+        with connection.cursor() as cursor:
+            cursor.executemany(INSPECTIONS["put_base"], [{**base, "brand": brand} for base in demo.bases])
 
 
 def _register(connection: Connection, keys: KeyWrapper, demo: Demo) -> None:

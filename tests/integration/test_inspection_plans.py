@@ -107,7 +107,26 @@ def test_a_find_counts_as_one_and_a_removed_code_too(trace: psycopg.Connection[o
     assert sum(each.hits for each in done.values()) == 1
 
 
+def test_a_first_plan_waits_until_the_engine_suspects_something_and_then_for_no_hour(
+    trace: psycopg.Connection[object],
+) -> None:
+    believe(trace)
+    assert plan_due(trace, NOW, "0 4 * * *") == []
+    believe(trace, suspect(JIAXING, 0.1))
+    before_four = datetime(2026, 3, 1, 18, tzinfo=UTC)
+    assert plan_due(trace, before_four, "0 4 * * *") == [BRAND]
+    assert JIAXING in cities(trace)
+    assert plan_due(trace, before_four + timedelta(days=1), "0 4 * * *") == []
+    assert plan_due(trace, before_four + timedelta(days=1, hours=3), "0 4 * * *") == [BRAND]
+
+
+def test_a_first_plan_waits_no_longer_than_a_day(trace: psycopg.Connection[object]) -> None:
+    assert plan_due(trace, datetime.now(UTC), "0 0 * * *") == []
+    assert plan_due(trace, datetime.now(UTC) + timedelta(days=2), "0 0 * * *") == [BRAND]
+
+
 def test_each_night_has_one_plan_and_brands_without_bases_none(trace: psycopg.Connection[object]) -> None:
+    believe(trace, suspect(JIAXING, 0.1))
     evening = datetime(2026, 3, 2, 22, tzinfo=UTC)  # 6 in the morning of the third
     assert plan_due(trace, evening, "0 4 * * *") == [BRAND]
     assert plan_due(trace, evening, "0 4 * * *") == []

@@ -19,12 +19,17 @@ ON CONFLICT (brand) DO UPDATE SET at = excluded.at, suspicions = excluded.suspic
 SELECT at, suspicions, places, versions FROM trace.inspection_state WHERE brand = %(brand)s
 
 -- name: brands_with_bases
--- Brands whose inspectors start somewhere and that have no plan of tonight.
-SELECT brand FROM (
-    SELECT DISTINCT ON (brand, name) brand, hours FROM trace.inspection_base ORDER BY brand, name, id DESC
+-- Brands whose inspectors start somewhere and that have no plan of that night, and whether it would be their first.
+-- A first one waits until the engine suspects something, or for a day: before, places could only be drawn by lot.
+SELECT brand, bool_and(first) AS first FROM (
+    SELECT DISTINCT ON (brand, name) brand, hours, recorded_at > %(young)s AS young,
+        NOT EXISTS (SELECT FROM trace.inspection_plan AS plan WHERE plan.brand = base.brand) AS first
+    FROM trace.inspection_base AS base ORDER BY brand, name, id DESC
 ) AS newest
 WHERE hours > 0 AND NOT EXISTS (SELECT FROM trace.inspection_plan AS plan
     WHERE plan.brand = newest.brand AND plan.night = %(night)s)
+AND (NOT first OR NOT young OR EXISTS (SELECT FROM trace.inspection_state AS state
+    WHERE state.brand = newest.brand AND state.suspicions <> '[]'))
 GROUP BY brand ORDER BY brand
 
 -- name: begin_plan

@@ -41,6 +41,8 @@ _CHANNEL: Final = "channel"
 _CALIBRATION: Final = "calibration"
 _RECALIBRATE_S: Final = 5.0
 _WORTH_KEEPING: Final = 1_000
+_FEW_CELLS: Final = 500
+_MINUTE_MS: Final = 60_000
 Tell: TypeAlias = Callable[[Connection, set[tuple[str, str]]], None]
 
 log = structlog.get_logger(__name__)
@@ -55,7 +57,7 @@ class _Running:
     kept: int
     version: Any = None  # of the channel, as the database tells it
     recalibrate_at: float = 0.0
-    day: int | None = None  # of which a plan of inspections was told
+    observed: int | None = None  # the day, or minute, of which a plan of inspections was told
     leads: Mapping[str, Lead] | None = None  # as the database has them; None: nobody knows
 
     @property
@@ -184,10 +186,10 @@ class Live:
         return 1
 
     def _close_day(self, connection: Connection, brand: str, running: _Running) -> None:
-        """Keep, once a day, what a plan of inspections needs to know of the engine."""
-        clock = running.engine.clock
-        if clock is not None and clock // DAY_MS != running.day:
-            running.day = clock // DAY_MS
+        """Keep what a plan of inspections needs of the engine: once a day, each minute while it knows little."""
+        clock, small = running.engine.clock, len(running.engine.sightings.cells) <= _FEW_CELLS
+        if clock is not None and clock // (_MINUTE_MS if small else DAY_MS) != running.observed:
+            running.observed = clock // (_MINUTE_MS if small else DAY_MS)
             observe_engine(connection, brand, running.engine)
 
     def _write(self, connection: Connection, brand: str, changes: list[Change]) -> None:
