@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import httpx
 import psycopg
 
 from cli.device import running_installation
+from cli.embedded.files import kept_port
 
 CODEFENCE = Path(sys.executable).with_name("codefence")
 
@@ -66,7 +66,8 @@ class System:
 
 def start(var: Path, *options: str) -> System:
     """Start `codefence up` and return once it says that it is up."""
-    port = free_port()
+    # Of those that the system hands out to nobody: connections that others open take none of them meanwhile.
+    port = kept_port(var.parent / "console-port")
     log = var.parent / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -94,10 +95,3 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -
             pass
         time.sleep(0.3)
     raise AssertionError(f"waited {seconds:g} s for {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number

@@ -5,12 +5,12 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from ipaddress import ip_network
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from receiving import Answer, Posted, receiving
 from waiting import PATIENCE
 
+from cli.embedded.files import kept_port
 from cli.main import main
 from trace_service.cases.days import due_day, run_day, run_due
 from trace_service.cases.machine import Action, Actor, Role
@@ -174,11 +175,8 @@ class Inbox(MessageHandler):
 
 
 @pytest.fixture
-def inbox() -> Iterator[tuple[Inbox, int]]:
-    box = Inbox()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def inbox(tmp_path: Path) -> Iterator[tuple[Inbox, int]]:
+    box, port = Inbox(), kept_port(tmp_path / "port")
     server = Controller(box, hostname="127.0.0.1", port=port)
     server.start()
     yield box, port

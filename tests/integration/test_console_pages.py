@@ -163,9 +163,14 @@ def test_the_queue_keeps_its_queries_few_however_long_it_is(site: Site, browser:
             " SELECT %s, 'diversion', 'D-CHENGDU', n::text, now(), now(), 3, 3, '{}' FROM generate_series(1, 49) n",
             (BRAND,),
         )
-    before = transactions(site)
-    assert browser.get("/").text.count('class="open"') == 50
-    assert transactions(site) - before <= 12
+
+    def needed() -> int:
+        before = transactions(site)
+        assert browser.get("/").text.count('class="open"') == 50
+        return transactions(site) - before
+
+    # The database's own upkeep may come between and counts as well.
+    wait_for(lambda: needed() <= 12)
 
 
 def transactions(site: Site) -> int:

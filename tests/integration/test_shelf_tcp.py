@@ -1,7 +1,6 @@
 """Controllers behind TCP and several at once: one that is away keeps none of the others."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,9 @@ import pytest
 from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
 from pymodbus.server import ModbusTcpServer
 from shelf_hardware import GTIN, UNIT_G, Hardware
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
+from cli.embedded.files import kept_port
 from contracts.errors import ConfigurationError
 from contracts.messages import Stock, decode_event
 from contracts.shelf_registers import BLOCK_SIZE, Holding, Input, Shared, block
@@ -24,7 +24,7 @@ SIZE = block(1) + BLOCK_SIZE
 
 
 @pytest.fixture
-def gateway() -> Iterator[int]:
+def gateway(tmp_path: Path) -> Iterator[int]:
     """A gateway with one controller of one channel, unit 3, that shows 5,000 g."""
     inputs, holding = [0] * SIZE, [0] * SIZE
     inputs[Shared.CHANNELS.offset] = 1
@@ -32,9 +32,7 @@ def gateway() -> Iterator[int]:
     inputs[block(1) + Input.GRAMS.offset : block(1) + Input.GRAMS.offset + 2] = Input.GRAMS.pack(5000)
     # The library's blocks count from 1.
     device = ModbusDeviceContext(ir=ModbusSequentialDataBlock(1, inputs), hr=ModbusSequentialDataBlock(1, holding))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = kept_port(tmp_path / "port")
     loop = asyncio.new_event_loop()
     started, ended = threading.Event(), asyncio.Event()
 
@@ -47,7 +45,7 @@ def gateway() -> Iterator[int]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    started.wait(10)
+    assert started.wait(PATIENCE)
     yield port
     loop.call_soon_threadsafe(ended.set)
     thread.join()

@@ -2,9 +2,9 @@
 
 import base64
 import os
-import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import asking
 import httpx
@@ -12,17 +12,16 @@ import pytest
 from conftest import TestDatabase
 from waiting import PATIENCE, wait_for
 
+from cli.embedded.files import kept_port
 from trace_service.web.build_assets import ensure_assets
 
 
 @pytest.mark.parametrize(("trusted", "neighbour"), [(None, 401), ('["10.9.8.0/24"]', 429)])
 def test_behind_a_trusted_proxy_each_visitor_has_an_allowance_of_its_own(
-    database: TestDatabase, trusted: str | None, neighbour: int
+    database: TestDatabase, tmp_path: Path, trusted: str | None, neighbour: int
 ) -> None:
     ensure_assets(lambda _: None)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = kept_port(tmp_path / "port")
     environment = {
         "PATH": os.defpath,
         "TRACE_DATABASE_URL": database.trace_dsn,
