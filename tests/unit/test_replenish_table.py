@@ -105,6 +105,27 @@ def test_other_headers_are_mapped_and_packed_files_are_read(tmp_path: Path) -> N
     assert table.history.series[0] == ("web", "x")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_a_spreadsheet_saves_is_read_as_it_is_meant(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    rows = (["units", "date", "node", "sku"], ["3", "2026/1/2", "成都一店", "茶"], ["1", "2026/1/12", "成都一店", "茶"])
+    path = tmp_path / "demand.csv"
+    path.write_bytes("\r\n".join(delimiter.join(row) for row in rows).encode(encoding))
+    table = read_demand(path, Reading())
+    assert [tuple(each) for each in table.history.series] == [("成都一店", "茶")]
+    assert table.history.days == (date(2026, 1, 2), date(2026, 1, 12))
+    told = [] if encoding == "utf-8-sig" else [(None, "", "encoding", "noted")]
+    assert [flag for flag in flags(table) if flag[2] != "missing_day"] == told
+
+
+def test_a_day_that_decides_all_figures_is_noted_and_counts(tmp_path: Path) -> None:
+    days = "".join(f"A,x,2026-01-{day:02},{4 if day != 9 else 5000}\n" for day in range(1, 31))
+    table = read(tmp_path, f"{HEAD}\n{days}")
+    assert flags(table) == [(None, "units", "spike", "noted")]
+    assert "A x 2026-01-09: 5000 units, 4 at most" in table.flags[0].detail
+    assert table.history.units.max() == 5000
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

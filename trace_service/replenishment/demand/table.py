@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO, cast
 from zoneinfo import ZoneInfo
@@ -24,6 +25,11 @@ _BUSY: Final = 10
 _HALF: Final = 0.5
 _THIN: Final = 0.05
 _WEEKDAYS: Final = 7
+_LARGE: Final = 100
+_SPIKE: Final = 20
+"""So many times what any other day sold, and so large, is hardly ever a sale."""
+_ENCODINGS: Final = ("utf-8-sig", "gb18030")
+_DELIMITERS: Final = ",;\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +56,33 @@ class Table(NamedTuple):
 def read_demand(path: Path, reading: Reading) -> Table:
     """Return the demand in a CSV file, gzipped if its name says so. Raises DemandTableError, naming line and column."""
     try:
-        with _open(path) as stream:
-            return _read(stream, path, reading)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        for encoding in _encodings(path):
+            try:
+                with _open(path, encoding) as stream:
+                    return _read(stream, path, reading, encoding)
+            except UnicodeDecodeError:
+                continue
+    except (OSError, EOFError) as error:
         raise DemandTableError(f"{path}: {error}", advice="Give a CSV file in UTF-8.") from error
+    raise DemandTableError(f"{path} is no text", advice="Give a CSV file in UTF-8; Excel calls it CSV UTF-8.")
 
 
-def _open(path: Path) -> TextIO:
+def _encodings(path: Path) -> tuple[str, ...]:
+    with path.open("rb") as stream:
+        return ("utf-16",) if stream.read(2) in {b"\xff\xfe", b"\xfe\xff"} else _ENCODINGS
+
+
+def _open(path: Path, encoding: str) -> TextIO:
     if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
-    return path.open(encoding="utf-8-sig", newline="")
+        return cast("TextIO", gzip.open(path, "rt", encoding=encoding, newline=""))
+    return path.open(encoding=encoding, newline="")
 
 
-def _read(stream: TextIO, path: Path, reading: Reading) -> Table:
-    rows = csv.reader(stream)
+def _read(stream: TextIO, path: Path, reading: Reading, encoding: str) -> Table:
+    first = stream.readline()
+    if not first.strip():
+        raise DemandTableError(f"{path}, line 1 is empty", advice=f"It must name {', '.join(NEEDED)}.")
+    rows = csv.reader(chain([first], stream), delimiter=max(_DELIMITERS, key=first.count))
     header = [name.strip() for name in next(rows, [])]
     places = {}
     for column in (*NEEDED, *OPTIONAL):
@@ -74,10 +93,13 @@ def _read(stream: TextIO, path: Path, reading: Reading) -> Table:
             places[column] = header.index(name)
         elif column in NEEDED or column in reading.columns:
             raise DemandTableError(
-                f"{path}, line 1: no column {name!r} for {column}",
+                f"{path}, line 1: no column {name!r}, only {', '.join(header)[:200]}",
                 advice=f"The first line must name {', '.join(NEEDED)}; --column {column}=NAME maps another name.",
             )
-    gathered = _Gathered(RowReader(places, len(header), reading.node, reading.zone))
+    reader = RowReader(places, len(header), reading.node, reading.zone)
+    if encoding != _ENCODINGS[0]:
+        reader.flags.append(Flag(None, "", "encoding", "noted", f"it is not in UTF-8: read as {encoding}"))
+    gathered = _Gathered(reader)
     for line, cells in _numbered(rows, path):
         if cells:
             gathered.take(line, cells)
@@ -153,6 +175,7 @@ class _Gathered:
         empty = _marked(self._empty, place, shape)
         series = tuple(self._series)
         known = ~empty & ~_gaps(series, days, matrix, flags)
+        _spikes(series, days, matrix, flags)
         if lead_column:
             self._unknown_leads(series, reading, flags)
         priced = bool(reading.prices) or any(name == "price" for _, name in self._latest)
@@ -187,7 +210,8 @@ class _Gathered:
 
 
 def _first(flags: list[Flag]) -> str:
-    return f"Line {flags[0].line}, column {flags[0].column}: {flags[0].detail}." if flags else "It has only a header."
+    wrong = next((flag for flag in flags if flag.done == "refused"), None)
+    return f"Line {wrong.line}, column {wrong.column}: {wrong.detail}." if wrong else "It has only a header."
 
 
 def _marked(cells: set[tuple[int, int]], place: dict[int, int], shape: tuple[int, int]) -> Mask:
@@ -249,3 +273,18 @@ def _gaps(
                 detail = f"{node} {days[at]}: no sale of any product, the day is left out"
                 flags.append(Flag(None, "date", "gap", "repaired", detail))
     return found
+
+
+def _spikes(
+    series: tuple[Series, ...],
+    days: tuple[date, ...],
+    units: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
+    flags: list[Flag],
+) -> None:
+    """Note days that outdo every other day of their series so far that all figures follow from them."""
+    if len(days) < 2:  # noqa: PLR2004  no other day
+        return
+    for each, at, most in zip(series, np.argmax(units, axis=1), np.partition(units, -2, axis=1)[:, -2:], strict=True):
+        if most[1] >= max(_LARGE, _SPIKE * most[0]):
+            detail = f"{each.node} {each.sku} {days[at]}: {most[1]:g} units, {most[0]:g} at most on any other day"
+            flags.append(Flag(None, "units", "spike", "noted", f"{detail}; it counts"))
