@@ -16,7 +16,9 @@ from click.testing import CliRunner
 from cli.main import main
 from tests.tiny_world import CITIES, GTIN, GUILTY, START, VICTIM, iso, scan, table, write_events, write_world
 from trace_service.backtest.errors import WorldError
+from trace_service.backtest.forms import Forms
 from trace_service.backtest.run import EVIDENCE, run_world
+from trace_service.backtest.world import Item
 
 
 def _silent(line: str) -> None:
@@ -248,6 +250,58 @@ def test_the_marks_of_some_editors_make_no_difference(tmp_path: Path) -> None:
     )
     assert plain == marked
     assert plain
+
+
+def test_ids_written_as_numbers_numbers_as_text_and_null_make_no_difference(tmp_path: Path) -> None:
+    events = write_world(tmp_path / "world")
+    run_world(tmp_path / "world", tmp_path / "plain", _silent)
+
+    def written(event: dict[str, Any], number: int) -> dict[str, Any]:
+        kinds = {"lat": str, "lon": str, "accuracy_m": str, "adcode": float}
+        other = {key: kinds[key](value) if key in kinds else value for key, value in event.items()}
+        return other | {"event_id": number, "place": None, "to": "", "count": 3.0, "approvers": [7]}
+
+    write_events(tmp_path / "world", [written(event, number) for number, event in enumerate(events)])
+    outcome = run_world(tmp_path / "world", tmp_path / "other", _silent)
+    assert "malformed_line" not in outcome.notices
+    said = ("dealer_id", "raised_at", "probability", "codes", "cases")
+    plain, other = ([[alert[key] for key in said] for alert in _alerts(tmp_path / name)] for name in ("plain", "other"))
+    assert plain == other
+    assert plain
+
+
+def test_events_that_are_none_are_an_error_and_no_quiet_year(tmp_path: Path) -> None:
+    events = write_world(tmp_path / "world")
+    (tmp_path / "world" / "events.jsonl").write_text(json.dumps(events), encoding="utf-8")
+    with pytest.raises(WorldError, match="no line is an event"):
+        run_world(tmp_path / "world", tmp_path / "out", _silent)
+
+
+def test_without_items_the_folder_is_refused_and_no_code_called_forged(tmp_path: Path) -> None:
+    write_world(tmp_path / "world")
+    items = tmp_path / "world" / "items.csv"
+    items.write_text(items.read_text("utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    with pytest.raises(WorldError, match=r"items\.csv has no item"):
+        run_world(tmp_path / "world", tmp_path / "out", _silent)
+
+
+def test_a_carton_that_was_packed_anew_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    write_world(tmp_path / "world")
+    with (tmp_path / "world" / "items.csv").open(encoding="utf-8", newline="") as file:
+        items = list(csv.DictReader(file))[:3]
+    moment = iso(START + timedelta(days=6))
+    common = {"occurred_at": moment, "received_at": moment, "device_id": "R", "actor": "op", "source": "site"}
+    packed = common | {"event_id": "p", "type": "pack", "place": "D0", "parent": "NEW"}
+    shipped = common | {"event_id": "s", "type": "ship", "place": "D0", "codes": ["NEW"], "to": "S0"}
+    write_events(tmp_path / "world", [packed | {"codes": [each["code"] for each in items]}, shipped])
+    assert "unknown_code" not in run_world(tmp_path / "world", tmp_path / "out", _silent).notices
+
+
+def test_a_code_has_the_form_of_issued_ones_also_where_serials_count_up() -> None:
+    issued = [Item(f"01{GTIN}21{number:07}", f"C{number // 6}", "", GTIN, "", ()) for number in range(100_000)]
+    forms = Forms(issued, {each.code for each in issued}, [GTIN])
+    assert [forms.product(f"01{GTIN}21{number:07}") for number in range(12_341, 12_351)] == [GTIN] * 10
+    assert forms.product(f"01{GTIN}21X{1:06}") is None
 
 
 def test_the_command_pools_worlds_prints_one_table_and_goes_on_where_it_stopped(tmp_path: Path) -> None:

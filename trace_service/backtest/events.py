@@ -74,6 +74,7 @@ class Event(Struct):
 
 
 _KNOWN: Final = frozenset(Event.__struct_fields__)
+_NUMBERS: Final = frozenset(("lat", "lon", "accuracy_m", "count"))
 
 
 class _Arrival(Struct):
@@ -109,17 +110,23 @@ class EventReader:
                 for number, line in enumerate(lines, 1):
                     if line.isspace():
                         continue
+                    text = line.removeprefix(BOM) if number == 1 else line
                     try:
-                        event = decode(line.removeprefix(BOM) if number == 1 else line)
+                        event = decode(text)
                     except UNREADABLE as error:
-                        self._blame(number, line, error)
-                        continue
+                        other = self._otherwise(number, text, error)
+                        if other is None:
+                            continue
+                        event = other
                     if self._accept(number, event):
                         yield event
             except (EOFError, OSError) as error:
                 raise WorldError(f"{self.path}: {error}", advice="Copy the file anew.") from error
+        if not self._seen and self.notices:
+            raise WorldError(f"{self.path}: no line is an event", advice="Write one JSON object a line.")
 
-    def _blame(self, number: int, line: bytes, error: Exception) -> None:
+    def _otherwise(self, number: int, line: bytes, error: Exception) -> Event | None:
+        """Return a line's event where only kinds of values are others: ids as numbers, numbers as text, null."""
         try:
             found = msgspec.json.decode(line) if len(line) <= _LONGEST_LINE else None
         except UNREADABLE:
@@ -130,7 +137,11 @@ class EventReader:
                     raise WorldError(
                         f"{self.path}, line {number}, key {key} is missing", advice="docs/detection.md lists the keys."
                     ) from error
+            with contextlib.suppress(*UNREADABLE):
+                told = {key: _told(key, value) for key, value in found.items() if value is not None and value != ""}
+                return msgspec.convert(told, Event, strict=False)
         self._notice("malformed_line", number)
+        return None
 
     def _accept(self, number: int, event: Event) -> bool:
         if event.event_id in self._seen:
@@ -182,6 +193,17 @@ class EventReader:
 
 
 _OLDEST_MS: Final = 183 * DAY_MS
+
+
+def _told(key: str, value: object) -> object:
+    """Return a value as its key has it: ids are texts, also where a program has written them as numbers."""
+    if key in _NUMBERS:
+        return value
+    if isinstance(value, list):
+        return [_told(key, each) for each in value]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def unknown_keys(folder: Path, lines: int = 2_000) -> set[str]:

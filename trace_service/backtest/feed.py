@@ -50,6 +50,7 @@ class Feed:
                 self._cases[item.case] = item
                 if item.pallet:
                     self._pallets[item.pallet][item.case] = item
+        self._listed = frozenset(self._pallets)
         self._sighted: dict[str, list[tuple[Sighting, Item]]] = defaultdict(list)
         self._receipts: dict[str, list[tuple[Movement, Item, Event]]] = defaultdict(list)
         self._void: dict[str, int] = {}
@@ -69,6 +70,8 @@ class Feed:
             elif event.type == "void":
                 for code in event.codes:
                     self._void.setdefault(code, event.occurred)
+            elif event.type == "pack":
+                self._pack(event)
 
     def _anew(self, paper: Shipment) -> Iterator[Observation]:
         """Observe again what a paper that just came puts in another light."""
@@ -148,10 +151,17 @@ class Feed:
                 self._sighted[item.case].append((sighting, item))
             yield sighting
 
+    def _pack(self, event: Event) -> None:
+        """Keep what a carton or pallet that items.csv does not have was packed of."""
+        parent = event.parent
+        if parent is not None and parent not in self._cases and parent not in self._listed:
+            items = (self._item(unit) for unit in event.codes)
+            self._pallets[parent] = {item.case: item for item in items if item is not None}
+
     def _item(self, unit: str) -> Item | None:
         found = self._world.items.get(unit) or self._cases.get(unit)
         if found is None and unit in self._pallets:
-            found = next(iter(self._pallets[unit].values()))
+            found = next(iter(self._pallets[unit].values()), None)
         return found
 
     def _explode(self, codes: list[str]) -> dict[str, Item]:

@@ -4,6 +4,8 @@ import string
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
+import numpy as np
+
 from trace_service.backtest.world import Item
 
 _SAMPLE: Final = 4_000
@@ -24,10 +26,10 @@ class Forms:
     def __init__(self, items: Sequence[Item], issued: Container[str] = (), products: Iterable[str] = ()) -> None:
         self._products = sorted({item.product for item in items if item.product}.union(products), key=len, reverse=True)
         self._issued = issued
-        self._sample = [item.code for item in items[:: max(1, len(items) // _NEIGHBOURS)]]
+        self._sample = [item.code for item in _some(items, _NEIGHBOURS)]
         self._sparse: bool | None = None
         self._letters: dict[int, list[set[str]]] = {}
-        for item in items[:: max(1, len(items) // _SAMPLE)]:
+        for item in _some(items, _SAMPLE):
             _, code = self._split(item.code)
             places = self._letters.setdefault(len(code), [set() for _ in code])
             for place, letter in zip(places, code, strict=True):
@@ -74,3 +76,11 @@ class Forms:
             for letter in self._alphabet:
                 yield head + letter + tail[1:]
                 yield head + letter + tail
+
+
+def _some(items: Sequence[Item], number: int) -> Sequence[Item]:
+    """Return some items drawn by lot, always the same: of serials that count up, every tenth ends in the same digit."""
+    if len(items) <= number:
+        return items
+    drawn = np.random.default_rng(0).choice(len(items), number, replace=False)
+    return [items[index] for index in drawn.tolist()]

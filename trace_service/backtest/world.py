@@ -214,6 +214,7 @@ def _batches(folder: Path, notice: Notice) -> dict[str, Batch]:
 def _items(folder: Path, notice: Notice) -> dict[str, Item]:
     chains: dict[str, tuple[str, ...]] = {}
     found: dict[str, Item] = {}
+    twice = 0
     for row in rows(folder, "items.csv", TABLES["items.csv"], notice):
         text = row.text("shipments")
         chain = chains.get(text)
@@ -223,7 +224,12 @@ def _items(folder: Path, notice: Notice) -> dict[str, Item]:
         # An item that was never packed is a case of its own.
         # What many items have in common is kept once.
         case, pallet, product, batch = (intern(row.text(name)) for name in ("case", "pallet", "product", "batch"))
+        twice += code in found
         found[code] = Item(code, case or code, pallet, product, batch, chain)
+    if not found:
+        raise WorldError(f"{folder}: items.csv has no item", advice="Without items every code would pass for a forgery.")
+    if twice:
+        notice(f"items.csv: {twice:,} with a code that a later row has, which counts")
     return found
 
 
