@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.frame import DataMissingError, Figure, Outcome, Progress, Target, data_folder
 from benchmarks.load.intermittent import compare
 from benchmarks.load.outlook import outlook
-from cli.replenish_tables import price_list
+from cli.replenish.tables import price_list
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.table import Reading, read_demand
 from trace_service.replenishment.trials.backtest import backtest

@@ -11,7 +11,7 @@ import pytest
 import shapely
 from click.testing import CliRunner, Result
 
-from cli.geofence import geofence
+from cli.geography.geofence import geofence
 from geofence.check import check
 from geofence.coordinates import Crs
 from geofence.evidence import CellEvidence, Evidence, GpsEvidence, IpCityEvidence, Platform, SiteEvidence

@@ -9,8 +9,8 @@ import pytest
 import shapely
 from click.testing import CliRunner
 
+from cli.geography.map_files import read_map
 from cli.main import main
-from cli.map_files import read_map
 from geofence.coordinates import Crs, to_wgs84
 from geofence.errors import MapFormatError, MapUnavailableError
 from geofence.maps import AtomMap, Level, load_installed_map

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from cli.replenish_tables import (
+from cli.replenish.tables import (
     FESTIVALS,
     mapped_columns,
     named_days,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from cli.tables import Row
+from cli.geography.tables import Row
 from geofence.trips import Episode, Fix, Handling, HandlingKind, Report
 
 # The last millisecond that a calendar has: the year 9999.

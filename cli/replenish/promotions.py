@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from cli.replenish_tables import calendar_day, promotion_list
+from cli.replenish.tables import calendar_day, promotion_list
 from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.replenishment.demand.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LONGEST_PROMOTION, Promotion

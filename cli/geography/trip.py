@@ -10,9 +10,9 @@ from typing import Any, Final, TextIO
 
 import click
 
-from cli.tables import open_table
-from cli.trip_plans import read_trip_plan
-from cli.trip_tables import report_of, shown
+from cli.geography.tables import open_table
+from cli.geography.trip_plans import read_trip_plan
+from cli.geography.trip_tables import report_of, shown
 from firmware_sim.trackers import SimulatedTrip, simulate
 from geofence.errors import GeofenceError
 from geofence.trips import Episode, Fix, Kind, Report, judge_trip

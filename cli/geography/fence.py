@@ -12,8 +12,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from cli.tables import Row, chunks, open_table, positions
-from cli.trip_tables import report_of, shown
+from cli.geography.tables import Row, chunks, open_table, positions
+from cli.geography.trip_tables import report_of, shown
 from contracts import fence as wire
 from contracts.errors import CodefenceError
 from edge.fence import HeldFence
@@ -117,7 +117,7 @@ def _built(area: Path | None, trip: Path | None, key: Path, order: _Order) -> by
         union = shapely.union_all(list(read_fences(area.read_bytes()).values()))
         content = fences.of_area(order.audience.partition(":")[2], union, area.name)
     else:
-        from cli.trip_plans import read_trip_plan  # noqa: PLC0415  likewise
+        from cli.geography.trip_plans import read_trip_plan  # noqa: PLC0415  likewise
 
         content = fences.of_trip(read_trip_plan(trip or Path()))
     now = datetime.now(UTC)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from cli.replenish_tables import mapped_columns, time_zone
+from cli.replenish.tables import mapped_columns, time_zone
 from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import reported
 from trace_service.replenishment.demand.table import Reading, read_demand

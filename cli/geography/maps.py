@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from cli.map_files import read_map
+from cli.geography.map_files import read_map
 from geofence.coordinates import Crs
 from geofence.errors import GeofenceError
 from geofence.maps import AtomMap, Level, load_installed_map

@@ -17,7 +17,7 @@ from trace_service.codes.batches import spans
 from trace_service.codes.book import Book, Entry
 from trace_service.codes.book_file import load_book
 from trace_service.codes.check import Answer, Checker, read_item
-from trace_service.codes.lines import batches_of_lines
+from trace_service.codes.cli.lines import batches_of_lines
 from trace_service.codes.master import read_master
 from trace_service.codes.opened import database_is_set, opened
 from trace_service.codes.queries import SQL

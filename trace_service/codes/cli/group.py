@@ -9,13 +9,13 @@ import click
 # Command → module:attribute, in the order in which they are listed. Each is imported when it is called: parsing
 # millions of lines waits for no database driver.
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "parse": ("trace_service.codes.cli_parse:parse", "Read GS1 identifiers in any form, one a line."),
-    "issue": ("trace_service.codes.cli_issue:issue", "Write serials, one a line, of a master or of a new batch."),
-    "verify": ("trace_service.codes.cli_verify:verify", "Tell whether codes are genuine and issued, one a line."),
-    "batches": ("trace_service.codes.cli_batches:batches", "List batches of codes."),
-    "commission": ("trace_service.codes.cli_batches:commission", "Turn a batch's printed labels into goods."),
-    "scrap": ("trace_service.codes.cli_batches:scrap", "Take labels out of their batches for good."),
-    "keys": ("trace_service.codes.cli_keys:keys", "Begin a new epoch, list the epochs, kill one."),
+    "parse": ("trace_service.codes.cli.parse:parse", "Read GS1 identifiers in any form, one a line."),
+    "issue": ("trace_service.codes.cli.issue:issue", "Write serials, one a line, of a master or of a new batch."),
+    "verify": ("trace_service.codes.cli.verify:verify", "Tell whether codes are genuine and issued, one a line."),
+    "batches": ("trace_service.codes.cli.batches:batches", "List batches of codes."),
+    "commission": ("trace_service.codes.cli.batches:commission", "Turn a batch's printed labels into goods."),
+    "scrap": ("trace_service.codes.cli.batches:scrap", "Take labels out of their batches for good."),
+    "keys": ("trace_service.codes.cli.keys:keys", "Begin a new epoch, list the epochs, kill one."),
 }
 
 

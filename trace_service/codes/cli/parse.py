@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from contracts import gs1
-from trace_service.codes.lines import batches_of_lines
+from trace_service.codes.cli.lines import batches_of_lines
 
 
 class _Problem(msgspec.Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from cli.territory_shown import echo_remarks, echo_simulation
+from cli.geography.territory_shown import echo_remarks, echo_simulation
 from geofence.errors import TerritoryError
 from geofence.maps import AtomMap
 from geofence.maps.catalogue import open_map

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from cli.replenish_tables import FESTIVALS, calendar_day, mapped_columns, named_days, price_list, time_zone
+from cli.replenish.tables import FESTIVALS, calendar_day, mapped_columns, named_days, price_list, time_zone
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.table import Reading, Table, read_demand

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 import numpy as np
 
-from cli.replenish_tables import mapped_columns, number, price_list, shelved, table_rows, time_zone
+from cli.replenish.tables import mapped_columns, number, price_list, shelved, table_rows, time_zone
 from trace_service.cli_parts import reported
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.kernel import Counts, Floats

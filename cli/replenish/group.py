@@ -2,11 +2,11 @@
 
 import click
 
-from cli.replenish_backtest import backtest
-from cli.replenish_plan import plan
-from cli.replenish_promotions import promotion
-from cli.replenish_run import load, run
-from cli.replenish_transfer import transfer
+from cli.replenish.backtest import backtest
+from cli.replenish.plan import plan
+from cli.replenish.promotions import promotion
+from cli.replenish.run import load, run
+from cli.replenish.transfer import transfer
 
 
 @click.group()

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from cli.tables import Row, chunks, open_table, positions, write_rows
+from cli.geography.tables import Row, chunks, open_table, positions, write_rows
 from geofence.coordinates import Crs, convert
 from geofence.errors import GeofenceError
 from geofence.maps import load_installed_map

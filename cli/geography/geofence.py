@@ -10,9 +10,9 @@ from typing import Final, TextIO
 import click
 import numpy as np
 
-from cli.geofence_picture import picture
-from cli.maps import import_map, maps
-from cli.tables import Row, chunks, open_table, positions, write_rows
+from cli.geography.maps import import_map, maps
+from cli.geography.picture import picture
+from cli.geography.tables import Row, chunks, open_table, positions, write_rows
 from geofence.alone import judged_alone
 from geofence.coordinates import FloatArray
 from geofence.errors import GeofenceError

@@ -1,0 +1,1 @@
+"""Commands about places: positions, maps, fences, territories and trips."""
