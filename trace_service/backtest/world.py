@@ -227,7 +227,9 @@ def _items(folder: Path, notice: Notice) -> dict[str, Item]:
         twice += code in found
         found[code] = Item(code, case or code, pallet, product, batch, chain)
     if not found:
-        raise WorldError(f"{folder}: items.csv has no item", advice="Without items every code would pass for a forgery.")
+        raise WorldError(
+            f"{folder}: items.csv has no item", advice="Without items every code would pass for a forgery."
+        )
     if twice:
         notice(f"items.csv: {twice:,} with a code that a later row has, which counts")
     return found
