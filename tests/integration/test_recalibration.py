@@ -29,13 +29,16 @@ def connection(database: TestDatabase) -> Iterator[Connection]:
         yield connection
 
 
-def decide(connection: Connection, cases: int, confirmed: float, version: str = SHIPPED.version) -> None:
+def decide(
+    connection: Connection, cases: int, confirmed: float, version: str = SHIPPED.version, code: str = "drip"
+) -> None:
     """Close cases with one alert each, of which a share was confirmed whatever the evidence."""
     draw = random.Random(cases)
     for number in range(cases):
         nats = draw.uniform(7, 14)
         inputs = features(Evidence(drip=nats, bulk=nats - 1, spread=False, home=0.0))
-        reason = {"code": "drip", "parameters": {"features": inputs}, "versions": {"calibration": version}}
+        parameters = {"features": inputs} if code == "drip" else {}
+        reason = {"code": code, "parameters": parameters, "versions": {"calibration": version}}
         outcome = "confirmed" if draw.random() < confirmed else "tourist_or_gift"
         connection.execute(
             "WITH alert AS (INSERT INTO trace.alert (brand, kind, dealer, city, raised_at, updated_at, cases, scans,"
@@ -44,7 +47,7 @@ def decide(connection: Connection, cases: int, confirmed: float, version: str = 
             " file AS (INSERT INTO trace.case_file (brand, kind, dealer, state, outcome, closed_at)"
             "   VALUES ('w', 'destination', 'D', 'closed', %(outcome)s, clock_timestamp()) RETURNING id)"
             " INSERT INTO trace.case_alert (alert, case_id) SELECT alert.id, file.id FROM alert, file",
-            {"reason": Jsonb(reason), "claim": f"{version}/{cases}/{number}", "outcome": outcome},
+            {"reason": Jsonb(reason), "claim": f"{version}/{code}/{cases}/{number}", "outcome": outcome},
         )
 
 
@@ -84,3 +87,14 @@ def test_figures_of_another_version_teach_nothing_and_the_command_says_what_came
     row = json.loads(told.stdout)
     assert (row["decision"], row["cases"], row["version"]) == ("adopted", 45, f"{SHIPPED.version}.1")
     assert row["loss_after"] < row["loss_before"]
+
+
+def test_outcomes_of_alerts_on_papers_make_their_own_rate(connection: Connection, database: TestDatabase) -> None:
+    decide(connection, 24, 0.3, code="rebind")
+    with connect(database.trace_dsn, "the service") as service:
+        assert recalibrate_due(service) == ["w"]
+        fresh = current(service, "w")
+    assert fresh.version == f"{SHIPPED.version}.1"
+    assert (fresh.claim, fresh.cell) == (SHIPPED.claim, SHIPPED.cell), "what was not decided on stays as it was shipped"
+    assert fresh.on_record["rebind"][0] == pytest.approx(0.45, abs=0.15)
+    assert fresh.on_record["forged"] == SHIPPED.on_record["forged"]

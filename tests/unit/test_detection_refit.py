@@ -5,8 +5,8 @@ from math import exp
 
 import pytest
 
-from trace_service.detection.calibration import Calibration, Evidence, Features, features
-from trace_service.detection.refitting import Decision, Label, propose
+from trace_service.detection.calibration import Calibration, Evidence, Features, features, rate_of, worth
+from trace_service.detection.refitting import Decision, Label, Review, propose, rates
 
 SHIPPED = Calibration()
 SHIFT = -2.0  # a market in which the same evidence is right far more rarely
@@ -78,3 +78,36 @@ def test_several_alerts_of_one_case_say_no_more_than_one() -> None:
     assert again.calibration is not None
     assert again.cases == once.cases
     assert again.calibration.claim.coefficients == pytest.approx(once.calibration.claim.coefficients, abs=1e-6)
+
+
+def decided(detector: str, right: int, wrong: int, weight: float = 1.0) -> list[Review]:
+    """Return cases of one alert each on papers or registers, so many of them confirmed."""
+    return [
+        Review(case=number, detector=detector, confirmed=number < right, weight=weight)
+        for number in range(right + wrong)
+    ]
+
+
+def test_the_rate_of_a_kind_on_record_follows_what_people_found_of_that_kind_alone() -> None:
+    found = rates(decided("rebind", 10, 30), SHIPPED.on_record)
+    share, (low, high) = found["rebind"]
+    assert 0.25 < share < 0.45  # ten of forty, and a prior of ten nearly always right
+    assert low < share < high
+    assert {**found, "rebind": None} == {**SHIPPED.on_record, "rebind": None}
+
+
+def test_a_rate_is_kept_where_few_were_decided_or_the_shipped_one_tells_them_as_well() -> None:
+    assert rates(decided("backflow", 0, 9), SHIPPED.on_record) == SHIPPED.on_record
+    assert rates(decided("rebind", 97, 3), SHIPPED.on_record) == SHIPPED.on_record
+    several = [Review(case=1, detector="forged", confirmed=False, weight=1.0)] * 30
+    assert rates(several, SHIPPED.on_record) == SHIPPED.on_record, "alerts of one case are one answer"
+    assert rates(decided("clone", 10, 30, weight=4.0), SHIPPED.on_record) == rates(
+        decided("clone", 10, 30), SHIPPED.on_record
+    ), "weights say which cases count more, not that there are more of them"
+
+
+@pytest.mark.parametrize("detector", sorted(SHIPPED.on_record))
+def test_a_shipped_rate_is_worth_the_reviews_that_give_it_its_band(detector: str) -> None:
+    share, (low, high) = SHIPPED.on_record[detector]
+    again = rate_of(share, worth((share, (low, high))))
+    assert again[1][1] - again[1][0] == pytest.approx(high - low, abs=0.06)

@@ -5,24 +5,42 @@ looked at. The shipped coefficients were fitted on generated worlds (docs/detect
 prior of every refit.
 """
 
-from collections.abc import Sequence
-from math import exp, sqrt
+from collections.abc import Mapping, Sequence
+from math import exp, log, sqrt
 from typing import Final
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from trace_service.detection import calibration_prior
 from trace_service.detection.network import FloatArray
 
 Features = tuple[float, ...]
+# How often claims of a kind are right, and the 95 % band of that.
+Rate = tuple[float, tuple[float, float]]
 FEATURES: Final = ("one", "drip nats", "bulk nats", "larger of both", "spread", "home nats")
 _FLOOR: Final = -5.0
 _DRIP_TOP: Final = 20.0
 _BULK_TOP: Final = 16.0
 _Z95: Final = 1.96
 _STEPS: Final = 25
+UNKNOWN_RATE: Final[Rate] = (0.5, (0.0, 1.0))
+# Claims that rest on papers and registries: how often they were right in the worlds of docs/detection.md, with a prior.
+ON_RECORD: Final[Mapping[str, Rate]] = {
+    "forged": (0.97, (0.90, 0.99)),
+    "clone": (0.95, (0.85, 0.99)),
+    "rebind": (0.97, (0.90, 0.99)),
+    "backflow": (0.96, (0.88, 0.99)),
+    "level_skip": (0.96, (0.88, 0.99)),
+    "off_route": (0.9, (0.7, 0.98)),
+    "withheld": (0.96, (0.88, 0.99)),
+    "province": (0.8, (0.5, 0.95)),
+    "collusion": (0.7, (0.4, 0.9)),
+    "outflow": (0.8, (0.5, 0.95)),
+    "dwell": (0.3, (0.1, 0.6)),
+    "label_removal": (0.3, (0.1, 0.6)),
+}
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -65,10 +83,11 @@ class Calibration(Struct, frozen=True):
     version: str = calibration_prior.VERSION
     cell: Model = Model(calibration_prior.CELL, calibration_prior.CELL_COVARIANCE)
     claim: Model = Model(calibration_prior.CLAIM, calibration_prior.CLAIM_COVARIANCE)
+    on_record: Mapping[str, Rate] = field(default_factory=lambda: dict(ON_RECORD))
 
     def shifted(self, odds: float) -> "Calibration":
         """Return the same models with so much added to all log odds: for a market where less, or more, is true."""
-        return Calibration(self.version, _shifted(self.cell, odds), _shifted(self.claim, odds))
+        return Calibration(self.version, _shifted(self.cell, odds), _shifted(self.claim, odds), self.on_record)
 
 
 def refit(prior: Model, rows: Sequence[Features], true: Sequence[bool], weights: Sequence[float]) -> Model:
@@ -87,6 +106,23 @@ def refit(prior: Model, rows: Sequence[Features], true: Sequence[bool], weights:
         curvature = (inputs * (weight * chance * (1 - chance))[:, None]).T @ inputs + precision
         beta = beta + np.linalg.solve(curvature, slope)
     return Model(tuple(beta.tolist()), _rows(np.linalg.inv(curvature)))
+
+
+def worth(rate: Rate) -> float:
+    """Return how many reviewed findings would give a rate its band."""
+    share, (low, high) = rate
+    spread = (_logit(high) - _logit(low)) / (2 * _Z95)
+    return 1 / (spread**2 * share * (1 - share))
+
+
+def rate_of(share: float, reviewed: float) -> Rate:
+    """Return a share of so many reviewed findings with its 95 % band."""
+    spread = _Z95 / sqrt(reviewed * share * (1 - share))
+    return share, (_logistic(_logit(share) - spread), _logistic(_logit(share) + spread))
+
+
+def _logit(share: float) -> float:
+    return log(share / (1 - share))
 
 
 def _shifted(model: Model, odds: float) -> Model:

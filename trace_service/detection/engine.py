@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, get_args
 
 from trace_service.detection.believing import believed
-from trace_service.detection.calibration import Calibration, features
+from trace_service.detection.calibration import UNKNOWN_RATE, Calibration, features
 from trace_service.detection.changes import Change, Claim, Lead
 from trace_service.detection.detector import Detector
 from trace_service.detection.detectors.backflow import BackflowDetector
@@ -51,21 +51,6 @@ LARGEST_LEAP_MS: Final = 400 * DAY_MS
 _BELIEVED_LEAPS: Final = 20
 _MONDAY: Final = 4  # the first day of the epoch was a Thursday
 _CELL_DAYS: Final = 63
-# Claims that rest on papers and registries: how often they were right in the worlds of docs/detection.md, with a prior.
-_ON_RECORD: Final = {
-    "forged": (0.97, (0.90, 0.99)),
-    "clone": (0.95, (0.85, 0.99)),
-    "rebind": (0.97, (0.90, 0.99)),
-    "backflow": (0.96, (0.88, 0.99)),
-    "level_skip": (0.96, (0.88, 0.99)),
-    "off_route": (0.9, (0.7, 0.98)),
-    "withheld": (0.96, (0.88, 0.99)),
-    "province": (0.8, (0.5, 0.95)),
-    "collusion": (0.7, (0.4, 0.9)),
-    "outflow": (0.8, (0.5, 0.95)),
-    "dwell": (0.3, (0.1, 0.6)),
-    "label_removal": (0.3, (0.1, 0.6)),
-}
 
 
 class CellProbability(NamedTuple):
@@ -200,7 +185,7 @@ class Engine:
     def _judge(self, claim: Claim) -> tuple[float, tuple[float, float]]:
         if claim.probability is not None:
             return claim.probability, claim.band
-        return _ON_RECORD.get(claim.detector, (0.5, (0.0, 1.0)))
+        return self.calibration.on_record.get(claim.detector, UNKNOWN_RATE)
 
     def _evaluate(self, now: int) -> None:
         """Give every cell that was touched lately its probability."""

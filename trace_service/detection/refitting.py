@@ -1,6 +1,6 @@
 """A brand's own calibration from its reviewed outcomes: proposed, and held against the shipped one. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import log
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from trace_service.detection.calibration import Calibration, Features, Model, refit
+from trace_service.detection.calibration import Calibration, Features, Model, Rate, rate_of, refit, worth
 
 _LEAST_CASES: Final = 40
 _LEAST_OF_EACH: Final = 5
@@ -16,6 +16,7 @@ _FOLDS: Final = 5
 # What was learned on generated markets counts for this much less on a real one.
 _DOUBT: Final = 9.0
 _SMALLEST: Final = 1e-4
+_LEAST_OF_A_KIND: Final = 10
 
 
 class Decision(StrEnum):
@@ -32,6 +33,15 @@ class Label(Struct, frozen=True, kw_only=True):
 
     case: int
     inputs: Features
+    confirmed: bool
+    weight: float
+
+
+class Review(Struct, frozen=True, kw_only=True):
+    """One alert on papers or registers of a case that a person decided; its detector has a rate and no features."""
+
+    case: int
+    detector: str
     confirmed: bool
     weight: float
 
@@ -66,6 +76,33 @@ def propose(labels: Sequence[Label], version: str, shipped: Calibration) -> Prop
         loss_after=after,
         calibration=Calibration(version, _fit(cell, labels), _fit(claim, labels)) if adopted else None,
     )
+
+
+def rates(reviews: Sequence[Review], shipped: Mapping[str, Rate]) -> dict[str, Rate]:
+    """Return the shipped rates of claims on papers and registers with those that reviewed outcomes make better.
+
+    The shipped rate is a Beta prior worth its band, less what was learned on generated markets counts on a real one. A
+    detector has its own where ten cases were decided, and where each is told better by the others than by the prior.
+    """
+    found = dict(shipped)
+    for detector, rate in shipped.items():
+        # Several alerts of a case are one answer.
+        own = list({each.case: each for each in reviews if each.detector == detector}.values())
+        if len(own) < _LEAST_OF_A_KIND:
+            continue
+        scale = sum(each.weight for each in own) / sum(each.weight**2 for each in own)
+        share, prior = rate[0], worth(rate) / _DOUBT
+        right = share * prior + sum(each.weight * scale for each in own if each.confirmed)
+        every = prior + sum(each.weight * scale for each in own)
+        before = after = 0.0
+        for each in own:
+            mine = each.weight * scale
+            others = (right - mine * each.confirmed) / (every - mine)
+            before -= mine * log(share if each.confirmed else 1 - share)
+            after -= mine * log(others if each.confirmed else 1 - others)
+        if after < before:
+            found[detector] = rate_of(right / every, every)
+    return found
 
 
 def _doubted(model: Model) -> Model:

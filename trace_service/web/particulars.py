@@ -10,6 +10,7 @@ from trace_service.web.words import Words, numbered
 
 Names = Mapping[str, tuple[str, str]]
 _TWO: Final = 2
+_MOST_PLACES: Final = 5
 
 
 def particulars(words: Words, places: Places, alert: Alert, names: Names) -> list[str]:
@@ -88,6 +89,12 @@ def _clone(by: _Speaker) -> Iterator[str]:
 
 def _off_route(by: _Speaker) -> Iterator[str]:
     yield by.words("reason.off_route.stops", stops=by.given["stops"], detour=by.words.number(by.given["detour"], 1))
+    if "places" not in by.given:
+        return
+    yield by.words("reason.off_route.plan", time=by.time(by.given["departed"]), km=by.given["way_km"])
+    for each in by.given["places"][:_MOST_PLACES]:
+        where = by.city(each["adcode"]) if each["adcode"] else by.words("scan.none")
+        yield by.words("reason.off_route.seen", time=by.time(each["at"]), city=where, km=each["km"])
 
 
 def _collusion(by: _Speaker) -> Iterator[str]:

@@ -5,13 +5,14 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from msgspec import structs
 from psycopg.types.json import Jsonb
 
 from trace_service.cases.machine import Outcome
 from trace_service.cases.outcomes import outcomes
-from trace_service.detection.calibration import FEATURES, Calibration, Model
+from trace_service.detection.calibration import FEATURES, ON_RECORD, Calibration, Model, Rate
 from trace_service.detection.live.queries import SQL
-from trace_service.detection.refitting import Decision, Label, Proposal, propose
+from trace_service.detection.refitting import Decision, Label, Proposal, Review, propose, rates
 from trace_service.store.connection import Connection
 from trace_service.store.locks import lock
 
@@ -25,6 +26,7 @@ class _Models(msgspec.Struct):
 
     cell: Model
     claim: Model
+    on_record: dict[str, Rate] = msgspec.field(default_factory=lambda: dict(ON_RECORD))
 
 
 def current(connection: Connection, brand: str) -> Calibration:
@@ -34,7 +36,7 @@ def current(connection: Connection, brand: str) -> Calibration:
     if row is None:
         return shipped
     models = msgspec.convert(row.models, _Models)
-    return Calibration(row.version, models.cell, models.claim)
+    return Calibration(row.version, models.cell, models.claim, models.on_record)
 
 
 def recalibrate_due(connection: Connection) -> list[str]:
@@ -60,15 +62,16 @@ def recalibrate(connection: Connection, brand: str, actor: str) -> Proposal | No
     shipped = Calibration()
     with connection.transaction():
         lock(connection, {f"calibration {brand}"})
-        labels, newest = _labels(connection, brand, shipped.version)
+        labels, reviews, newest = _labels(connection, brand, shipped.version)
         if newest is None:
             return None
         number = connection.execute(SQL["next_calibration"], {"brand": brand}).fetchall()[0].number
-        found = propose(labels, f"{shipped.version}.{number}", shipped)
+        version = f"{shipped.version}.{number}"
+        found = _with_rates(propose(labels, version, shipped), reviews, version)
         connection.execute(
             SQL["insert_calibration"],
             {
-                "brand": brand, "number": number, "actor": actor, "version": f"{shipped.version}.{number}",
+                "brand": brand, "number": number, "actor": actor, "version": version,
                 "shipped": shipped.version, "decision": found.decision.value, "cases": found.cases,
                 "confirmed": found.confirmed, "newest": newest, "loss_before": found.loss_before,
                 "loss_after": found.loss_after, "models": _stored(found.calibration),
@@ -77,9 +80,26 @@ def recalibrate(connection: Connection, brand: str, actor: str) -> Proposal | No
     return found
 
 
-def _labels(connection: Connection, brand: str, shipped: str) -> tuple[list[Label], datetime | None]:
-    """Return what was decided of alerts that this calibration's features were computed for, and when last."""
+def _with_rates(found: Proposal, reviews: list[Review], version: str) -> Proposal:
+    """Return a proposal with the rates of claims on papers and registers; they may be adopted where nothing else is."""
+    fitted = found.calibration or Calibration(version)
+    on_record = rates(reviews, ON_RECORD)
+    if on_record == ON_RECORD:
+        return found
+    told = {each.case: each.confirmed for each in reviews}
+    return structs.replace(
+        found,
+        decision=Decision.ADOPTED,
+        cases=found.cases + len(told),
+        confirmed=found.confirmed + sum(told.values()),
+        calibration=structs.replace(fitted, on_record=on_record),
+    )
+
+
+def _labels(connection: Connection, brand: str, shipped: str) -> tuple[list[Label], list[Review], datetime | None]:
+    """Return what was decided: of alerts with features of this calibration, of those on record; and when last."""
     found: list[Label] = []
+    reviews: list[Review] = []
     newest = None
     for each in outcomes(connection, brand):
         newest = each["closed_at"]
@@ -90,7 +110,12 @@ def _labels(connection: Connection, brand: str, shipped: str) -> tuple[list[Labe
         found += [
             Label(case=each["case"], inputs=row, confirmed=each["confirmed"], weight=weight) for row in inputs if row
         ]
-    return found, newest
+        reviews += [
+            Review(case=each["case"], detector=detector, confirmed=each["confirmed"], weight=weight)
+            for alert in each["alerts"] or ()
+            if (detector := str(alert["reason"].get("code"))) in ON_RECORD
+        ]
+    return found, reviews, newest
 
 
 def _inputs(reason: dict[str, Any], shipped: str) -> tuple[float, ...] | None:
@@ -105,4 +130,5 @@ def _inputs(reason: dict[str, Any], shipped: str) -> tuple[float, ...] | None:
 def _stored(calibration: Calibration | None) -> Jsonb | None:
     if calibration is None:
         return None
-    return Jsonb(msgspec.to_builtins(_Models(calibration.cell, calibration.claim)))
+    models = _Models(calibration.cell, calibration.claim, dict(calibration.on_record))
+    return Jsonb(msgspec.to_builtins(models))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -14,7 +15,7 @@ from trace_service.web.auth.guards import SessionOf
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import NotFoundError
-from trace_service.web.models import Evidence
+from trace_service.web.models import Alert, Evidence
 from trace_service.web.parameters import Number
 from trace_service.web.places import Feature, Places
 
@@ -44,6 +45,7 @@ async def alert(console: ConsoleOf, session: SessionOf, number: Number) -> Respo
     of_codes = found.kind in ("forged", "clone")
     codes = [] if of_codes else await inquiries.territory(console.database, session.brand, found.dealer, scans)
     features = await asyncio.to_thread(_features, console.places, codes, found.city, scans)
+    features += _ways(found, scans)
     body = json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False)
     return Response(body, media_type=_GEOJSON)
 
@@ -70,6 +72,24 @@ def _case(console: Console, session: Session, number: int) -> Case:
 def _features(places: Places, territory: list[str], city: str, scans: list[Evidence]) -> list[Feature]:
     points = [_point(scan) for scan in scans if scan.lon is not None and scan.lat is not None]
     return [*places.features(territory, "territory"), *places.features([city], "destination"), *points]
+
+
+def _ways(found: Alert, scans: list[Evidence]) -> list[Feature]:
+    """Return the direct way of an alert's shipment, and the one by where its goods were seen."""
+    ends = found.parameters.get("ends")
+    if not isinstance(ends, list):
+        return []
+    first, last = ([lon, lat] for lat, lon in ends)
+    seen = {(scan.lon, scan.lat): None for scan in scans if scan.lon is not None and scan.lat is not None}
+    stops = [list(each) for each in seen]
+    detour = [_line("detour", [first, *stops, last])] if stops else []
+    return [_line("route", [first, last]), *detour]
+
+
+def _line(role: str, places: list[Any]) -> Feature:
+    return {
+        "type": "Feature", "properties": {"role": role}, "geometry": {"type": "LineString", "coordinates": places},
+    }  # fmt: skip
 
 
 def _point(scan: Evidence) -> Feature:

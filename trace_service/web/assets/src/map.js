@@ -17,6 +17,7 @@ function styles() {
     other: { color: colour("accent"), weight: 1, fillColor: colour("accent"), fillOpacity: 0.22 },
     scan: { color: colour("surface"), weight: 1, fillColor: colour("act"), fillOpacity: 0.9 },
     accuracy: { color: colour("act"), weight: 1, opacity: 0.7, fillColor: colour("act"), fillOpacity: 0.12 },
+    route: { color: colour("accent"), weight: 3, opacity: 0.9 },
     path: { color: colour("ink"), weight: 1.5, opacity: 0.7, dashArray: "6 6" },
   };
 }
@@ -63,19 +64,21 @@ function draw(map, country, found) {
     interactive: false,
     onEachFeature: (feature, layer) => label(layer, feature, "map-label"),
   }).addTo(map);
+  const routes = L.geoJSON(withRole(found, "route"), { style: style.route, interactive: false }).addTo(map);
+  L.geoJSON(withRole(found, "detour"), { style: style.path, interactive: false }).addTo(map);
   const scans = scanLayers(map, withRole(found, "scan").features, style);
   if (territory.getLayers().length && destination.getLayers().length) {
     const ends = [territory.getBounds().getCenter(), destination.getBounds().getCenter()];
     L.polyline(ends, { ...style.path, interactive: false }).addTo(map);
   }
-  return { territory, destination, scans };
+  return { territory, destination, routes, scans };
 }
 
 function zooms(map, parts) {
   const box = (layers) =>
     layers.filter((each) => each.getLayers().length).reduce((all, each) => all.extend(each.getBounds()), L.latLngBounds([]));
   const show = {
-    all: box([parts.territory, parts.destination, parts.scans]),
+    all: box([parts.territory, parts.destination, parts.routes, parts.scans]),
     near: box([parts.scans.getLayers().length ? parts.scans : parts.destination]),
   };
   const fit = (name, animate) => {
