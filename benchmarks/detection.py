@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from benchmarks.frame import Outcome, Progress, Target
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.telling.writing import write_world
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.naive import PROVINCE
 from trace_service.backtest.run import EVIDENCE, run_world

@@ -16,7 +16,7 @@ from firmware_sim.world.arrays import Floats, Ints, Table
 from firmware_sim.world.model import make_world
 from firmware_sim.world.naive import Difficulty
 from firmware_sim.world.parameters import Request
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.telling.writing import write_world
 
 SEEDS: Final = range(101, 121)
 _TRAVELLERS: Final = 20_000

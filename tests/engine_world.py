@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.telling.writing import write_world
 from trace_service.accounts import add_account
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import read_world

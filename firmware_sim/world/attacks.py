@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 
 from firmware_sim.world.arrays import Floats, Ints, Random, distance_km, pick
+from firmware_sim.world.country.mobility import Mobility
 from firmware_sim.world.fates import Attack, Deed, Fates
 from firmware_sim.world.goods import Goods
-from firmware_sim.world.mobility import Mobility
 from firmware_sim.world.network import Network
 from firmware_sim.world.parameters import Nature, Request
 from firmware_sim.world.routing import Routes

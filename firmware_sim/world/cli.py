@@ -8,11 +8,11 @@ from typing import Final, TypedDict, Unpack
 import click
 import msgspec
 
-from firmware_sim.world.cli_play import channel, play
 from firmware_sim.world.extras import REQUESTED
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Extra, Request
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.playing.cli import channel, play
+from firmware_sim.world.telling.writing import write_world
 
 _GENERATE_HELP: Final = """\b
 Examples:

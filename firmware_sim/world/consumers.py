@@ -6,12 +6,12 @@ from typing import Final, Self
 import numpy as np
 
 from firmware_sim.world.arrays import Bools, Floats, Ints, Random
+from firmware_sim.world.country.mobility import Mobility
+from firmware_sim.world.country.positions import Observer, Seen, at_shops, seen_from
 from firmware_sim.world.fates import Attack, Fates
 from firmware_sim.world.goods import Goods
-from firmware_sim.world.mobility import Mobility
 from firmware_sim.world.network import Network
 from firmware_sim.world.parameters import Nature, Request, new_years
-from firmware_sim.world.positions import Observer, Seen, at_shops, seen_from
 from firmware_sim.world.routing import Routes
 
 _PURCHASE_DAYS: Final = 20.0

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from firmware_sim.world.arrays import Bools, Floats, Ints, Random
+from firmware_sim.world.country.mobility import MIGRATION, Mobility
 from firmware_sim.world.goods import Goods
-from firmware_sim.world.mobility import MIGRATION, Mobility
 from firmware_sim.world.parameters import Nature
 from firmware_sim.world.routing import Routes
 

@@ -8,12 +8,12 @@ from msgspec import Struct
 from firmware_sim.world.arrays import Random
 from firmware_sim.world.attacks import Attackers
 from firmware_sim.world.consumers import Crowd, Scans
+from firmware_sim.world.country.geography import Land, load_land
+from firmware_sim.world.country.mobility import Mobility
 from firmware_sim.world.extras import Requested, Withheld
 from firmware_sim.world.fates import Attack, Fates, blank, feasts, put_on_shelves
-from firmware_sim.world.geography import Land, load_land
 from firmware_sim.world.goods import Goods, make_goods
 from firmware_sim.world.midway import change_midway
-from firmware_sim.world.mobility import Mobility
 from firmware_sim.world.naive import Difficulty, measure
 from firmware_sim.world.network import Builder, Network, add_stores
 from firmware_sim.world.parameters import Nature, Request, draw_nature

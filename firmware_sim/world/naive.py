@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from firmware_sim.world.arrays import Bools, Ints
 from firmware_sim.world.consumers import Scans
+from firmware_sim.world.country.geography import Land
 from firmware_sim.world.fates import Attack
-from firmware_sim.world.geography import Land
 
 CASES: Final = 3
 CORE: Final = ("drip", "bulk", "promo")

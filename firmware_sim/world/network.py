@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from firmware_sim.world.arrays import Bools, Floats, Ints, Random, distance_km, moved, pick
-from firmware_sim.world.geography import Land
+from firmware_sim.world.country.geography import Land
 
 REGIONAL_SHARE: Final = 0.06
 CITY_SHARE: Final = 0.46

@@ -15,7 +15,7 @@ from trace_market import KEYS
 
 from contracts.gs1 import item_key
 from contracts.tc20 import Profile, Tc20
-from firmware_sim.world.channel import write_channel
+from firmware_sim.world.playing.channel import write_channel
 from geofence.maps import AtomMap
 from trace_service.backtest.events import Event, EventReader
 from trace_service.backtest.forms import Forms

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.telling.writing import write_world
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import read_world
 from trace_service.detection.changes import Alert, Retracted

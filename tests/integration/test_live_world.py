@@ -12,7 +12,7 @@ from trace_market import KEYS
 
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.telling.writing import write_world
 from geofence.maps import AtomMap
 from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import World, read_world

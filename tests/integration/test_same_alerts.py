@@ -9,7 +9,7 @@ import pytest
 
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.telling.writing import write_world
 
 PROGRAM = Path(__file__).parents[1] / "engine_told.py"
 

@@ -12,12 +12,12 @@ from epcis_parts import BRAND, send, serving
 from ingest_parts import CODEFENCE, environment, ingest_process, query, register
 from waiting import wait_for
 
-from firmware_sim.world.channel import write_channel
-from firmware_sim.world.folder import events
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
-from firmware_sim.world.translate import DOCUMENTED, Clock, captured
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.playing.channel import write_channel
+from firmware_sim.world.playing.folder import events
+from firmware_sim.world.playing.translate import DOCUMENTED, Clock, captured
+from firmware_sim.world.telling.writing import write_world
 from geofence.maps import load_installed_map
 from trace_service.channel.importer import Job, import_files
 from trace_service.store.connection import connect

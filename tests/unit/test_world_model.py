@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from firmware_sim.world.attacks import TYPES
+from firmware_sim.world.country.geography import load_land
+from firmware_sim.world.country.mobility import COMMUTE, MIGRATION, RAIL_MODE, SUMMER, Mobility
+from firmware_sim.world.country.positions import GPS
 from firmware_sim.world.fates import Attack
-from firmware_sim.world.geography import load_land
 from firmware_sim.world.goods import serials
-from firmware_sim.world.ledger import Gaps, Ledger
-from firmware_sim.world.mobility import COMMUTE, MIGRATION, RAIL_MODE, SUMMER, Mobility
 from firmware_sim.world.model import World, make_world
 from firmware_sim.world.naive import measure
 from firmware_sim.world.network import Dealer, Network
 from firmware_sim.world.parameters import Request, draw_nature
-from firmware_sim.world.positions import GPS
 from firmware_sim.world.routing import Routes, Shipments
+from firmware_sim.world.telling.ledger import Gaps, Ledger
 
 SMALL = Request(seed=3, dealers=60, items=60_000)
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from firmware_sim.world.cli import world
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Extra, Request
-from firmware_sim.world.writing import write_world
+from firmware_sim.world.telling.writing import write_world
 
 SIZE = {"seed": 5, "dealers": 40, "items": 30_000, "attack_free": True}
 TYPES = ("recalled", "expired", "offroute", "dwell", "clone", "promo", "forged", "backflow", "skip", "rebind", "strip")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from contracts.gs1 import parse
 from contracts.messages import Activity, Kind, Position, Scan, decode_event
 from firmware_sim.world.arrays import distance_km
-from firmware_sim.world.folder import Told
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
-from firmware_sim.world.translate import Clock, captured, link, scans
+from firmware_sim.world.playing.folder import Told
+from firmware_sim.world.playing.translate import Clock, captured, link, scans
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SHOPS = {"S1": Position(lon=104.0, lat=30.6, accuracy_m=50.0)}

@@ -11,17 +11,17 @@ from typing import BinaryIO, Final, cast
 import msgspec
 import numpy as np
 
-from firmware_sim.world import whereabouts
 from firmware_sim.world.arrays import Floats, Ints
 from firmware_sim.world.extras import PALLETS_A_BATCH
-from firmware_sim.world.ledger import Ledger, iso
 from firmware_sim.world.model import World
 from firmware_sim.world.network import Change
 from firmware_sim.world.parameters import start_ms
-from firmware_sim.world.phones import tell_scans
-from firmware_sim.world.readers import Readers, batch_of, shipment_id
 from firmware_sim.world.routing import KINDS
-from firmware_sim.world.truth import labels, summary
+from firmware_sim.world.telling import whereabouts
+from firmware_sim.world.telling.ledger import Ledger, iso
+from firmware_sim.world.telling.phones import tell_scans
+from firmware_sim.world.telling.readers import Readers, batch_of, shipment_id
+from firmware_sim.world.telling.truth import labels, summary
 
 _LAST_HOP: Final = 1e8
 _BEFORE: Final = -30.0

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from firmware_sim.world.arrays import Floats, Ints, Random, Table, distance_km
-from firmware_sim.world.geography import Land
-from firmware_sim.world.lines import RAIL, SENDERS, SIGHTS, WORKSHOPS
+from firmware_sim.world.country.geography import Land
+from firmware_sim.world.country.lines import RAIL, SENDERS, SIGHTS, WORKSHOPS
 from firmware_sim.world.parameters import Nature, new_years
 
 MODES: Final = ("commute", "rail", "migration", "summer", "winter", "parcels")

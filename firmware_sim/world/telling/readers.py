@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 
 from firmware_sim.world.arrays import Ints, Random
-from firmware_sim.world.checkpoints import checkpoints
 from firmware_sim.world.extras import PALLETS_A_BATCH
 from firmware_sim.world.fates import Attack, Deed
-from firmware_sim.world.ledger import Gaps, Ledger
 from firmware_sim.world.model import World
 from firmware_sim.world.routing import RETURN, TRANSFER
+from firmware_sim.world.telling.checkpoints import checkpoints
+from firmware_sim.world.telling.ledger import Gaps, Ledger
 
 _MOST_CODES: Final = 100
 _INSPECTED: Final = 0.015

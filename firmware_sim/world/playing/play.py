@@ -18,8 +18,8 @@ from firmware_sim.fleet.behaviour import Behaviour
 from firmware_sim.fleet.device import Device
 from firmware_sim.fleet.journal import Journal
 from firmware_sim.fleet.link import Account
-from firmware_sim.world.folder import Told, events, rows
-from firmware_sim.world.translate import DOCUMENTED, Clock, captured, document, scans
+from firmware_sim.world.playing.folder import Told, events, rows
+from firmware_sim.world.playing.translate import DOCUMENTED, Clock, captured, document, scans
 
 _log = structlog.get_logger(__name__)
 _MOST_OPEN: Final = 2000

@@ -7,7 +7,7 @@ from typing import Final, Self
 import numpy as np
 
 from firmware_sim.world.arrays import Bools, Floats, Ints, Random, moved, pick
-from firmware_sim.world.geography import Land
+from firmware_sim.world.country.geography import Land
 from firmware_sim.world.parameters import Nature, Request
 
 SOURCES: Final = ("gps", "ip", "none", "store")

@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 
 from firmware_sim.world.fates import Attack
-from firmware_sim.world.ledger import iso
 from firmware_sim.world.model import World
 from firmware_sim.world.parameters import DAY_MS, start_ms
-from firmware_sim.world.readers import shipment_id
+from firmware_sim.world.telling.ledger import iso
+from firmware_sim.world.telling.readers import shipment_id
 
 _FORMAT: Final = 1
 

@@ -13,8 +13,8 @@ import numpy as np
 from msgspec import Struct
 
 from firmware_sim.world.arrays import Floats, Ints, Random, distance_km, moved, pick
-from firmware_sim.world.ledger import Ledger, iso
 from firmware_sim.world.model import World
+from firmware_sim.world.telling.ledger import Ledger, iso
 
 HEADER: Final = "code case shop lat lon adcode since until"
 _STREAM: Final = 3

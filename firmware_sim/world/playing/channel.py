@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from firmware_sim.world.folder import rows
+from firmware_sim.world.playing.folder import rows
 
 _COUNTRY: Final = "100000"
 _GRAMS: Final = 900

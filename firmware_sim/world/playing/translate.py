@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from contracts.messages import Activity, Platform, Position, Scan, encode_event
-from firmware_sim.world.folder import Told
+from firmware_sim.world.playing.folder import Told
 
 LINK: Final = "https://id.gs1.org"
 ACTIVITIES: Final[Mapping[str, Activity]] = {

@@ -12,8 +12,8 @@ from contracts.errors import CodefenceError
 from firmware_sim.fleet.fleet import allow_connections
 from firmware_sim.fleet.journal import Journal
 from firmware_sim.fleet.link import Account
-from firmware_sim.world.channel import write_channel
-from firmware_sim.world.play import Interface, Played, Player, Stage
+from firmware_sim.world.playing.channel import write_channel
+from firmware_sim.world.playing.play import Interface, Played, Player, Stage
 
 _PLAY_HELP: Final = """\b
 Examples:

@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from firmware_sim.world.ledger import Ledger, iso
+from firmware_sim.world.country.positions import GPS, IP, PLATFORMS, SHOP
 from firmware_sim.world.model import World
-from firmware_sim.world.positions import GPS, IP, PLATFORMS, SHOP
+from firmware_sim.world.telling.ledger import Ledger, iso
 
 _DEVICE_MASK: Final = (1 << 40) - 1
 _DEVICE_FACTOR: Final = 0x9E3779B97F4A7C15

@@ -1,0 +1,1 @@
+"""A world folder played through the wire, to a running system."""
