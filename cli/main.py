@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, Entry] = {
     "shelf": Entry("cli.shelf:shelf", "edge", "Calibrate a shelf; take goods off a simulated one."),
     "ingest": Entry("ingest.cli.group:ingest", "server", "Store what devices publish; acknowledge what is committed."),
     "audit": Entry("ingest.cli.audit:audit", "server", "Prove what became of every captured event."),
-    "trace": Entry("trace_service.cli:trace", "server", "Migrate the database; run worker and console."),
+    "trace": Entry("trace_service.cli.group:trace", "server", "Migrate the database; run worker and console."),
     "epcis": Entry("trace_service.epcis.cli:epcis", "server", "Check, hash and export EPCIS 2.0 documents."),
     "codes": Entry("trace_service.codes.cli.group:codes", "server", "Read, issue and verify codes."),
     "labels": Entry("trace_service.labels.cli:labels", "labels", "Print labels of items, cases and pallets."),

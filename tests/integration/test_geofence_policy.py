@@ -9,7 +9,7 @@ from trace_market import PLACES, Market
 from contracts.errors import ConfigurationError
 from geofence.errors import PolicyError
 from geofence.finding import DEFAULT_POLICY, Policy
-from trace_service.cli import trace
+from trace_service.cli.group import trace
 from trace_service.policies import policy_history, set_policy
 from trace_service.processing.books import Books
 

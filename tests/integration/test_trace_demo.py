@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from conftest import TestDatabase
 
 from contracts.gs1 import parse
-from trace_service.cli import trace
+from trace_service.cli.group import trace
 
 
 class Run(Protocol):

@@ -19,7 +19,7 @@ from trace_service.channel.queries import SQL
 from trace_service.channel.tables import TABLES
 from trace_service.channel.tree import path_at
 from trace_service.channel.versions import Channel
-from trace_service.cli_parts import reported
+from trace_service.cli.parts import reported
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL as STORE
@@ -185,7 +185,7 @@ def _paths(known: Channel, brand: str, moment: datetime) -> list[list[str]]:
 @_brand
 @reported
 def refresh_(*, brand: str) -> None:
-    """Bring the present tables up to date with changes whose day has come; run it daily."""
+    """Bring the present tables up to date with changes whose day has come, without waiting for it to happen by itself."""
     with _database() as connection:
         refresh(connection, brand, installed_map(load_settings().map))
     click.echo(f"{brand} is up to date", err=True)

@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict, Unpack
 import click
 import msgspec
 
-from trace_service.cli_parts import echo_rows, reported
+from trace_service.cli.parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.inspections import store
 from trace_service.inspections.measuring import POLICIES, Result, measure, table, watch

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.errors import ConfigurationError
-from trace_service.cli_parts import echo_rows, reported
+from trace_service.cli.parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.orders import access, document, manifests
 from trace_service.orders.queries import SQL

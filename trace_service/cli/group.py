@@ -18,12 +18,12 @@ from geofence.maps.stored import open_index
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cases.machine import Role
-from trace_service.cli_history import history
-from trace_service.cli_mail import mail
-from trace_service.cli_parts import reported
-from trace_service.cli_policy import policy
-from trace_service.cli_tokens import token
-from trace_service.cli_webhooks import webhooks
+from trace_service.cli.history import history
+from trace_service.cli.mail import mail
+from trace_service.cli.parts import reported
+from trace_service.cli.policy import policy
+from trace_service.cli.tokens import token
+from trace_service.cli.webhooks import webhooks
 from trace_service.demo import run_demo, seed_bases
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper

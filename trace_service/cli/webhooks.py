@@ -10,7 +10,8 @@ import psycopg
 import structlog
 
 from trace_service.bootstrap import configure_logs, load_settings
-from trace_service.cli_parts import reported
+from trace_service.cli.parts import reported
+from trace_service.channel.coming import refresh_due
 from trace_service.epcis.deliverer import SubscriptionDeliverer
 from trace_service.inspections.nights import plan_due
 from trace_service.keys import KeyWrapper
@@ -21,6 +22,7 @@ from trace_service.settings import TraceSettings
 from trace_service.webhooks.deliverer import Deliverer
 
 _LONGEST_PAUSE: Final = 15.0
+_EVERY_MINUTE: Final = "* * * * *"
 _RUN: Final = "\b\nExample:\n  codefence trace webhooks"
 
 log = structlog.get_logger(__name__)
@@ -48,6 +50,8 @@ async def _deliver(settings: TraceSettings) -> None:
         replenish = partial(run_due, fill=settings.replenish_fill)
         tasks.create_task(Nightly(dsn, "replenish", settings.replenish_at, replenish).run(stop), name="nights")
         tasks.create_task(Nightly(dsn, "inspection", settings.inspect_at, plan_due).run(stop), name="inspections")
+        coming = Nightly(dsn, "channel", _EVERY_MINUTE, lambda each, now, _: refresh_due(each, now, settings.map))
+        tasks.create_task(coming.run(stop), name="channel")
         await _deliver_messages(dsn, keys, settings, stop)
 
 
