@@ -31,6 +31,7 @@ from trace_service.replenishment.again import propose_again
 from trace_service.replenishment.suspects import process_suspects
 from trace_service.steady import Pace, Steady
 from trace_service.stock.live import process_moves, process_queued_moves, process_readings
+from trace_service.stock.silence import Silence
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL
 from trace_service.store.rows import recordset
@@ -43,6 +44,7 @@ AGAIN_SECONDS: Final = 0.05
 POLL_SECONDS: Final = 1.0
 LARGEST_BACKOFF_SECONDS: Final = 15.0
 _ATTEMPTS: Final = 8
+_SHORT_SECONDS: Final = 60.0
 # Another worker was in the way; the same work succeeds a moment later.
 _CONTENTION = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
 # Not one piece of work's fault: setting work aside for it would empty the queue into the quarantine.
@@ -77,6 +79,7 @@ class Worker:
         self._live = Live(partial(load_network, atoms=atoms), _tell, snapshots)
         self._trips = TripBench()
         self._steady = Steady()
+        self._silence = Silence()
         self._again_pace = Pace(AGAIN_SECONDS, AGAIN_SIZE)
         self._stop = stop
 
@@ -136,6 +139,10 @@ class Worker:
             self._live.close_days(connection)
             oldest = connection.execute(SQL["oldest_work"]).fetchone()
             self._health.lag_seconds.set(oldest.seconds if oldest else 0)
+            # What waits may be what a shelf said.
+            if (oldest is None or oldest.seconds < _SHORT_SECONDS) and self._silence.is_due(now := time.monotonic()):
+                with connection.transaction():
+                    _tell(connection, self._silence.look(connection, now))
             for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                 pass
         self._live.keep(connection)

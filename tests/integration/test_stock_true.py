@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import psycopg
 import pytest
 from conftest import TestDatabase
 from trace_market import BOOT, Market, Message
@@ -12,6 +13,8 @@ from contracts.gs1 import check_digit
 from geofence.maps import AtomMap
 from trace_service.domain.events import Event, Source, Step
 from trace_service.processing.capture import capture
+from trace_service.stock.silence import Silence
+from trace_service.store.connection import connect
 
 STORE, GTIN = "S-CHENGDU-01", "09506000134352"
 _SSCC = "95060001300000077"
@@ -176,6 +179,38 @@ def test_a_product_that_nobody_planned_and_one_that_weighs_otherwise_are_told_un
     market.shelf("shelf-01", 1, 18, 5)
     market.drain()
     assert findings(market)[1:] == [("wrong_planogram", 18, True)]
+
+
+def test_a_shelf_that_nobody_hears_of_is_doubted_and_a_channel_that_is_gone_counts_no_more(market: Market) -> None:
+    silence = Silence()
+    market.shelf("shelf-01", 1, 14, 0)
+    market.shelf("shelf-01", 2, 6, 0, gtin=GTIN)
+    market.drain()
+    assert certainty(market) == (20, 20, 0.98)
+    look(market, silence, 100.0)
+    assert certainty(market) == (20, 20, 0.4), "it is three hours old"
+    market.shelf("shelf-01", 1, 14, 179)
+    market.drain()
+    look(market, silence, 200.0)
+    assert certainty(market)[2] == 0.4, "the other channel may be on its way"
+    look(market, silence, 600.0)
+    assert certainty(market) == (14, 14, 0.98), "its agent weighs one channel only"
+    with psycopg.connect(market.database.owner_dsn) as owner:
+        owner.execute("UPDATE landing.device SET retired_at = now() WHERE id = 'shelf-01'")
+    look(market, silence, 700.0)
+    assert certainty(market) == (None, None, 0.0)
+
+
+def look(market: Market, silence: Silence, now: float) -> None:
+    with connect(market.database.trace_dsn, "test") as connection, connection.transaction():
+        silence.look(connection, now)
+
+
+def certainty(market: Market) -> tuple[object, ...]:
+    query = (
+        "SELECT quantity, sensed, round(certainty::numeric, 2)::float8 FROM trace.stock WHERE site = %s AND gtin = %s"
+    )
+    return market.rows(query, STORE, GTIN)[0]
 
 
 def _event(unit: str, step: Step, source: Source, minutes: int, corrects: Source | None = None) -> Event:

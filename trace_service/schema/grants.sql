@@ -16,7 +16,7 @@ GRANT UPDATE (commissioned_at, excluded) ON trace.batch TO codefence_trace;
 GRANT UPDATE ON trace.binding, trace.containment, trace.alert, trace.quarantine, trace.stock,
     trace.shelf_channel, trace.proposal, trace.session, trace.shipment, trace.verdict TO codefence_trace;
 GRANT UPDATE (name, role, password_hash, language, disabled_at) ON trace.account TO codefence_trace;
-GRANT DELETE ON trace.session, trace.alert_evidence TO codefence_trace;
+GRANT DELETE ON trace.session, trace.alert_evidence, trace.shelf_channel TO codefence_trace;
 GRANT UPDATE (last_used_at, revoked_at) ON trace.partner_token TO codefence_trace;
 GRANT UPDATE (name_zh, name_en, items_per_case, unit_price, unit_weight_g, product_line, ended) ON trace.product
     TO codefence_trace;

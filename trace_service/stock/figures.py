@@ -72,8 +72,9 @@ def _written(row: Row, figure: Figure, *, believed: bool) -> dict[str, Any]:
     return {
         "site": row.site,
         "gtin": row.gtin,
-        "sensed": row.units if believed else row.sensed,
-        "sensed_at": row.ts if believed else row.sensed_at,
+        # Where no channel is left, no shelf says anything.
+        "sensed": row.units if believed or row.units is None else row.sensed,
+        "sensed_at": row.ts if believed or row.units is None else row.sensed_at,
         "confidence": row.confidence,
         "device": row.device,
         "boot": row.boot,

@@ -60,7 +60,7 @@ def _take_weights(connection: Connection, newest: dict[tuple[str, int], Row]) ->
         if row is not None and not (fresh.settled and _same(before.get(key), fresh))
     }
     told = note_unplanned(connection, newest, before)
-    return told | (_update(connection, places, Source(cause.device, cause.boot, cause.seq), []) if places else set())
+    return told | (update(connection, places, Source(cause.device, cause.boot, cause.seq), []) if places else set())
 
 
 def process_moves(
@@ -81,7 +81,7 @@ def process_moves(
     places = {Place(row.site, row.gtin) for row in rows}
     _lock(connection, places)
     counted = connection.execute(SQL["count_stock"], _columns(places)).fetchall()
-    return _update(connection, places, cause, counted)
+    return update(connection, places, cause, counted)
 
 
 def process_queued_moves(
@@ -121,7 +121,7 @@ def _columns(places: Collection[Place]) -> dict[str, list[str]]:
     return {"sites": [place.site for place in ordered], "gtins": [place.gtin for place in ordered]}
 
 
-def _update(
+def update(
     connection: Connection, places: Collection[Place], cause: Source, counted: Collection[Row]
 ) -> set[tuple[str, str]]:
     """Bring the figures of places up to date after what was `counted` in the ledger, and the proposals on them."""

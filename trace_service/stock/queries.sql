@@ -23,6 +23,28 @@ ON CONFLICT (device, channel) DO UPDATE SET site = excluded.site, gtin = exclude
     confidence = excluded.confidence, fault = excluded.fault, ts = excluded.ts, boot = excluded.boot, seq = excluded.seq
 WHERE (excluded.ts, excluded.boot, excluded.seq) > (shelf_channel.ts, shelf_channel.boot, shelf_channel.seq)
 
+-- name: silent_channels
+-- What was last heard of by the server's clock ten minutes ago; `left_out` where its device goes on to report others.
+SELECT channel.device, channel.channel, channel.ts, channel.fault, device.retired_at IS NOT NULL AS retired,
+    coalesce((SELECT max(other.ts) FROM trace.shelf_channel AS other WHERE other.device = channel.device)
+        > channel.ts + interval '10 minutes', false) AS left_out
+FROM trace.shelf_channel AS channel
+JOIN landing.device ON device.id = channel.device
+WHERE channel.ts - coalesce(device.skew_ms, 0) * interval '1 millisecond' < now() - interval '10 minutes'
+    OR device.retired_at IS NOT NULL
+
+-- name: drop_channels
+DELETE FROM trace.shelf_channel AS channel
+USING jsonb_to_recordset(%(rows)s) AS gone (device text, channel smallint, ts timestamptz)
+WHERE channel.device = gone.device AND channel.channel = gone.channel AND channel.ts = gone.ts
+RETURNING channel.device, channel.site, channel.gtin, channel.boot, channel.seq
+
+-- name: silence_channels
+UPDATE trace.shelf_channel AS channel SET fault = 'SILENT', confidence = 0
+FROM jsonb_to_recordset(%(rows)s) AS silent (device text, channel smallint, ts timestamptz)
+WHERE channel.device = silent.device AND channel.channel = silent.channel AND channel.ts = silent.ts
+RETURNING channel.device, channel.site, channel.gtin, channel.boot, channel.seq
+
 -- name: sense
 -- What the channels of each place say together. One that cannot be believed makes the sum unbelievable.
 SELECT wanted.site, wanted.gtin, stock.brand, sum(channel.units)::integer AS units, max(channel.ts) AS ts,
