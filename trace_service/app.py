@@ -62,6 +62,7 @@ from trace_service.web.views import (
     stock,
     territories,
 )
+from trace_service.web.warming import warming
 
 
 def create_app(settings: TraceSettings) -> FastAPI:
@@ -74,7 +75,8 @@ def create_app(settings: TraceSettings) -> FastAPI:
         await console.database.open()
         await console.live.start()
         public.open()
-        yield
+        async with warming(app, console):
+            yield
         public.close()
         await console.live.stop()
         await console.database.close()

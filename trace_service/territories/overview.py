@@ -71,6 +71,10 @@ class Overviews:
         self._painter = Painter(atoms)
         self._km2: dict[str, float] = {}
 
+    def prepare(self) -> None:
+        """Do beforehand what the first drawing would take seconds for."""
+        self._painter.prepare()
+
     def overview(self, book: BrandBook, channel: Channel, query: Query) -> Overview:
         """Return what is in force; a dealer in the query fills the drawing with those around it."""
         versions = book.territories.all_in_force(query)

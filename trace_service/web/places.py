@@ -36,18 +36,31 @@ class Places:
         self._loading = threading.Lock()
         self._loaded = False
         self._map: AtomMap | None = None
+        self._indexing = threading.Lock()
+        self._indexed = index_folder is None
         self._country: bytes | None = None
         self._features = lru_cache(maxsize=256)(self._make_features)
 
     @property
     def atoms(self) -> AtomMap | None:
-        """The map, or None where none is installed."""
+        """The map with its index, which another process may still be making, or None where none is installed."""
+        atoms = self.borders
+        with self._indexing:
+            if atoms is not None and self._index_folder is not None and not self._indexed:
+                try:
+                    open_index(atoms, self._index_folder)
+                except MapUnavailableError as error:
+                    log.warning(str(error), action="places.no_index", advice=error.advice)
+                self._indexed = True
+        return atoms
+
+    @property
+    def borders(self) -> AtomMap | None:
+        """The map for names and borders, for which nobody waits, or None where none is installed."""
         with self._loading:
             if not self._loaded:
                 try:
                     self._map = open_map(self._name)
-                    if self._index_folder is not None:
-                        open_index(self._map, self._index_folder)
                 except (MapUnavailableError, MapFormatError) as error:
                     log.warning(str(error), action="places.no_map", advice=error.advice)
                 self._loaded = True
@@ -56,15 +69,15 @@ class Places:
     @property
     def version(self) -> str:
         """What the map calls itself; empty where none is installed."""
-        return self.atoms.version if self.atoms else ""
+        return self.borders.version if self.borders else ""
 
     def record(self, adcode: str) -> AtomRecord | None:
         """Return a division; a code may leave out its trailing zeros."""
-        if self.atoms is None:
+        if self.borders is None:
             return None
         for code in (adcode, adcode.ljust(_ADCODE_DIGITS, "0")):
             with suppress(UnknownAdcodeError):
-                return self.atoms.record(code)
+                return self.borders.record(code)
         return None
 
     def name(self, adcode: str, language: Language) -> str:
@@ -86,8 +99,8 @@ class Places:
 
     def country(self) -> bytes | None:
         """Return all provinces as gzipped GeoJSON, or None without a map."""
-        if self._country is None and self.atoms:
-            borders = outline(self.atoms, Level.PROVINCE, Extent(), COUNTRY_TOLERANCE)
+        if self._country is None and self.borders:
+            borders = outline(self.borders, Level.PROVINCE, Extent(), COUNTRY_TOLERANCE)
             self._country = gzip.compress(borders, mtime=0)
         return self._country
 
@@ -104,9 +117,9 @@ class Places:
         return found
 
     def _make_features(self, level: Level, codes: tuple[str, ...]) -> bytes:
-        if self.atoms is None:
+        if self.borders is None:
             return b'{"features":[]}'
-        return outline(self.atoms, level, Extent(codes), LOCAL_TOLERANCE)
+        return outline(self.borders, level, Extent(codes), LOCAL_TOLERANCE)
 
 
 def _with_role(feature: Feature, role: str) -> Feature:

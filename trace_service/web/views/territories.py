@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, Path, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import RedirectResponse, Response
 
+from geofence.maps import AtomMap
 from geofence.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query as Asked
 from geofence.territory import TerritoryVersion
@@ -127,11 +128,16 @@ class Studio:
             self.shelf.simulating.release()
 
 
+def overviews_of(app: FastAPI, atoms: AtomMap) -> Overviews:
+    """Return the application's overviews."""
+    if not hasattr(app.state, "territory_overviews"):
+        app.state.territory_overviews = Overviews(atoms)
+    found: Overviews = app.state.territory_overviews
+    return found
+
+
 def _studio(request: Request, console: ConsoleOf, shelf: ShelfOf) -> Studio:
-    state = request.app.state
-    if not hasattr(state, "territory_overviews"):
-        state.territory_overviews = Overviews(shelf.atoms)
-    return Studio(console, shelf, state.territory_overviews)
+    return Studio(console, shelf, overviews_of(request.app, shelf.atoms))
 
 
 ShownOf = Annotated[Shown, Depends(_shown)]
