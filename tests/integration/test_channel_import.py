@@ -8,11 +8,14 @@ import pytest
 from conftest import TestDatabase
 from console_world import make_world
 from openpyxl import Workbook
+from structlog.testing import capture_logs
 
 from geofence.maps import AtomMap
+from trace_service.channel.coming import refresh_due
 from trace_service.channel.export import all_tables, as_csv, as_excel
 from trace_service.channel.importer import Job, import_files, load_channel
 from trace_service.channel.plan import Plan
+from trace_service.detection.live.queries import SQL
 from trace_service.store.connection import Connection, connect
 
 BRAND = "qingyuan"
@@ -315,3 +318,18 @@ def test_a_whole_channel_comes_in_one_workbook(bring: Import, connection: Connec
     known = load_channel(connection, BRAND, datetime.now(UTC))
     tables = all_tables(known, BRAND, datetime.now(UTC), "zh")
     assert bring(*((f"{name}.csv", as_csv(head, rows)) for name, (head, rows) in tables.items())).changes == []
+
+
+def test_a_change_whose_day_comes_enters_the_present_by_itself_once(bring: Import, connection: Connection) -> None:
+    bring(("dealers.csv", DEALERS + "D-WUHOU,D-CHONGQING,成都武侯经销部,county,2098-03-01,\n"))
+    parent = "SELECT parent FROM trace.dealer WHERE id = 'D-WUHOU'"
+    assert values(connection, parent) == [("D-CHENGDU",)]
+    assert refresh_due(connection, datetime(2098, 2, 28, tzinfo=UTC), "tianditu") == []
+    assert values(connection, parent) == [("D-CHENGDU",)]
+    engine = values(connection, SQL["network_version"])
+    with capture_logs() as logs:
+        assert refresh_due(connection, datetime(2098, 3, 2, tzinfo=UTC), "tianditu") == [BRAND]
+    assert [each["action"] for each in logs] == ["channel.refreshed"]
+    assert values(connection, parent) == [("D-CHONGQING",)]
+    assert values(connection, SQL["network_version"]) != engine, "the engine reads the channel anew"
+    assert refresh_due(connection, datetime(2098, 3, 3, tzinfo=UTC), "tianditu") == []

@@ -185,7 +185,7 @@ def _paths(known: Channel, brand: str, moment: datetime) -> list[list[str]]:
 @_brand
 @reported
 def refresh_(*, brand: str) -> None:
-    """Bring the present tables up to date with changes whose day has come, without waiting for it to happen by itself."""
+    """Bring the present tables up to date with changes whose day has come, at once."""
     with _database() as connection:
         refresh(connection, brand, installed_map(load_settings().map))
     click.echo(f"{brand} is up to date", err=True)

@@ -18,6 +18,18 @@ SELECT coalesce(max(id), 0) AS newest,
     (SELECT count(*) FROM trace.product) AS products
 FROM trace.channel_version
 
+-- name: brands_due
+-- Brands of which a version that was recorded before its day came into force since the present tables followed last.
+SELECT version.brand FROM trace.channel_version AS version
+WHERE version.valid_from <= %(now)s AND version.recorded_at < version.valid_from AND version.kind <> 'contract'
+GROUP BY version.brand
+HAVING max(version.valid_from) > coalesce(
+    (SELECT max(reached) FROM trace.channel_refresh AS done WHERE done.brand = version.brand), '-infinity')
+ORDER BY version.brand
+
+-- name: reached
+INSERT INTO trace.channel_refresh (brand, reached) VALUES (%(brand)s, %(now)s)
+
 -- name: taken
 SELECT DISTINCT kind, key FROM trace.channel_fact
 WHERE brand <> %(brand)s AND kind <> 'staff' AND key = ANY(%(keys)s)

@@ -101,7 +101,7 @@ WHERE brand = %(brand)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s
 -- name: network_version
 SELECT (SELECT count(*) FROM trace.territory) AS territories, (SELECT max(id) FROM trace.territory) AS newest,
     (SELECT count(*) FROM trace.dealer) AS dealers, (SELECT count(*) FROM trace.site) AS sites,
-    (SELECT max(id) FROM trace.channel_version) AS changes
+    (SELECT max(id) FROM trace.channel_version) AS changes, (SELECT max(id) FROM trace.channel_refresh) AS refreshed
 
 -- name: network_dealers
 -- A dealer is where its first warehouse is.
