@@ -17,11 +17,11 @@ from geofence.check import check, check_many
 from geofence.columns import NONE, Indexes, Scans, microseconds
 from geofence.evidence import GpsEvidence, Platform
 from geofence.finding import DEFAULT_POLICY
+from geofence.geometry.metric import metres_per_degree
+from geofence.grid.counties import open_index
 from geofence.judging import OFF_MAP_WEIGHT, judge
 from geofence.maps import AtomMap, Level, load_installed_map
-from geofence.maps.stored import open_index
-from geofence.metric import metres_per_degree
-from geofence.recheck import recheck
+from geofence.proposed.recheck import recheck
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
 
 YEAR: Final = 30_000_000

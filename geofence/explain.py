@@ -5,8 +5,8 @@ from enum import StrEnum
 from math import isfinite
 from typing import TypeAlias
 
-from geofence.disc import REACH
 from geofence.finding import Finding
+from geofence.geometry.disc import REACH
 
 Value: TypeAlias = str | float | bool | list[str] | None
 

@@ -5,14 +5,14 @@ from typing import Final
 
 import numpy as np
 
-from geofence.border import Discs, Forest
 from geofence.columns import INSIDE, NONE, OUTSIDE, UNCERTAIN, Codes, Indexes, Judged, Pairs, Scans
 from geofence.coordinates import BoolArray, FloatArray
 from geofence.covering import Covering
-from geofence.disc import REACH
 from geofence.finding import Policy
+from geofence.geometry.border import Discs, Forest
+from geofence.geometry.disc import REACH
+from geofence.geometry.probability import EVEN, NORMAL, Kind, off_border, share_within
 from geofence.in_force import Timeline
-from geofence.probability import EVEN, NORMAL, Kind, off_border, share_within
 from geofence.territory import TerritoryBook
 
 # A coast or a land border ends the map, not the error disc. Goods are rarely scanned beyond it, and maps draw quays

@@ -12,7 +12,7 @@ import numpy as np
 from geofence.columns import NONE, Indexes, Pairs, Scans, Times, microseconds, moment_of
 from geofence.coordinates import FloatArray
 from geofence.covering import Covering, parts
-from geofence.fences import Fence
+from geofence.drawn.fences import Fence
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
 
 _MARKETS_KEPT: Final = 64

@@ -18,9 +18,9 @@ from contracts import fence as wire
 from contracts.errors import CodefenceError
 from edge.fence import HeldFence
 from edge.fence.store import require_in_force, trusted
+from geofence.drawn.fences import read_fences
 from geofence.errors import GeofenceError
 from geofence.evidence import LARGEST_ACCURACY_M, RADIUS_PER_SIGMA, Platform
-from geofence.fences import read_fences
 from geofence.trips import Change
 
 _MANY_DAYS: Final = 366

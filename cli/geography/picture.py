@@ -9,7 +9,7 @@ from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
 from geofence.finding import Finding, Place
-from geofence.metric import metres_per_degree
+from geofence.geometry.metric import metres_per_degree
 
 _SIDE: Final = 640
 _HEAD: Final = 56

@@ -14,7 +14,7 @@ from cli.geography.territory_shown import echo_remarks, echo_simulation
 from geofence.errors import TerritoryError
 from geofence.maps import AtomMap
 from geofence.maps.catalogue import open_map
-from geofence.remarks import CONCERNS, Remark, Severity
+from geofence.proposed.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query, TerritoryBook
 from trace_service.bootstrap import load_settings
 from trace_service.channel.moments import MOMENT, known_at_option

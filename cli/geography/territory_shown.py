@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from geofence.remarks import Remark
+from geofence.proposed.remarks import Remark
 from trace_service.cli.parts import echo_rows
 from trace_service.territories.drafts import as_row
 from trace_service.territories.simulation import Simulation

@@ -10,7 +10,7 @@ import numpy as np
 from contracts.messages import Platform, Position
 from firmware_sim.print_job import Dealer, Place
 from geofence.coordinates import BoolArray, Crs, FloatArray, convert
-from geofence.metric import metres_per_degree, offsets_m
+from geofence.geometry.metric import metres_per_degree, offsets_m
 
 _TOWN_RADIUS_M: Final = 3500.0
 _SUBURBS_M: Final = (5_000.0, 16_000.0)

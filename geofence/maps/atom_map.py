@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geofence.border import Forest, Grove
 from geofence.coordinates import validated
 from geofence.errors import UnknownAdcodeError
+from geofence.geometry.border import Forest, Grove
 from geofence.maps.atoms import NOWHERE, Atom, AtomRecord, GeometryArray, IndexArray, Layer, Level
 from geofence.maps.boundary import BoundaryLines, Segments
 from geofence.maps.repairs import AS_DRAWN, Origin

@@ -11,8 +11,8 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from geofence.coordinates import Crs
-from geofence.drawn import named_crs
 from geofence.errors import MapFormatError, MapUnavailableError
+from geofence.geometry.polygons import named_crs
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.raw import ADVICE, Drawn, RawFeature, build_map, raw_feature
 

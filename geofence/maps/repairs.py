@@ -9,8 +9,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from geofence.coordinates import Crs
-from geofence.drawn import wrapped
 from geofence.errors import MapFormatError
+from geofence.geometry.polygons import wrapped
 
 MOST_POINTS: Final = 5_000_000
 _MOST_LATITUDE: Final = 90.0

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from geofence.metric import nearest_segment_m
+from geofence.geometry.metric import nearest_segment_m
 from geofence.trips.plan import Leg
 from geofence.trips.plane import LonLat, offset_m, pieces, scales, thinned
 

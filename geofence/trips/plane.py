@@ -1,7 +1,7 @@
 """Metres around one place for single points, and corridors as polygons.
 
-The scales are those of `geofence.metric`, computed without arrays: a truck's fixes come one by one. Within 20 km they
-agree with the azimuthal-equidistant projection to a few centimetres, at any latitude that has roads.
+The scales are those of `geofence.geometry.metric`, computed without arrays: a truck's fixes come one by one. Within
+20 km they agree with the azimuthal-equidistant projection to a few centimetres, at any latitude that has roads.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from geofence.coordinates import FloatArray
-from geofence.metric import ECCENTRICITY_2, SEMI_MAJOR_M
+from geofence.geometry.metric import ECCENTRICITY_2, SEMI_MAJOR_M
 
 LonLat = tuple[float, float]
 # Metres in a plane hold only near its origin: longer lines are followed piece by piece.

@@ -12,10 +12,10 @@ import shapely
 
 from geofence.coordinates import Crs, convert, to_wgs84
 from geofence.errors import MapFormatError, MapUnavailableError, UnknownAdcodeError
+from geofence.geometry.metric import offsets_m
 from geofence.maps import AtomMap, Level, load_geojson, load_installed_map
 from geofence.maps.outline import SUITABLE_TOLERANCE, Extent, outline, simplified
 from geofence.maps.packed import unpack_polygons
-from geofence.metric import offsets_m
 
 HARBOUR_CITIES = {"Hong Kong": (114.1694, 22.3193), "Macau": (113.5439, 22.1987), "Taipei": (121.5654, 25.0330)}
 

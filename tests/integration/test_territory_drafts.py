@@ -12,7 +12,7 @@ from psycopg import errors
 from trace_market import PLACES, START, Market
 
 from cli.main import main
-from geofence.remarks import CONCERNS
+from geofence.proposed.remarks import CONCERNS
 from trace_service.processing.books import Books
 from trace_service.territories.documents import Stated, read_draft
 from trace_service.territories.drafts import Decision, Published, propose, publish, report_on

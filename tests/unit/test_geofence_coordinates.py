@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from geofence.coordinates import BoolArray, Crs, FloatArray, convert, to_wgs84
 from geofence.errors import CoordinateError
-from geofence.metric import nearest_segment_m, offsets_m
+from geofence.geometry.metric import nearest_segment_m, offsets_m
 
 METRES_PER_DEGREE = 111_320.0
 

@@ -8,14 +8,14 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.clearance import Clearance
 from geofence.columns import Scans, microseconds
 from geofence.finding import DEFAULT_POLICY
+from geofence.geometry.metric import nearest_segment_m
 from geofence.judging import judge
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import AtomRecord, Level
-from geofence.metric import nearest_segment_m
-from geofence.recheck import recheck
+from geofence.proposed.clearance import Clearance
+from geofence.proposed.recheck import recheck
 from geofence.territory import TerritoryBook, TerritoryVersion
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.remarks import RemarkCode
+from geofence.proposed.remarks import RemarkCode
 from trace_service.territories.documents import LARGEST_DRAFT, Stated, read_draft
 from trace_service.territories.errors import DraftError
 

@@ -8,11 +8,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.areas import Area, area_of, beyond, shared
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import AtomRecord, Level
-from geofence.remarks import Remark, Severity
-from geofence.reports import Network, Proposal, report
+from geofence.proposed.areas import Area, area_of, beyond, shared
+from geofence.proposed.remarks import Remark, Severity
+from geofence.proposed.reports import Network, Proposal, report
 from geofence.territory import TerritoryBook, TerritoryVersion
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

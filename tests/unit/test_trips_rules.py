@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from firmware_sim.trackers import simulate
 from geofence.errors import CoordinateError
-from geofence.metric import metres_per_degree
+from geofence.geometry.metric import metres_per_degree
 from geofence.trips import (
     DEFAULT_RULES,
     Action,

@@ -12,9 +12,9 @@ import msgspec
 import structlog
 
 from contracts.errors import ConfigurationError
+from geofence.grid.counties import open_index
 from geofence.maps import Level
 from geofence.maps.catalogue import open_map
-from geofence.maps.stored import open_index
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cases.machine import Role

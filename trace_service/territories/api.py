@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from geofence.remarks import CONCERNS, Remark, Severity
+from geofence.proposed.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query as Asked
 from trace_service.cases.machine import Role
 from trace_service.store.rows import recordset

@@ -13,11 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from geofence.check import check, check_many
-from geofence.drawn import read_features
 from geofence.errors import GeofenceError, TerritoryError
 from geofence.evidence import Evidence, GpsEvidence, IpCityEvidence, SiteEvidence
 from geofence.finding import Finding
-from geofence.metric import metres_per_degree
+from geofence.geometry.metric import metres_per_degree
+from geofence.geometry.polygons import read_features
 from geofence.territory import Query
 from trace_service.api.check import Spot
 from trace_service.domain.territories import BrandBook

@@ -12,10 +12,10 @@ import shapely
 from msgspec import Struct
 from shapely.geometry.base import BaseGeometry
 
-from geofence.drawn import read_features, read_polygon
 from geofence.errors import TerritoryError
-from geofence.remarks import Remark, RemarkCode
-from geofence.reports import Proposal
+from geofence.geometry.polygons import read_features, read_polygon
+from geofence.proposed.remarks import Remark, RemarkCode
+from geofence.proposed.reports import Proposal
 from geofence.territory import DEFAULT_CHANNEL, TerritoryVersion
 from trace_service.channel.problems import FieldError
 from trace_service.channel.values import many, moment, yes_or_no

@@ -10,8 +10,8 @@ import shapely
 from psycopg.types.json import Json, Jsonb
 
 from geofence.maps import AtomMap
-from geofence.remarks import Remark, RemarkCode, Severity
-from geofence.reports import Network, Proposal, report
+from geofence.proposed.remarks import Remark, RemarkCode, Severity
+from geofence.proposed.reports import Network, Proposal, report
 from geofence.territory import TerritoryBook, TerritoryVersion
 from trace_service.channel.importer import load_channel
 from trace_service.channel.tree import path_at

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contracts.errors import CodefenceError
-from geofence.remarks import Remark
+from geofence.proposed.remarks import Remark
 
 
 class DraftError(CodefenceError):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from geofence.areas import area_of, km2_of
 from geofence.maps import AtomMap, Level
-from geofence.remarks import Remark, RemarkCode
-from geofence.reports import Proposal, report
+from geofence.proposed.areas import area_of, km2_of
+from geofence.proposed.remarks import Remark, RemarkCode
+from geofence.proposed.reports import Proposal, report
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
 from trace_service.channel.versions import Channel
 from trace_service.domain.territories import BrandBook

@@ -9,10 +9,10 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geofence.areas import area_of
 from geofence.maps import AtomMap, Level
 from geofence.maps.atoms import GeometryArray
 from geofence.maps.outline import simplified
+from geofence.proposed.areas import area_of
 from geofence.territory import TerritoryVersion
 
 Box: TypeAlias = tuple[float, float, float, float]

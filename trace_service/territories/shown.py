@@ -8,9 +8,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import shapely
 
-from geofence.areas import area_of
 from geofence.maps import AtomMap, Level
 from geofence.maps.outline import DIGITS_PER_TOLERANCE, simplified
+from geofence.proposed.areas import area_of
 from geofence.territory import Query, TerritoryVersion
 from trace_service.domain.territories import BrandBook
 from trace_service.processing.books import read_version

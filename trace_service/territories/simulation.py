@@ -13,7 +13,7 @@ from geofence.check import check_many
 from geofence.columns import VERDICTS, Scans, microseconds
 from geofence.evidence import RADIUS_PER_SIGMA, Evidence, GpsEvidence, Platform, SiteEvidence
 from geofence.finding import Finding
-from geofence.recheck import recheck
+from geofence.proposed.recheck import recheck
 from geofence.territory import DEFAULT_CHANNEL, Seller, TerritoryVersion
 from trace_service.domain.territories import BrandBook
 from trace_service.store.connection import Connection

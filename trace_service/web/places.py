@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 import structlog
 
 from geofence.errors import MapFormatError, MapUnavailableError, UnknownAdcodeError
+from geofence.grid.counties import open_index
 from geofence.maps import AtomMap, AtomRecord, Level
 from geofence.maps.catalogue import DEFAULT_MAP, open_map
 from geofence.maps.outline import Extent, outline
-from geofence.maps.stored import open_index
 from trace_service.web.words import Language
 
 COUNTRY_TOLERANCE: Final = 0.03

@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from geofence.maps import AtomMap
-from geofence.remarks import CONCERNS, Remark, Severity
+from geofence.proposed.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query as Asked
 from geofence.territory import TerritoryVersion
 from trace_service.cases.machine import Role

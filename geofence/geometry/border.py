@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.coordinates import FloatArray
-from geofence.disc import Rule
-from geofence.metric import metres_per_degree, segment_m
+from geofence.geometry.disc import Rule
+from geofence.geometry.metric import metres_per_degree, segment_m
 
 Segments: TypeAlias = NDArray[np.float64]
 Indexes: TypeAlias = NDArray[np.intp]

@@ -7,10 +7,10 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from geofence.border import Discs, Forest, Indexes
 from geofence.coordinates import BoolArray, FloatArray
-from geofence.disc import REACH, Rule, even_beyond, normal_beyond
-from geofence.metric import metres_per_degree
+from geofence.geometry.border import Discs, Forest, Indexes
+from geofence.geometry.disc import REACH, Rule, even_beyond, normal_beyond
+from geofence.geometry.metric import metres_per_degree
 
 # So near to a border, in parts of a disc's unit, rounding decides on which side of it the centre lies, and half of the
 # answer hangs on that: the centre is moved off the border, which changes the share by less than a thousandth.

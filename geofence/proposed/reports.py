@@ -14,13 +14,13 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geofence.areas import Area, Patch, beyond, km2_of, shared, union
 from geofence.errors import UnknownAdcodeError
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import Level
-from geofence.remarks import Remark, RemarkCode
+from geofence.proposed.areas import Area, Patch, beyond, km2_of, shared, union
+from geofence.proposed.remarks import Remark, RemarkCode
+from geofence.proposed.timeline import FOREVER, MarketView, Span, open_end, times
 from geofence.territory import Seller, TerritoryBook, TerritoryVersion
-from geofence.timeline import FOREVER, MarketView, Span, open_end, times
 
 Market = tuple[str, str | None]
 

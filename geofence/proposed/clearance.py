@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.coordinates import FloatArray
+from geofence.geometry.metric import metres_per_degree
 from geofence.grid.edges import Edges
 from geofence.grid.frame import Frame, IntArray, pieces_of
 from geofence.maps.boundary import Segments
-from geofence.metric import metres_per_degree
 
 # Degrees, some 300 m: below half of what a map's own error reaches.
 _SMALLEST_SIDE: Final = 0.003

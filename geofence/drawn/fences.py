@@ -7,15 +7,15 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geofence.border import Discs, Forest, Tree, table_of
 from geofence.coordinates import BoolArray, FloatArray
-from geofence.disc import REACH
-from geofence.drawings import drawn_edges
-from geofence.drawn import read_features, read_polygon
+from geofence.drawn.drawings import drawn_edges
 from geofence.errors import TerritoryError
 from geofence.finding import DEFAULT_POLICY, Policy, Verdict
+from geofence.geometry.border import Discs, Forest, Tree, table_of
+from geofence.geometry.disc import REACH
+from geofence.geometry.polygons import read_features, read_polygon
+from geofence.geometry.probability import NORMAL, off_border, share_within
 from geofence.grid import Grid, build_grid
-from geofence.probability import NORMAL, off_border, share_within
 
 
 @dataclass(frozen=True, slots=True)

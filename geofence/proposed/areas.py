@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
+from geofence.geometry.metric import metres_per_degree
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import IndexArray, Level
-from geofence.metric import metres_per_degree
 from geofence.territory import AtomMask, TerritoryVersion, atom_mask
 
 M2_PER_KM2 = 1e6

@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.areas import Area, area_of
 from geofence.maps.atoms import Level
+from geofence.proposed.areas import Area, area_of
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
 
 FOREVER = datetime.max.replace(tzinfo=UTC)

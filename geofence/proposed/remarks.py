@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from geofence.areas import NO_PATCH, Patch
+from geofence.proposed.areas import NO_PATCH, Patch
 
 
 class Severity(StrEnum):

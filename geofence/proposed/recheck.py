@@ -10,13 +10,13 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from geofence.clearance import Clearance
 from geofence.columns import INSIDE, NONE, OUTSIDE, UNCERTAIN, Codes, Indexes, Scans
 from geofence.covering import Covering
-from geofence.disc import REACH
 from geofence.finding import DEFAULT_POLICY, Policy
+from geofence.geometry.disc import REACH
 from geofence.judging import judge, timeline
 from geofence.maps.boundary import Segments
+from geofence.proposed.clearance import Clearance
 from geofence.territory import Seller, TerritoryBook, TerritoryVersion
 
 _CHUNK: Final = 1 << 19

@@ -1,0 +1,1 @@
+"""What would follow from proposed territories: remarks, reports, and past scans judged again."""
