@@ -259,7 +259,14 @@ def test_ids_written_as_numbers_numbers_as_text_and_null_make_no_difference(tmp_
     def written(event: dict[str, Any], number: int) -> dict[str, Any]:
         kinds = {"lat": str, "lon": str, "accuracy_m": str, "adcode": float}
         other = {key: kinds[key](value) if key in kinds else value for key, value in event.items()}
-        return other | {"event_id": number, "place": None, "to": "", "count": 3.0, "approvers": [7]}
+        return other | {
+            "event_id": number,
+            "place": None,
+            "to": "",
+            "count": 3.0,
+            "approvers": [7],
+            "codes": ";".join(event["codes"]),
+        }
 
     write_events(tmp_path / "world", [written(event, number) for number, event in enumerate(events)])
     outcome = run_world(tmp_path / "world", tmp_path / "other", _silent)
@@ -273,7 +280,7 @@ def test_ids_written_as_numbers_numbers_as_text_and_null_make_no_difference(tmp_
 def test_events_that_are_none_are_an_error_and_no_quiet_year(tmp_path: Path) -> None:
     events = write_world(tmp_path / "world")
     (tmp_path / "world" / "events.jsonl").write_text(json.dumps(events), encoding="utf-8")
-    with pytest.raises(WorldError, match="no line is an event"):
+    with pytest.raises(WorldError, match="most lines are no event, the first is line 1"):
         run_world(tmp_path / "world", tmp_path / "out", _silent)
 
 
@@ -388,3 +395,34 @@ def test_what_was_sent_on_by_a_paper_that_comes_after_the_receipt_came_back_all_
     run_world(tmp_path / "world", tmp_path / "out", _silent)
     [found] = [each for each in _alerts(tmp_path / "out") if each["kind"] in ("backflow", "skip")]
     assert found["dealer_id"] == "D1"
+
+
+@pytest.mark.parametrize(("place", "told"), [("S9", 0), ("S1", 1)], ids=["the shop of the paper", "another shop"])
+def test_a_delivery_to_a_shop_that_changes_hands_on_the_way_came_by_its_paper(
+    tmp_path: Path, place: str, told: int
+) -> None:
+    world = tmp_path / "world"
+    write_world(world, attack=False)
+    sent = START + timedelta(days=7 * 3 + 6)
+    handed, came = sent + timedelta(hours=4), sent + timedelta(hours=20)
+    city = f"{CITIES[0][3]},{CITIES[0][4]},{CITIES[0][0]},shop"
+    append(world, "stores.csv", f"S9,D0,{city},{iso(START)},{iso(handed)}", f"S9,D1,{city},{iso(handed)},")
+    append(world, "shipments.csv", f"V1,D0,S9,{iso(sent)},{iso(came)},{iso(sent)},delivery")
+    cases = [f"C0-3-{number}" for number in range(4)]
+    items = (world / "items.csv").read_text("utf-8").splitlines()
+    moved = [f"{line};V1" if line.split(",")[1] in cases else line for line in items]
+    (world / "items.csv").write_text("\n".join(moved) + "\n", encoding="utf-8")
+    receipt = {
+        "event_id": "came", "type": "receive", "occurred_at": iso(came), "received_at": iso(came), "device_id": "till",
+        "actor": "shop", "codes": cases, "source": "store", "place": place, "shipment": "V1" if place == "S9" else None,
+    }  # fmt: skip
+    events = [json.loads(line) for line in (world / "events.jsonl").read_text("utf-8").splitlines()]
+    write_events(world, [*events, receipt])
+    run_world(world, tmp_path / "out", _silent)
+    assert len([each for each in _alerts(tmp_path / "out") if each["kind"] in ("backflow", "skip")]) == told
+
+
+def append(world: Path, name: str, *lines: str) -> None:
+    """Write more rows at the end of a table."""
+    text = (world / name).read_text("utf-8").replace("\r\n", "\n").rstrip("\n")
+    (world / name).write_text("\n".join([text, *lines]) + "\n", encoding="utf-8")

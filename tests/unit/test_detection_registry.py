@@ -312,6 +312,19 @@ def copies(places: list[tuple[float, float]], days: list[float], phones: int) ->
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("shipped", "told"), [(28, 0), (5, 1)], ids=["just come", "long sold"])
+def test_who_tries_a_label_in_the_warehouse_that_it_just_came_to_is_no_customer(shipped: int, told: int) -> None:
+    honest: list[Observation] = [sighting(f"h{n}", goods(n, product="P"), n / 4) for n in range(200)]
+    yard, near = (Position(source=Source.GPS, lat=HOME_AT[0] + off, lon=HOME_AT[1], accuracy_m=20) for off in (0, 0.1))
+    bottle = goods(500, shipped_at=ms(shipped))
+    seen = [
+        sighting("reader", bottle, 30, position=yard),
+        sighting("guest", bottle, 45),
+        sighting("host", bottle, 85, position=near),
+    ]
+    assert len(clones([*honest, *seen])[0]) == told
+
+
 def clones(stream: list[Observation]) -> tuple[list[Alert], list[Alert], list[Claim]]:
     return play(CloneDetector(NETWORK, Settings(), Placer(NETWORK, Settings())), stream, 120)
 

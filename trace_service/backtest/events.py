@@ -75,6 +75,7 @@ class Event(Struct):
 
 _KNOWN: Final = frozenset(Event.__struct_fields__)
 _NUMBERS: Final = frozenset(("lat", "lon", "accuracy_m", "count"))
+_LISTS: Final = frozenset(("codes", "approvers"))
 
 
 class _Arrival(Struct):
@@ -122,8 +123,11 @@ class EventReader:
                         yield event
             except (EOFError, OSError) as error:
                 raise WorldError(f"{self.path}: {error}", advice="Copy the file anew.") from error
-        if not self._seen and self.notices:
-            raise WorldError(f"{self.path}: no line is an event", advice="Write one JSON object a line.")
+        if self.notices["malformed_line"] > len(self._seen):
+            raise WorldError(
+                f"{self.path}: most lines are no event, the first is line {self.examples['malformed_line']}",
+                advice="Write one JSON object a line, with keys and kinds of values as in docs/world.md.",
+            )
 
     def _otherwise(self, number: int, line: bytes, error: Exception) -> Event | None:
         """Return a line's event where only kinds of values are others: ids as numbers, numbers as text, null."""
@@ -199,6 +203,8 @@ def _told(key: str, value: object) -> object:
     """Return a value as its key has it: ids are texts, also where a program has written them as numbers."""
     if key in _NUMBERS:
         return value
+    if key in _LISTS and isinstance(value, str):
+        return [part for each in value.split(";") if (part := each.strip())]
     if isinstance(value, list):
         return [_told(key, each) for each in value]
     if isinstance(value, float) and value.is_integer():

@@ -99,13 +99,14 @@ class Papers:
         """Whether papers that are known explain that a dealer (None: the brand) reads an item.
 
         One that brings it there does, until the item was long sent on: what comes again then needs a paper of its own,
-        unless the receipt names the first one or its clock is not believed.
+        unless the receipt names the first one or its clock is not believed. One that names the very shop does, whoever
+        has that shop by the time the goods come.
         """
-        here = False
+        here, shop = False, receipt.place or receipt.store
         for paper, receiver in self._chain(item.shipments):
             if paper.document_time > known_at:
                 continue
-            if receiver == dealer:
+            if receiver == dealer or paper.receiver == shop:
                 if paper.id == receipt.shipment:
                     return True
                 here = True

@@ -23,6 +23,9 @@ _FAR_KM: Final = 400.0
 _TRAVEL_NATS: Final = 2.0
 _HOUR_MS: Final = 3_600_000
 _SPOT_KM: Final = 5.0
+_YARD_KM: Final = 0.2
+_ARRIVAL_MS: Final = 10 * DAY_MS
+_EXACT_M: Final = 100.0
 _NEAR_KM: Final = 150.0
 # How likely a copied label that was scanned is scanned by one more phone.
 _COPIED: Final = 0.7
@@ -108,7 +111,7 @@ class CloneDetector:
                 yield from self._judge(self._units[old])
         if goods is None or not isinstance(observation, Sighting) or observation.kind != "scan":
             return
-        if goods.case is None or goods.unit == goods.case:
+        if goods.case is None or goods.unit == goods.case or self._on_arrival(observation):
             return
         unit = self._units.get(goods.unit)
         if unit is None:
@@ -138,6 +141,17 @@ class CloneDetector:
                     self._by_batch.get(unit.batch, {}).pop(name, None)
                     del self._units[name]
         return ()
+
+    def _on_arrival(self, sighting: Sighting) -> bool:
+        """Whether a phone was in the warehouse that the item had just been sent to: nobody there is a customer."""
+        position, goods = sighting.position, sighting.goods
+        keeper = self.network.dealers.get(goods.dealer or "")
+        if keeper is None or position.source is not Source.GPS or position.lat is None or position.lon is None:
+            return False
+        if goods.shipped_at is None or sighting.occurred_at - goods.shipped_at > _ARRIVAL_MS:
+            return False
+        within = _YARD_KM + min(position.accuracy_m or 0.0, _EXACT_M) / 1000
+        return flat_km(position.lat, position.lon, keeper.lat, keeper.lon) <= within
 
     def _judge(self, unit: _Unit) -> Iterable[Claim]:
         before = unit.nats
