@@ -88,10 +88,12 @@ def test_an_account_gets_an_argon2id_hash_and_a_short_password_is_refused(
     assert refused.exit_code == 1
     assert "Choose 12 or more" in refused.output
     assert run("account", "add", "ann", "--brand", "qingyuan", stdin="long enough to pass\n").exit_code == 0
+    written = ("account", "add", "bo", "--brand", "qingyuan", "--role", "inspector")  # as its help has it
+    assert run(*written, stdin="long enough to pass\n").exit_code == 0
     with psycopg.connect(database.owner_dsn) as connection:
-        rows = connection.execute("SELECT login, password_hash FROM trace.account").fetchall()
-    assert [login for login, _ in rows] == ["ann"]
-    assert rows[0][1].startswith("$argon2id$")
+        rows = connection.execute("SELECT login, role, password_hash FROM trace.account ORDER BY login").fetchall()
+    assert [row[:2] for row in rows] == [("ann", "analyst"), ("bo", "inspector")]
+    assert rows[0][2].startswith("$argon2id$")
 
 
 def test_masters_of_another_key_encryption_key_are_refused(

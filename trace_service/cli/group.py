@@ -151,7 +151,7 @@ def account() -> None:
 @click.argument("login")
 @click.option("--brand", required=True, help="The brand whose data the account sees.")
 @click.option("--name", default="", help="Shown in the console; the login by default.")
-@click.option("--role", type=click.Choice([*Role]), default=Role.ANALYST, show_default=True)
+@click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.ANALYST.value, show_default=True)
 @click.option("--language", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
 @reported
 def add(login: str, *, brand: str, name: str, role: str, language: str) -> None:
