@@ -64,9 +64,9 @@ class _Field(NamedTuple):
     position: int
 
 
-def urn_elements(text: str, start: int = 0) -> list[Element]:
-    """Return the elements that the URN from `start` on means."""
-    name_at = start + len(SCHEME)
+def urn_elements(text: str) -> list[Element]:
+    """Return the elements that the URN means."""
+    name_at = len(SCHEME)
     colon = text.find(":", text.find(":", name_at) + 1)
     form = _FORMS.get(text[name_at:colon]) if colon > 0 else None
     if form is None:

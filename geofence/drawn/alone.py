@@ -11,16 +11,14 @@ from shapely.geometry.base import BaseGeometry
 from geofence.check import check
 from geofence.errors import TerritoryError
 from geofence.evidence import Evidence
-from geofence.finding import DEFAULT_POLICY, Finding, Policy, ReasonCode
+from geofence.finding import Finding, ReasonCode
 from geofence.maps.atom_map import AtomMap
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
 
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def judged_alone(
-    shapes: Mapping[str, BaseGeometry], asked: str, evidence: Evidence, policy: Policy = DEFAULT_POLICY
-) -> Finding:
+def judged_alone(shapes: Mapping[str, BaseGeometry], asked: str, evidence: Evidence) -> Finding:
     """Return what is found of a position and the polygon `asked`, the other polygons being other dealers'.
 
     Nothing but the evidence's own error counts: a drawn border has none. Raises TerritoryError for an unknown id.
@@ -32,5 +30,5 @@ def judged_alone(
         TerritoryVersion(dealer=name, adcodes=(), polygon=shape, valid_from=_EVER, recorded_at=_EVER)
         for name, shape in shapes.items()
     ]
-    finding = check(TerritoryBook(nowhere, versions), Query(asked, _EVER, _EVER), evidence, policy)
+    finding = check(TerritoryBook(nowhere, versions), Query(asked, _EVER, _EVER), evidence)
     return replace(finding, reasons=tuple(each for each in finding.reasons if each.code is not ReasonCode.OFF_MAP))

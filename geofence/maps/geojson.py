@@ -20,13 +20,13 @@ _DEGREES: Final = re.compile(r"(CRS84|EPSG:+(4326|4490))$")
 MOST_BYTES: Final = 1024 * 1024 * 1024
 
 
-def load_geojson(path: Path, drawn: Drawn | None = None) -> AtomMap:
+def load_geojson(path: Path) -> AtomMap:
     """Return a map from a GeoJSON FeatureCollection: counties, or the levels that its features name.
 
     Raises MapUnavailableError where the file cannot be read, MapFormatError naming the first feature that is wrong.
     """
     content = map_bytes(path)
-    drawn = drawn or Drawn()
+    drawn = Drawn()
     return build_map(path.name, content, read_geojson(str(path), content, drawn.crs), drawn)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from geofence.columns import INSIDE, NONE, OUTSIDE, UNCERTAIN, Codes, Indexes, Scans
 from geofence.covering import Covering
-from geofence.finding import DEFAULT_POLICY, Policy
+from geofence.finding import DEFAULT_POLICY
 from geofence.geometry.disc import REACH
 from geofence.judging import judge, timeline
 from geofence.maps.boundary import Segments
@@ -37,9 +37,9 @@ class Changes(NamedTuple):
     judged: int
 
 
-def recheck(before: TerritoryBook, after: TerritoryBook, scans: Scans, policy: Policy = DEFAULT_POLICY) -> Changes:
+def recheck(before: TerritoryBook, after: TerritoryBook, scans: Scans) -> Changes:
     """Return the scans that two books over one map judge differently: the same as judging all of them twice."""
-    pair = _Pair(before, after, policy)
+    pair = _Pair(before, after)
     concerned = np.array([pair.differs(each) for each in scans.sellers], dtype=np.bool_)
     none = np.empty(0, dtype=np.uint8)
     found = [Changes(np.empty(0, dtype=np.intp), none, none, 0)]
@@ -91,9 +91,8 @@ def _edges(book: TerritoryBook, versions: list[TerritoryVersion | None]) -> Segm
 class _Pair:
     """Two books, and the differences between their versions that were met so far."""
 
-    def __init__(self, before: TerritoryBook, after: TerritoryBook, policy: Policy) -> None:
+    def __init__(self, before: TerritoryBook, after: TerritoryBook) -> None:
         self._books = (before, after)
-        self._policy = policy
         self._differences: dict[tuple[int, int], _Difference] = {}
         self._met: dict[tuple[int, int], int] = defaultdict(int)
         # In their order: of two statements recorded at one moment the later one counts.
@@ -151,6 +150,6 @@ class _Pair:
 
     def _judged(self, scans: Scans, rows: Indexes) -> Changes:
         some = scans.taken(rows)
-        was, now = (judge(book, some, self._policy).verdict for book in self._books)
+        was, now = (judge(book, some, DEFAULT_POLICY).verdict for book in self._books)
         moved = np.flatnonzero(was != now)
         return Changes(rows[moved], was[moved], now[moved], len(rows))

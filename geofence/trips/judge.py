@@ -15,7 +15,7 @@ from geofence.trips.ground import Ground
 from geofence.trips.plan import TripPlan
 from geofence.trips.plane import distance_m
 from geofence.trips.reports import Fix, Handling, Report
-from geofence.trips.rules import DEFAULT_RULES, Rules
+from geofence.trips.rules import DEFAULT_RULES
 from geofence.trips.state import State
 
 Recall = Callable[[], Iterable[Report]]
@@ -140,9 +140,9 @@ class Judge:
         return changes
 
 
-def judge_trip(plan: TripPlan, reports: Iterable[Report], rules: Rules = DEFAULT_RULES) -> list[Episode]:
+def judge_trip(plan: TripPlan, reports: Iterable[Report]) -> list[Episode]:
     """Return what went wrong on a trip that is over."""
-    judge = Judge(Ground(plan, rules))
+    judge = Judge(Ground(plan, DEFAULT_RULES))
     judge.observe(reports)
     judge.conclude(judge.state.newest)
     return judge.episodes

@@ -1,6 +1,5 @@
 """Issues a batch whose goods are made at once: allotted, commissioned, and all of its serials at hand."""
 
-from datetime import date
 from typing import NamedTuple
 
 from trace_service.codes.batches import Order, allot, commission
@@ -19,23 +18,14 @@ class IssuedBatch(NamedTuple):
     serials: tuple[str, ...]
 
 
-def issue_batch(  # noqa: PLR0913  what a batch is
-    connection: Connection,
-    keys: KeyWrapper,
-    gtin: str,
-    count: int,
-    lot: str,
-    *,
-    produced: date | None = None,
-    expires: date | None = None,
-) -> IssuedBatch:
+def issue_batch(connection: Connection, keys: KeyWrapper, gtin: str, count: int, lot: str) -> IssuedBatch:
     """Allot the next `count` counters of a product, commissioned at once, within the caller's transaction.
 
     No two batches of a product overlap, however many issue at the same time. Raises `BatchError` where the product
     is not registered or its brand has no active key.
     """
     brand = connection.execute(SQL["product_brand"], {"gtin": gtin}).fetchone()
-    order = Order(brand[0] if brand else "nobody", gtin, count, lot, produced, expires)
+    order = Order(brand[0] if brand else "nobody", gtin, count, lot)
     batch, codec = allot(connection, keys, order)
     commission(connection, batch.brand, batch.id)
     serials = codec.issue(gtin, batch.first, count)

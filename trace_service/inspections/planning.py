@@ -22,13 +22,12 @@ from trace_service.inspections.model import Base, Prospect, Share, Tour, Visit
 from trace_service.inspections.tours import Day, Field, Rules
 
 
-def ranked(prospects: Sequence[Prospect], base: Base, rules: Rules | None = None) -> list[Visit]:
+def ranked(prospects: Sequence[Prospect], base: Base) -> list[Visit]:
     """Return every place within a day's reach of a base, what an hour gives most first, each as a tour of its own."""
-    rules = rules or Rules()
     field = Field(prospects)
     if not prospects:
         return []
-    hours = 2 * field.km_from(base.lat, base.lon) / base.speed_kmh + rules.visit_hours
+    hours = 2 * field.km_from(base.lat, base.lon) / base.speed_kmh + Rules().visit_hours
     order = np.argsort(-field.worth / hours, kind="stable")
     return [
         Visit(prospect=prospects[each], share=Share.PLANNED, hours=float(hours[each]))

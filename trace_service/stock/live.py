@@ -84,11 +84,9 @@ def process_moves(
     return update(connection, places, cause, counted)
 
 
-def process_queued_moves(
-    connection: Connection, keys: KeyWrapper, limit: int = MOVES_AT_ONCE
-) -> tuple[int, set[tuple[str, str]]]:
+def process_queued_moves(connection: Connection, keys: KeyWrapper) -> tuple[int, set[tuple[str, str]]]:
     """Count what `queue_moves` left, in the caller's transaction; return how many rows, and the console's news."""
-    rows = connection.execute(SQL["claim_moves"], {"limit": limit}).fetchall()
+    rows = connection.execute(SQL["claim_moves"], {"limit": MOVES_AT_ONCE}).fetchall()
     if not rows:
         return 0, set()
     last = rows[-1]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import LiteralString, TypeVar
+from typing import Final, LiteralString, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
@@ -12,18 +12,19 @@ from trace_service.sql import load_queries
 
 CHANNEL = "console"
 Row = TypeVar("Row")
+_LARGEST_POOL: Final = 8
 
 
 class Database:
     """Named queries over a pool of connections; each call is one statement in its own transaction."""
 
-    def __init__(self, dsn: str, *, largest: int = 8) -> None:
+    def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._queries = load_queries("trace_service.web")
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=1,
-            max_size=largest,
+            max_size=_LARGEST_POOL,
             timeout=5.0,
             open=False,
             kwargs={"options": "-c timezone=UTC -c statement_timeout=10000", "application_name": "codefence-console"},

@@ -17,6 +17,7 @@ Mask = NDArray[np.bool_]
 _LEAST_LOG: Final = -600.0
 _LONGEST: Final = 4_000
 _LEAST_RATIO: Final = 1.01
+_FITTED_DAYS: Final = 20.0
 _CROWD: Final = 0.8
 _TSB: Final = 0.05
 
@@ -91,11 +92,11 @@ def idle_days(units: Floats, known: Mask | None = None) -> Floats:
     return found
 
 
-def spread(window: Floats, first: Counts, prior: float = 20.0) -> Floats:
+def spread(window: Floats, first: Counts) -> Floats:
     """Return the ratio of variance to mean of each series, at least 1.01, over a window of recent days.
 
     A series' own ratio is drawn towards a log-log regression on the mean over all series, the more the fewer its days
-    with a sale; `prior` is how many such days the regression is worth. `first` counts from the window's first day.
+    with a sale; the regression is worth 20 such days. `first` counts from the window's first day.
     """
     days = np.maximum(window.shape[1] - np.maximum(first, 0), 1)
     mean = window.sum(axis=1) / days
@@ -104,7 +105,7 @@ def spread(window: Floats, first: Counts, prior: float = 20.0) -> Floats:
     own = np.divide(variance, mean, out=np.ones_like(mean), where=mean > 0)
     fitted = _fitted(mean, own)
     sales = np.count_nonzero(window, axis=1)
-    found: Floats = np.maximum((sales * own + prior * fitted) / (sales + prior), _LEAST_RATIO)
+    found: Floats = np.maximum((sales * own + _FITTED_DAYS * fitted) / (sales + _FITTED_DAYS), _LEAST_RATIO)
     return found
 
 
