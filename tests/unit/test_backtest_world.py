@@ -18,7 +18,7 @@ from tests.tiny_world import CITIES, GTIN, GUILTY, START, VICTIM, iso, scan, tab
 from trace_service.backtest.errors import WorldError
 from trace_service.backtest.forms import Forms
 from trace_service.backtest.run import EVIDENCE, run_world
-from trace_service.backtest.world import Item
+from trace_service.backtest.world import Item, read_world
 
 
 def _silent(line: str) -> None:
@@ -420,6 +420,20 @@ def test_a_delivery_to_a_shop_that_changes_hands_on_the_way_came_by_its_paper(
     write_events(world, [*events, receipt])
     run_world(world, tmp_path / "out", _silent)
     assert len([each for each in _alerts(tmp_path / "out") if each["kind"] in ("backflow", "skip")]) == told
+
+
+def test_provinces_among_the_places_are_no_cities_and_a_county_lies_in_the_city_around_it(tmp_path: Path) -> None:
+    world = tmp_path / "world"
+    write_world(world)
+    append(world, "places.csv", "510000,Sichuan,Sichuan,30.65,104.07,80000000,0,province,")
+    append(
+        world, "places.csv", "510104,Jinjiang,Sichuan,30.6,104.08,900000,0,county,", "100000,China,,35,105,1,0,country,"
+    )
+    notices: list[str] = []
+    places = {each.adcode: each.city for each in read_world(world, notices.append).channel.places}
+    assert "510000" not in places
+    assert (places["510104"], places["510100"], places["110000"]) == ("510100", "510100", "110000")
+    assert notices == ["places.csv: provinces ignored, since a place is a city or a county: 1"]
 
 
 def append(world: Path, name: str, *lines: str) -> None:

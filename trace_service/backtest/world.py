@@ -7,11 +7,11 @@ from pathlib import Path
 from sys import intern
 from typing import Final, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from trace_service.backtest.errors import WorldError
 from trace_service.backtest.tables import Row, find, open_bytes, require, rows
-from trace_service.detection.network import COUNTRY, Channel, Dealer, Place, Product, Store, Territory
+from trace_service.detection.network import COUNTRY, Channel, Dealer, Place, Product, Store, Territory, province
 
 T = TypeVar("T")
 Notice = Callable[[str], None]
@@ -94,7 +94,7 @@ def read_world(folder: Path, notice: Notice) -> World:
         notice(f"shipments.csv: {len(papers) - len(known):,} with an id that a later row has, which counts")
     return World(
         folder=folder,
-        channel=_channel(folder, table),
+        channel=_channel(folder, table, notice),
         names=dict(names),
         sites=tuple(table("dealer_sites.csv", _site)),
         papers=known,
@@ -111,8 +111,8 @@ def _table(folder: Path, notice: Notice, name: str, read: Callable[[Row], T]) ->
     return [read(row) for row in rows(folder, name, TABLES[name], notice)]
 
 
-def _channel(folder: Path, table: _Table) -> Channel:
-    places = tuple(each for each in table("places.csv", _place) if each.adcode != COUNTRY)
+def _channel(folder: Path, table: _Table, notice: Notice) -> Channel:
+    places = _divisions([each for each in table("places.csv", _place) if each.adcode != COUNTRY], notice)
     if not any(each.city in ("", each.adcode) for each in places):
         raise WorldError(f"{folder / 'places.csv'} has no city", advice="Without cities nothing can be placed.")
     digest = hashlib.sha256()
@@ -177,6 +177,20 @@ def _store(row: Row) -> Store:
         adcode=row.text("adcode"),
         valid_from=_since(row.perhaps("valid_from")),
         valid_to=row.perhaps("valid_to"),
+    )
+
+
+def _divisions(found: list[Place], notice: Notice) -> tuple[Place, ...]:
+    """Return cities and counties: no province that has cities; a county that names no city in the one around it."""
+    cities = {each.adcode for each in found if each.city == each.adcode}
+    named = {each.city for each in found if each.city != each.adcode}
+    whole = {province(each) for each in cities if each != province(each)} - named
+    kept = [each for each in found if each.adcode not in whole]
+    if len(kept) < len(found):
+        notice(f"places.csv: provinces ignored, since a place is a city or a county: {len(found) - len(kept):,}")
+    around = {each.adcode: each.adcode[:4] + "00" for each in kept if not each.city}
+    return tuple(
+        structs.replace(each, city=around[each.adcode]) if around.get(each.adcode) in cities else each for each in kept
     )
 
 
