@@ -72,7 +72,7 @@ def test_a_code_in_an_alert_shows_its_scans_and_who_cites_them(
                 assert page.count('href="/scans/') == 20
                 assert ("另有 3 条" if language == "zh" else "Not shown: 3,") in page
             strange = client.get("/codes", params={"code": item[:-1] + "U"}).text
-            assert ("保管链中没有它的任何记录" if language == "zh" else "Custody has nothing on record") in strange
+            assert ("流转记录中没有它的任何内容" if language == "zh" else "Custody has nothing on record") in strange
             assert strange.count('href="/scans/') == 20
         with asking.Client(base_url=site.url, headers=headers) as client:
             log_in(client, OTHER_LOGIN, PASSWORD)

@@ -290,7 +290,7 @@ def signed_in(fleet: Fleet, language: str) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize(
     ("language", "heading", "reason"),
-    [("zh", "偏离走廊", "离线路最远"), ("en", "Left the corridor", "from the route, where the corridor is")],
+    [("zh", "偏离路线", "离路线最远"), ("en", "Left the corridor", "from the route, where the corridor is")],
 )
 def test_a_page_draws_the_trip_and_says_what_went_wrong(fleet: Fleet, language: str, heading: str, reason: str) -> None:
     trip = simulate(7007, Kind.OFF_ROUTE)

@@ -122,6 +122,7 @@ def test_figures_of_another_version_are_left_out(code: str) -> None:
 def test_distances_are_those_of_what_lies_outside_from_the_nearest_to_the_farthest() -> None:
     assert outside(EN, [scan(15_200), scan(20_100), scan(-900), scan(None)]) == "15–20 km"
     assert outside(EN, [scan(15_200), scan(15_300)]) == "15 km"
+    assert outside(Words("zh", zone("UTC")), [scan(15_200), scan(20_100)]) == "15–20 公里"
     assert outside(EN, [scan(-900_000), scan(None)]) == "", "what is inside lies nowhere outside"
 
 

@@ -27,7 +27,6 @@ NAMES = {
     "site",
     "name",
     "brand",
-    "shipments",
     "code",
     "source",
     "fault",
@@ -156,6 +155,7 @@ def test_numbers_never_show_a_minus_before_zero() -> None:
     assert words.number(-140.25, 1) == "−140.2"
     assert words.km(-1_512_345) == "1,512 km"
     assert words.km(2_340) == "2.3 km"
+    assert Words("zh", zone("UTC")).km(2_340) == "2.3 公里"
 
 
 @pytest.mark.parametrize(

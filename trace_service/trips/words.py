@@ -17,7 +17,7 @@ def said(words: Words, note: Note, plan: Plan) -> str:
 
 def metres(words: Words, value: float) -> str:
     """Return a distance in the unit that people use for it."""
-    return f"{words.number(value)} m" if value < _SHORT_M else words.km(value)
+    return words("distance.m", metres=words.number(value)) if value < _SHORT_M else words.km(value)
 
 
 def _shown(words: Words, numbers: Mapping[str, float], plan: Plan) -> dict[str, object]:

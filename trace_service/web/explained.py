@@ -66,7 +66,7 @@ def outside(words: Words, scans: Iterable[Evidence]) -> str:
     if not found:
         return ""
     low, high = words.km(found[0]), words.km(found[-1])
-    return high if low == high else f"{low.removesuffix(' km')}–{high}"
+    return high if low == high else f"{low.removesuffix(words('distance.km', km=''))}–{high}"
 
 
 def story(

@@ -87,7 +87,7 @@ class Words:
     def km(self, metres: float) -> str:
         """Return a distance in kilometres, finer when short."""
         km = abs(metres) / 1000
-        return f"{self.number(km, 1 if km < _SMALL_KM else 0)} km"
+        return self("distance.km", km=self.number(km, 1 if km < _SMALL_KM else 0))
 
     def day(self, value: date) -> str:
         """Return a date."""
