@@ -68,7 +68,9 @@ def test_outcomes_of_a_night_make_a_version_that_only_their_brand_uses(
     inputs = features(Evidence(drip=10.0, bulk=9.0, spread=False, home=0.0))
     assert SHIPPED.claim.probability(inputs) > 0.6
     assert fresh.claim.probability(inputs) == pytest.approx(0.3, abs=0.15)
-    decisions = connection.execute("SELECT decision, cases, confirmed IS NOT NULL FROM trace.calibration").fetchall()
+    decisions = connection.execute(
+        "SELECT decision, cases, confirmed IS NOT NULL FROM trace.calibration ORDER BY number"
+    ).fetchall()
     assert [tuple(row) for row in decisions] == [("few", 20, True), ("adopted", 170, True)]
 
 

@@ -96,7 +96,9 @@ def test_lines_follow_demand_and_the_order_follows_the_lines(market: Market, own
     assert 30 + quantity <= maximum
     assert without > 0.8
     assert with_it < 0.2
-    planned = market.rows("SELECT order_on, early_on, quantity FROM trace.planned_order WHERE site = %s", GIVER)
+    planned = market.rows(
+        "SELECT order_on, early_on, quantity FROM trace.planned_order WHERE site = %s ORDER BY 1", GIVER
+    )
     assert planned[0][0] == TODAY
     assert all(early <= day for day, early, _ in planned)
 
