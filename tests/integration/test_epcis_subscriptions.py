@@ -11,6 +11,7 @@ import pytest
 from conftest import TestDatabase
 from epcis_parts import WAREHOUSE_GLN, Interface, event, send, serving
 from receiving import Answer, Posted, receiving
+from waiting import wait_for
 
 from contracts.webhooks import verify
 from trace_service.epcis.deliverer import SubscriptionDeliverer
@@ -67,6 +68,12 @@ def deliver(interface: Interface) -> Callable[[], None]:
 
     def once() -> None:
         with connect(interface.database.owner_dsn, "tests") as connection:
+            # A session has its subscription until the server has ended it, a little after it was closed.
+            sessions = (
+                "SELECT FROM pg_stat_activity"
+                " WHERE application_name = 'epcis subscription' AND datname = current_database()"
+            )
+            wait_for(lambda: not connection.execute(sessions).fetchall())
             connection.execute("UPDATE trace.epcis_subscription SET due_at = now()")
         patience = Patience(attempts=3, first=0.001, longest=0.001)
         keys = KeyWrapper(settings.key_encryption_key)
