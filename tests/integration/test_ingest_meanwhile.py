@@ -77,16 +77,21 @@ def test_a_broker_that_goes_away_during_a_commit_loses_no_acknowledgement(
 
 def test_a_connection_with_other_work_answers_and_fails_like_any_other(database: TestDatabase) -> None:
     turns = 0
+    owner = psycopg.connect(database.owner_dsn, autocommit=True)
 
     def meanwhile() -> bool:
         nonlocal turns
         turns += 1
+        if turns == 20:
+            owner.execute("SELECT pg_advisory_unlock(7)")
         return turns % 2 == 0
 
-    with connect(database.ingest_dsn, "test") as connection:
+    with owner, connect(database.ingest_dsn, "test") as connection:
+        owner.execute("SELECT pg_advisory_lock(7)")
         connection.meanwhile = meanwhile
-        assert connection.execute("SELECT pg_sleep(1), repeat('x', 3000000)").fetchall()[0][1] == "x" * 3_000_000
-        assert turns > 10
+        found = connection.execute("SELECT pg_advisory_lock(7), repeat('x', 3000000)").fetchall()
+        assert found[0][1] == "x" * 3_000_000
+        assert turns >= 20
         connection.execute("SET statement_timeout = '50ms'")
         with pytest.raises(QueryCanceled):
             connection.execute("SELECT pg_sleep(60)")
