@@ -144,6 +144,8 @@ def test_a_case_is_walked_from_its_alert_to_closed_by_two_persons_with_its_evide
             "assignee": "zhao",
             "due": due,
         }
+        refused = lin.post(f"{path}/checks", data=order | {"kind": "test_purchase"})
+        assert refused.status_code == 422, "a test purchase names its listing"
         assert lin.post(f"{path}/checks", data=order).status_code == 303
         check = re.search(r'href="(/checks/\d+)"', zhao.get("/checks").text)
         assert check is not None

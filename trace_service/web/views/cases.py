@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Path, Query, Request
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -83,6 +83,12 @@ class CheckForm(BaseModel):
     listing: Annotated[str, Field(max_length=2000, pattern=WITHOUT_NUL)] = ""
     assignee: Login = None
     due: date
+
+    @model_validator(mode="after")
+    def _names_the_listing(self) -> "CheckForm":
+        if self.kind is Kind.TEST_PURCHASE and not self.listing.strip():
+            raise ValueError("a test purchase names the listing")
+        return self
 
 
 def actor_of(session: Session) -> Actor:

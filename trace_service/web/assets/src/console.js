@@ -49,11 +49,12 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-keys]")) KEYS["?"]();
 });
 
-// What a choice needs is asked for before the form is sent: a refused one would lose the photos.
+// What a choice needs is asked for before the form is sent: a refused one would lose what was entered.
 document.addEventListener("change", ({ target }) => {
-  if (target.type !== "radio" || !target.form || !target.form.querySelector("[data-needs]")) return;
+  const chosen = target.type === "radio" ? target : target.selectedOptions?.[0];
+  if (!chosen || !target.form || !target.form.querySelector("[data-needs]")) return;
   for (const choice of target.form.querySelectorAll("[data-needs]")) target.form.elements[choice.dataset.needs].required = false;
-  if (target.dataset.needs) target.form.elements[target.dataset.needs].required = true;
+  if (chosen.dataset.needs) target.form.elements[chosen.dataset.needs].required = true;
 });
 
 // An inspector's phone knows where it stands; without that the fields are filled in by hand, or not at all.
