@@ -18,6 +18,7 @@ from tests.tiny_world import CITIES, GTIN, GUILTY, START, VICTIM, iso, scan, tab
 from trace_service.backtest.errors import WorldError
 from trace_service.backtest.forms import Forms
 from trace_service.backtest.run import EVIDENCE, run_world
+from trace_service.backtest.truth import read_attacks
 from trace_service.backtest.world import Item, read_world
 
 
@@ -275,6 +276,22 @@ def test_ids_written_as_numbers_numbers_as_text_and_null_make_no_difference(tmp_
     plain, other = ([[alert[key] for key in said] for alert in _alerts(tmp_path / name)] for name in ("plain", "other"))
     assert plain == other
     assert plain
+
+
+def test_labels_may_have_numbers_for_ids_and_null_for_nothing(tmp_path: Path) -> None:
+    write_world(tmp_path / "world")
+    path = tmp_path / "world" / "labels.json"
+    labels = json.loads(path.read_text("utf-8"))
+    plain = read_attacks(tmp_path / "world")
+    [attack] = labels["attacks"]
+    place = attack["destinations"][0]
+    place.update(adcode=int(place["adcode"]), lat=str(place["lat"]))
+    attack.update(id=1, parties=None, origin=None, scanned_items=[7, 8], colour="red")
+    path.write_text(json.dumps(labels), encoding="utf-8")
+    [found] = read_attacks(tmp_path / "world") or []
+    assert plain is not None
+    assert (found.id, found.parties, found.scanned, found.destinations) == ("1", [], 2, plain[0].destinations)
+    assert (found.cases, found.leaks) == (plain[0].cases, plain[0].leaks)
 
 
 def test_events_that_are_none_are_an_error_and_no_quiet_year(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from trace_service.backtest.errors import WorldError
-from trace_service.backtest.tables import BOM, UNREADABLE, open_bytes, require, to_milliseconds
+from trace_service.backtest.tables import BOM, UNREADABLE, open_bytes, require, to_milliseconds, told
 from trace_service.detection.settings import DAY_MS
 
 TYPES: Final = frozenset(
@@ -74,8 +74,6 @@ class Event(Struct):
 
 
 _KNOWN: Final = frozenset(Event.__struct_fields__)
-_NUMBERS: Final = frozenset(("lat", "lon", "accuracy_m", "count"))
-_LISTS: Final = frozenset(("codes", "approvers"))
 
 
 class _Arrival(Struct):
@@ -142,8 +140,7 @@ class EventReader:
                         f"{self.path}, line {number}, key {key} is missing", advice="docs/detection.md lists the keys."
                     ) from error
             with contextlib.suppress(*UNREADABLE):
-                told = {key: _told(key, value) for key, value in found.items() if value is not None and value != ""}
-                return msgspec.convert(told, Event, strict=False)
+                return msgspec.convert(told(found), Event, strict=False)
         self._notice("malformed_line", number)
         return None
 
@@ -197,19 +194,6 @@ class EventReader:
 
 
 _OLDEST_MS: Final = 183 * DAY_MS
-
-
-def _told(key: str, value: object) -> object:
-    """Return a value as its key has it: ids are texts, also where a program has written them as numbers."""
-    if key in _NUMBERS:
-        return value
-    if key in _LISTS and isinstance(value, str):
-        return [part for each in value.split(";") if (part := each.strip())]
-    if isinstance(value, list):
-        return [_told(key, each) for each in value]
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def unknown_keys(folder: Path, lines: int = 2_000) -> set[str]:

@@ -19,6 +19,9 @@ BOM: Final = codecs.BOM_UTF8
 """Some programs begin a text so; no reader minds."""
 # Brackets in brackets in brackets are no error of the form, and still cannot be read.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# As many approvers as a number says, where it is no list.
+_NUMBERS: Final = frozenset(("lat", "lon", "accuracy_m", "count", "scanned_items", "approvers"))
+_LISTS: Final = frozenset(("codes", "approvers"))
 _FOLDER_FORMAT: Final = "docs/detection.md lists the files and their columns."
 
 
@@ -173,3 +176,18 @@ def rows(folder: Path, name: str, columns: Sequence[str], notice: Callable[[str]
                 yield row
         except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
             raise WorldError(f"{path}, line {reader.line_num + 1}: {error}", advice="Write it anew.") from error
+
+
+def told(value: object, key: str = "") -> object:
+    """Return what JSON says in the kinds of values that its keys have: ids are texts, and null is nothing said."""
+    if isinstance(value, dict):
+        return {name: told(each, name) for name, each in value.items() if each is not None and each != ""}
+    if key in _LISTS and isinstance(value, str):
+        return [part for each in value.split(";") if (part := each.strip())]
+    if isinstance(value, list):
+        return [told(each) for each in value]
+    if key in _NUMBERS or isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int) else value

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from trace_service.backtest.errors import WorldError
-from trace_service.backtest.tables import BOM, UNREADABLE, find, milliseconds, open_bytes
+from trace_service.backtest.tables import BOM, UNREADABLE, find, milliseconds, open_bytes, told
 from trace_service.detection.network import Network, distances_km, province
 
 NEAR_KM: Final = 120.0
@@ -79,7 +79,8 @@ def read_attacks(folder: Path) -> list[Attack] | None:
         return None
     with open_bytes(path) as file:
         try:
-            attacks = msgspec.json.decode(file.read().removeprefix(BOM), type=_Labels).attacks
+            said = told(msgspec.json.decode(file.read().removeprefix(BOM)))
+            attacks = msgspec.convert(said, _Labels, strict=False).attacks
             for moment in (moment for each in attacks for moment in (each.first_at, *each.leaks)):
                 milliseconds(moment)
         except (*UNREADABLE, ValueError) as error:
