@@ -92,7 +92,7 @@ def plan(demand: Path, *, out: Path | None, as_json: bool, **options: Any) -> No
                     coming=_coming(options, history.days))  # fmt: skip
     lead = lead_times([[] for _ in history.series], history.lead.astype(float))
     made = make_plan(history, stock, lead, wishes)
-    doubt = "" if made.calibrated else " (too little history to calibrate it)"
+    doubt = "" if made.calibrated else " (not calibrated: too little history, or no level reaches the fill rate)"
     click.echo(f"{len(table.flags):,} flags in the demand; service level {made.service:.3f}{doubt}", err=True)
     parts = _parts(history, stock, made)
     if out is not None:

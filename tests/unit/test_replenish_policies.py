@@ -1,6 +1,7 @@
 """Replays, plans, transfers and what decisions teach, on cases whose answer is known."""
 
 import itertools
+from dataclasses import replace
 from datetime import date, timedelta
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from trace_service.replenishment.demand.calendars import learn
-from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.history import History, Series, spikes
 from trace_service.replenishment.demand.priors import borrowed
 from trace_service.replenishment.night.actions import Lot, expiring, slow
 from trace_service.replenishment.night.lanes import plan, regions, value
@@ -199,3 +200,16 @@ def test_decisions_teach_within_bounds_and_only_what_is_about_demand() -> None:
     assert biases([said("approved", 1, 1000, "too_much")] * 50) == {("a", "g"): 0.8}
     assert biases([said("rejected", 12, None, "too_little")] * 50) == {("a", "g"): 1.25}
     assert 0.8 < biases([said("approved", 24, 48, "too_much")])["a", "g"] < 1
+
+
+def test_one_odd_day_of_one_product_moves_no_line_of_any_other() -> None:
+    units = np.random.default_rng(5).poisson(2.0, (12, 120)).astype(float)
+    odd = units.copy()
+    odd[0, 100] = 50_000.0
+    stock = Stock(np.full(12, 8), np.zeros(12, dtype=np.int64), np.zeros(12, dtype=np.int64), [])
+    usual, spoilt = (
+        make_plan(each, stock, lead_times([[] for _ in range(12)], np.full(12, 5.0)), Wishes(0.95))
+        for each in (history(units), replace(history(odd), known=~spikes(odd)))
+    )
+    assert np.abs(spoilt.lines.warning - usual.lines.warning).max() <= 2
+    assert usual.lines.warning.min() >= 10

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trace_service.replenishment.demand.forecasts import mixed
 from trace_service.replenishment.demand.table import Reading, Table, read_demand
 from trace_service.replenishment.errors import DemandTableError
 
@@ -118,12 +119,15 @@ def test_what_a_spreadsheet_saves_is_read_as_it_is_meant(tmp_path: Path, encodin
     assert [flag for flag in flags(table) if flag[2] != "missing_day"] == told
 
 
-def test_a_day_that_decides_all_figures_is_noted_and_counts(tmp_path: Path) -> None:
+def test_a_day_that_outdoes_all_others_is_demand_and_teaches_nothing(tmp_path: Path) -> None:
     days = "".join(f"A,x,2026-01-{day:02},{4 if day != 9 else 5000}\n" for day in range(1, 31))
     table = read(tmp_path, f"{HEAD}\n{days}")
-    assert flags(table) == [(None, "units", "spike", "noted")]
-    assert "A x 2026-01-09: 5000 units, 4 at most" in table.flags[0].detail
-    assert table.history.units.max() == 5000
+    assert flags(table) == [(None, "units", "spike", "repaired")]
+    assert "A x 2026-01-09: 5000 units in a day" in table.flags[0].detail
+    history = table.history
+    assert history.units.max() == 5000
+    assert float(mixed(history.units, history.known)[0]) < 5
+    assert read(tmp_path, f"{HEAD}\nA,x,2026-01-01,500\nA,x,2026-01-02,0\n").history.known.all(), "its only sale"
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def learn(
     seen on few days only. `group` numbers each series' group of products from 0: a group's factor is drawn towards
     that of all.
     """
-    plain = _without(units, promoted) if promoted.any() else units
+    plain = without(units, promoted) if promoted.any() else units
     totals = plain.sum(axis=0)
     week = np.array([day.weekday() for day in days])
     special = np.array([day in names for day in days], dtype=bool)
@@ -79,6 +79,13 @@ def learn(
     return Calendar(weekday, named, grouped, _promotion(units, promoted))
 
 
+def without(units: Floats, left_out: Mask) -> Floats:
+    """Return sales with each series' usual ones on the days that are left out, shapes (series, days)."""
+    usual = np.where(left_out, 0.0, units).sum(axis=1) / np.maximum((~left_out).sum(axis=1), 1)
+    found: Floats = np.where(left_out, usual[:, None], units)
+    return found
+
+
 def _named(
     totals: Floats, ordinary: Floats, usable: Mask, wanted: Mapping[str, Mask], prior: Mapping[str, float]
 ) -> dict[str, float]:
@@ -89,13 +96,6 @@ def _named(
                       prior.get(name, 1.0))
         for name, chosen in sorted(wanted.items())
     }  # fmt: skip
-
-
-def _without(units: Floats, promoted: Mask) -> Floats:
-    """Return sales with each series' usual ones on its promoted days."""
-    usual = np.where(promoted, 0.0, units).sum(axis=1) / np.maximum((~promoted).sum(axis=1), 1)
-    found: Floats = np.where(promoted, usual[:, None], units)
-    return found
 
 
 def _weekdays(totals: Floats, week: Floats, usable: Mask) -> Floats:

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from trace_service.replenishment.demand.kernel import Counts, Floats, Mask
+
+_LARGE: Final = 100
+_SPIKE: Final = 20
+"""So many times what any other day sold, and so large, is a slip or a bulk order: it says nothing about other days."""
 
 
 class Series(NamedTuple):
@@ -70,3 +74,13 @@ class History:
     def at_or_after(self, day: date) -> int:
         """Return the index of the first trading day at or after a date, the number of days where there is none."""
         return next((index for index, each in enumerate(self.days) if each >= day), len(self.days))
+
+
+def spikes(units: Floats) -> Mask:
+    """Return the days, shape (series, days), that outdo every other day of their series beyond what sales do."""
+    found = np.zeros(units.shape, dtype=bool)
+    if units.shape[1] > 1 and len(units):
+        second, most = np.partition(units, -2, axis=1)[:, -2:].T
+        odd = np.flatnonzero((second > 0) & (most >= np.maximum(_LARGE, _SPIKE * second)))
+        found[odd, np.argmax(units[odd], axis=1)] = True
+    return found

@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 
-from trace_service.replenishment.demand.calendars import Calendar, learn
+from trace_service.replenishment.demand.calendars import Calendar, learn, without
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.kernel import Counts, Floats, Mask
 
@@ -46,9 +46,10 @@ class Moment:
 def moment(history: History, now: int, names: Mapping[date, str]) -> Moment:
     """Return what is known before day `now`."""
     units, known, promoted = history.units[:, :now], history.known[:, :now], history.promoted
-    calendar = learn(units, history.days[:now], promoted[:, :now], names, history.group)
+    complete = bool(known.all())
+    said = units if complete else without(units, ~known)
+    calendar = learn(said, history.days[:now], promoted[:, :now], names, history.group)
     factors = calendar.of(history.days, names, history.group)
     if promoted.any():
         factors = np.where(promoted, factors * calendar.promotion, factors)
-    complete = bool(known.all())
     return Moment(now, units, None if complete else known, factors[..., :now], factors[..., now:], calendar)

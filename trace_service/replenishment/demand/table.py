@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from trace_service.replenishment.demand.fields import Flag, Row, RowReader
-from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.history import History, Series, spikes
 from trace_service.replenishment.demand.kernel import Mask
 from trace_service.replenishment.errors import DemandTableError
 
@@ -25,9 +25,6 @@ _BUSY: Final = 10
 _HALF: Final = 0.5
 _THIN: Final = 0.05
 _WEEKDAYS: Final = 7
-_LARGE: Final = 100
-_SPIKE: Final = 20
-"""So many times what any other day sold, and so large, is hardly ever a sale."""
 _ENCODINGS: Final = ("utf-8-sig", "gb18030")
 _DELIMITERS: Final = ",;\t"
 
@@ -174,8 +171,7 @@ class _Gathered:
         matrix[cells[kept, 0], np.searchsorted(ordinals, cells[kept, 1])] = units[kept]
         empty = _marked(self._empty, place, shape)
         series = tuple(self._series)
-        known = ~empty & ~_gaps(series, days, matrix, flags)
-        _spikes(series, days, matrix, flags)
+        known = ~empty & ~_gaps(series, days, matrix, flags) & ~_spikes(series, days, matrix, flags)
         if lead_column:
             self._unknown_leads(series, reading, flags)
         priced = bool(reading.prices) or any(name == "price" for _, name in self._latest)
@@ -280,11 +276,10 @@ def _spikes(
     days: tuple[date, ...],
     units: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
     flags: list[Flag],
-) -> None:
-    """Note days that outdo every other day of their series so far that all figures follow from them."""
-    if len(days) < 2:  # noqa: PLR2004  no other day
-        return
-    for each, at, most in zip(series, np.argmax(units, axis=1), np.partition(units, -2, axis=1)[:, -2:], strict=True):
-        if most[1] >= max(_LARGE, _SPIKE * most[0]):
-            detail = f"{each.node} {each.sku} {days[at]}: {most[1]:g} units, {most[0]:g} at most on any other day"
-            flags.append(Flag(None, "units", "spike", "noted", f"{detail}; it counts"))
+) -> Mask:
+    """Return single days that outdo all others so far that every forecast would follow from them."""
+    found = spikes(units)
+    for number, at in np.argwhere(found):
+        detail = f"{series[number].node} {series[number].sku} {days[at]}: {units[number, at]:g} units in a day"
+        flags.append(Flag(None, "units", "spike", "repaired", f"{detail}; it is demand, and teaches nothing"))
+    return found

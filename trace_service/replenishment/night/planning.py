@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from trace_service.replenishment.demand.calendars import without
 from trace_service.replenishment.demand.coming import Coming, Occasion, ahead, occasion, occasions, past_promotions
 from trace_service.replenishment.demand.forecasts import mixed
-from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.history import History, spikes
 from trace_service.replenishment.demand.kernel import Counts, Floats, first_sales
 from trace_service.replenishment.demand.moments import Moment, moment
 from trace_service.replenishment.demand.priors import PRIOR_DAYS, borrowed
@@ -107,6 +108,8 @@ def calibrate(history: History, fill: float, holidays: Mapping[date, str]) -> tu
     chosen = evaluated(history, begin)
     if not chosen.any():
         return UNCALIBRATED, False
+    # What no stock is meant to meet would leave no level that reaches the fill rate.
+    history = replace(history, units=without(history.units, spikes(history.units)))
     own, method, protocol = history.only(chosen), METHODS["codefence"], Protocol(begin, end)
     swept = np.array(LEVELS)
     replay = play(

@@ -8,7 +8,7 @@ import numpy as np
 
 from trace_service.replenishment.demand.coming import Coming, Promotion
 from trace_service.replenishment.demand.festivals import festivals
-from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.history import History, Series, spikes
 from trace_service.replenishment.demand.kernel import Counts, Floats
 from trace_service.replenishment.night.actions import Lot
 from trace_service.replenishment.night.learning import biases
@@ -110,7 +110,7 @@ def _history(rows: list[Row], sales: list[Row], span: tuple[date, date], places:
     days = tuple(first + timedelta(days=each) for each in range(shape[1]))
     count = len(rows)
     return History(
-        tuple(Series(row.site, row.gtin) for row in rows), days, units, known, promoted,
+        tuple(Series(row.site, row.gtin) for row in rows), days, units, known & ~spikes(units), promoted,
         np.array([float(row.unit_price) for row in rows]), np.array([row.items_per_case for row in rows]),
         np.full(count, LEAD_TIME_DAYS), np.zeros(count, dtype=np.int64), priced=True,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from trace_service.replenishment.demand import forecasts
+from trace_service.replenishment.demand.calendars import without
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.kernel import Floats, first_sales, quantiles, spread
 from trace_service.replenishment.demand.moments import Moment
@@ -55,6 +56,9 @@ def order_levels(method: Method, history: History, now: Moment, swept: Floats, r
 def ratios(now: Moment) -> Floats:
     """Return the ratio of variance to mean of every series' daily demand."""
     window = now.units[:, -SPREAD_DAYS:]
+    if now.known is not None:
+        # A day that says nothing adds nothing to the spread.
+        window = without(window, ~now.known[:, -SPREAD_DAYS:])
     return spread(window, first_sales(now.units) - (now.units.shape[1] - window.shape[1]))
 
 
