@@ -23,7 +23,7 @@ from psycopg import sql
 
 from cli.embedded.binaries import make_public, postgres_binaries, postgres_major
 from cli.embedded.files import kept_port, kept_secret, prepare_folder
-from cli.embedded.process import Account, Child, Running, tethered
+from cli.embedded.process import Account, Child, Running, is_worked_in, tethered
 from contracts.errors import StartError
 
 _SUPERUSER = "postgres"
@@ -59,6 +59,14 @@ class Database:
         """Return a connection URI for the database `name`, the server's own one by default."""
         credentials = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
         return f"postgresql://{credentials}@{self.host}:{self.port}/{quote(name or self.name, safe='')}"
+
+    def answers(self) -> bool:
+        """Say whether the server lets us in."""
+        try:
+            psycopg.connect(self.dsn(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
 
 def create_database(dsn: str, name: str) -> None:
@@ -147,11 +155,7 @@ class EmbeddedPostgres:
         )
 
     def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.database.dsn(), connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        return self.database.answers()
 
     def _prepare_home(self) -> Path:
         link = self._folder / "postgres"
@@ -238,19 +242,11 @@ class EmbeddedPostgres:
         """
         data = self.home / "data"
         deadline = time.monotonic() + _LEFTOVER_SECONDS
-        while _processes_in(data):
+        while is_worked_in(data):
             if time.monotonic() > deadline:
                 return  # the server itself then refuses, and says why in its log
             time.sleep(0.05)
         (data / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _processes_in(folder: Path) -> bool:
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.cwd() == str(folder):
-                return True
-    return False
 
 
 def _require_same_major(data: Path) -> None:

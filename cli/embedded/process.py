@@ -101,6 +101,15 @@ def tail(path: Path, lines: int = 12) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
 
 
+def is_worked_in(folder: Path) -> bool:
+    """Say whether any process has `folder` as its working directory."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == str(folder):
+                return True
+    return False
+
+
 def _identity(pid: int) -> tuple[int, float]:
     return pid, psutil.Process(pid).create_time()
 

@@ -13,16 +13,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import psutil
-import psycopg
-
 from cli.embedded.files import kept_port
 from cli.embedded.postgres import Database
-from cli.embedded.process import Child, Running
+from cli.embedded.process import Child, Running, is_worked_in
 
 _SUITE: Final = "trixie"
 _PACKAGE: Final = "postgresql-17-timescaledb"
@@ -103,25 +100,18 @@ class TimescaleServer:
             name="timescale",
             argv=_as_postgres(self._root, "postgres", *data, *options),
             env=_ENVIRONMENT,
-            ready=self._answers,
+            ready=self.database.answers,
             ready_within=60.0,
             stop_signal=signal.SIGINT,
             stop_within=30.0,
             before_start=self._wait_for_orphans,
         )
 
-    def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.database.dsn(), connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
     def _wait_for_orphans(self) -> None:
         """Let the backends of a killed server end, since a new one refuses to share memory with them."""
         data = self.home / "data"
         deadline = time.monotonic() + _ORPHAN_SECONDS
-        while _is_used(data) and time.monotonic() < deadline:
+        while is_worked_in(data) and time.monotonic() < deadline:
             time.sleep(0.05)
         (data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -211,14 +201,6 @@ def _init_cluster(root: Path, home: Path, password: str) -> None:
     command = _as_postgres(root, "initdb", *arguments)
     subprocess.run(command, env=_ENVIRONMENT, capture_output=True, text=True, check=True)
     given.unlink()
-
-
-def _is_used(data: Path) -> bool:
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.cwd() == str(data):
-                return True
-    return False
 
 
 def _remove_leftovers(root: Path) -> None:

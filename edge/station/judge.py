@@ -38,6 +38,12 @@ class Case(NamedTuple):
     now: int
 
 
+class _Known(NamedTuple):
+    manifest: Manifest
+    found: Found | None
+    unit: Counted
+
+
 def judge_shipping(case: Case) -> Judgement:
     """Judge a unit that is about to be loaded."""
     return next(_shipping(case))
@@ -50,18 +56,12 @@ def judge_receiving(case: Case, expected: set[int]) -> Judgement:
 
 def _shipping(case: Case) -> Iterator[Judgement]:
     """Yield what there is to say; what comes first is what a packer should hear."""
-    manifest, key = case.manifest, case.identifier.key
-    # 1. Only a single item or a logistic unit can be loaded.
-    if not (case.identifier.is_item or key.startswith("/00/")):
-        yield Judgement(Verdict.WRONG_ITEM, "no_serial")
-    if manifest is None:
-        yield _without_manifest(case)
+    # 1. and 2. Can it be loaded at all, and is it on this load already?
+    known = _known(case, repeated="on_this_load")
+    if isinstance(known, Judgement):
+        yield known
         return
-    # 2. On this load already: itself, what it lies in, or something inside it.
-    found = manifest.find(key)
-    unit = _counted(case, found.hash if found else manifest.hash_of(key), found)
-    if case.load.holds(unit.hash, unit.ancestors):
-        yield Judgement(Verdict.DUPLICATE, "on_this_load", unit)
+    manifest, found, unit = known
     # 3. What must not move, and what has left.
     refused = _barred(found, unit, manifest)
     if refused:
@@ -84,16 +84,11 @@ def _shipping(case: Case) -> Iterator[Judgement]:
 
 
 def _receiving(case: Case, expected: set[int]) -> Iterator[Judgement]:
-    manifest, key = case.manifest, case.identifier.key
-    if not (case.identifier.is_item or key.startswith("/00/")):
-        yield Judgement(Verdict.WRONG_ITEM, "no_serial")
-    if manifest is None:
-        yield _without_manifest(case)
+    known = _known(case, repeated="received_before")
+    if isinstance(known, Judgement):
+        yield known
         return
-    found = manifest.find(key)
-    unit = _counted(case, found.hash if found else manifest.hash_of(key), found)
-    if case.load.holds(unit.hash, unit.ancestors):
-        yield Judgement(Verdict.DUPLICATE, "received_before", unit)
+    manifest, found, unit = known
     if found and found.blocked:
         yield Judgement(Verdict.BLOCKED, "blocked", unit, found.blocked)
     if expected and not expected.intersection((unit.hash, *unit.ancestors)):
@@ -104,6 +99,22 @@ def _receiving(case: Case, expected: set[int]) -> Iterator[Judgement]:
     if manifest.is_expired(case.now):
         yield Judgement(Verdict.PROVISIONAL, "manifest_expired", unit)
     yield Judgement(Verdict.OK, "", unit)
+
+
+def _known(case: Case, *, repeated: str) -> Judgement | _Known:
+    """Return what the manifest knows of a unit, or the judgement where nothing more has to be known."""
+    manifest, key = case.manifest, case.identifier.key
+    # 1. Only a single item or a logistic unit can be loaded or received.
+    if not (case.identifier.is_item or key.startswith("/00/")):
+        return Judgement(Verdict.WRONG_ITEM, "no_serial")
+    if manifest is None:
+        return _without_manifest(case)
+    # 2. On this load already: itself, what it lies in, or something inside it.
+    found = manifest.find(key)
+    unit = _counted(case, found.hash if found else manifest.hash_of(key), found)
+    if case.load.holds(unit.hash, unit.ancestors):
+        return Judgement(Verdict.DUPLICATE, repeated, unit)
+    return _Known(manifest, found, unit)
 
 
 def _barred(found: Found | None, unit: Counted, manifest: Manifest) -> Judgement | None:
