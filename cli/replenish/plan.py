@@ -26,6 +26,7 @@ from cli.replenish.tables import (
 from trace_service.cli.parts import reported
 from trace_service.replenishment.demand.coming import Coming
 from trace_service.replenishment.demand.history import History
+from trace_service.replenishment.demand.sheets import day_of
 from trace_service.replenishment.demand.table import Reading, read_demand
 from trace_service.replenishment.errors import DemandTableError
 from trace_service.replenishment.night.actions import Lot
@@ -165,7 +166,7 @@ def _lots(path: Path | None, history: History, node: str) -> list[Lot]:
 
 def _expires(path: Path | None, line: int, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return day_of(text)
     except ValueError as error:
         raise DemandTableError(f"{path}, line {line}, column expires: {text!r} is no date") from error
 

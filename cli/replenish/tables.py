@@ -2,8 +2,9 @@
 
 import csv
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -12,6 +13,7 @@ import numpy as np
 from trace_service.replenishment.demand.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LONGEST_PROMOTION, Promotion
 from trace_service.replenishment.demand.festivals import festivals
 from trace_service.replenishment.demand.history import History, Series
+from trace_service.replenishment.demand.sheets import day_of, delimiter, encodings, opened
 from trace_service.replenishment.demand.table import Reading
 from trace_service.replenishment.errors import DemandTableError
 from trace_service.replenishment.night.planning import Stock
@@ -62,7 +64,7 @@ def holiday_list(path: Path | None) -> dict[date, str]:
     found = {}
     for line, row in table_rows(path, ("date", "name")):
         try:
-            found[date.fromisoformat(row["date"])] = row["name"]
+            found[day_of(row["date"])] = row["name"]
         except ValueError as error:
             raise DemandTableError(f"{path}, line {line}, column date: {row['date']!r} is no date") from error
     return found
@@ -97,7 +99,7 @@ def promotion_list(path: Path | None) -> list[Promotion]:
 
 def _promotion_day(path: Path | None, line: int, column: str, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return day_of(text)
     except ValueError as error:
         raise DemandTableError(f"{path}, line {line}, column {column}: {text!r} is no date") from error
 
@@ -108,22 +110,34 @@ def table_rows(path: Path | None, needed: tuple[str, ...]) -> list[tuple[int, di
         return []
     if path.stat().st_size > _LARGEST_TABLE:
         raise DemandTableError(f"{path} is larger than {_LARGEST_TABLE // 2**20} MB", advice="Load it in parts.")
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    for encoding in encodings(path):
         try:
-            reader = csv.DictReader(stream, restval="")
-            missing = [name for name in needed if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DemandTableError(f"{path}, line 1: no column {missing[0]!r}", advice=f"Name {', '.join(needed)}.")
-            return [(reader.line_num, row) for row in reader]
-        except UnicodeDecodeError as error:
-            raise DemandTableError(f"{path} is not UTF-8: {error}", advice="Save it as CSV UTF-8.") from error
+            with opened(path, encoding) as stream:
+                return _rows_of(path, stream, needed)
+        except UnicodeDecodeError:
+            continue
         except csv.Error as error:
             raise DemandTableError(f"{path}: {error}", advice="Save it as CSV UTF-8.") from error
+    raise DemandTableError(f"{path} is no text", advice="Save it as CSV UTF-8.")
+
+
+def _rows_of(path: Path, stream: TextIO, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    first = stream.readline()
+    reader = csv.DictReader(chain([first], stream), restval="", delimiter=delimiter(first))
+    missing = [name for name in needed if name not in (reader.fieldnames or ())]
+    if missing:
+        raise DemandTableError(f"{path}, line 1: no column {missing[0]!r}", advice=f"Name {', '.join(needed)}.")
+    return [(reader.line_num, {name: (row[name] or "").strip() for name in reader.fieldnames or ()}) for row in reader]
 
 
 def shelved(history: History, path: Path, reading: Reading) -> tuple[History, Stock]:
     """Return the stock in a CSV of node, sku, on_hand, on_order and capacity, and the history joined by new series."""
     shelf = [(line, row, series_of(row, reading.node)) for line, row in table_rows(path, ("sku", "on_hand"))]
+    seen: set[Series] = set()
+    for line, _, series in shelf:
+        if series in seen:
+            raise DemandTableError(f"{path}, line {line}: {series.node} {series.sku} stands there twice")
+        seen.add(series)
     known = set(history.series)
     fresh = list(dict.fromkeys(series for _, _, series in shelf if series not in known))
     history = history.joined_by(fresh, reading.lead, reading.pack)

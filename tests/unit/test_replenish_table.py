@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cli.replenish.tables import promotion_list, shelved
 from trace_service.replenishment.demand.forecasts import mixed
 from trace_service.replenishment.demand.table import Reading, Table, read_demand
 from trace_service.replenishment.errors import DemandTableError
@@ -160,3 +161,18 @@ def test_whatever_stands_in_a_table_it_is_read_or_refused(
     table = read_demand(path, Reading())
     assert table.history.units.min() >= 0
     assert len(table.flags) + table.history.units.size >= 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
+def test_stock_and_promotions_are_read_as_demand_is_and_no_place_twice(tmp_path: Path, encoding: str) -> None:
+    table = read(tmp_path, f"{HEAD}\n成都一店,x,2026-01-01,3\n")
+    path = tmp_path / "stock.csv"
+    path.write_bytes("node;sku;on_hand\r\n成都一店; x ;7\r\n".encode(encoding))
+    history, stock = shelved(table.history, path, Reading())
+    assert (len(history.series), stock.on_hand.tolist()) == (1, [7])
+    path.write_bytes("sku,from,to,nodes\nx,2026/2/1,2026/2/11,成都一店\n".encode(encoding))
+    (planned,) = promotion_list(path)
+    assert (planned.first, planned.last, planned.nodes) == (date(2026, 2, 1), date(2026, 2, 11), {"成都一店"})
+    path.write_text("node,sku,on_hand\nA,x,7\nA,x,2\n", "utf-8")
+    with pytest.raises(DemandTableError, match="line 3: A x stands there twice"):
+        shelved(table.history, path, Reading())

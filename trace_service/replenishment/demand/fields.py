@@ -1,17 +1,17 @@
 """One row of a demand table: its texts become figures, or flags that say line, column and reason."""
 
 import math
-import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from trace_service.replenishment.demand.sheets import with_iso_day
+
 _MOST: Final = 1e9
 _TRUE: Final = frozenset({"1", "true", "yes", "y"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "n"})
 _LONGEST_NAME: Final = 128
-_YEAR_FIRST: Final = re.compile(r"(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})(?!\d)")
 
 
 class Flag(NamedTuple):
@@ -105,8 +105,7 @@ class RowReader:
         return found
 
     def _parsed(self, text: str) -> tuple[date, bool, str] | str:
-        # Spreadsheets write 2011/8/18.
-        text = _YEAR_FIRST.sub(lambda found: "{}-{:0>2}-{:0>2}".format(*found.groups()), text, count=1)
+        text = with_iso_day(text)
         try:
             if len(text) <= len("2011-01-01"):
                 return date.fromisoformat(text), False, ""

@@ -1,14 +1,13 @@
 """Reads `demand.csv` into a history; nothing wrong in it becomes a silent number."""
 
 import csv
-import gzip
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import Final, NamedTuple, TextIO, cast
+from typing import Final, NamedTuple, TextIO
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from trace_service.replenishment.demand.fields import Flag, Row, RowReader
 from trace_service.replenishment.demand.history import History, Series, spikes
 from trace_service.replenishment.demand.kernel import Mask
+from trace_service.replenishment.demand.sheets import UTF8, delimiter, encodings, opened
 from trace_service.replenishment.errors import DemandTableError
 
 NEEDED: Final = ("sku", "date", "units")
@@ -25,8 +25,6 @@ _BUSY: Final = 10
 _HALF: Final = 0.5
 _THIN: Final = 0.05
 _WEEKDAYS: Final = 7
-_ENCODINGS: Final = ("utf-8-sig", "gb18030")
-_DELIMITERS: Final = ",;\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,9 @@ class Table(NamedTuple):
 def read_demand(path: Path, reading: Reading) -> Table:
     """Return the demand in a CSV file, gzipped if its name says so. Raises DemandTableError, naming line and column."""
     try:
-        for encoding in _encodings(path):
+        for encoding in encodings(path):
             try:
-                with _open(path, encoding) as stream:
+                with opened(path, encoding) as stream:
                     return _read(stream, path, reading, encoding)
             except UnicodeDecodeError:
                 continue
@@ -64,22 +62,11 @@ def read_demand(path: Path, reading: Reading) -> Table:
     raise DemandTableError(f"{path} is no text", advice="Give a CSV file in UTF-8; Excel calls it CSV UTF-8.")
 
 
-def _encodings(path: Path) -> tuple[str, ...]:
-    with path.open("rb") as stream:
-        return ("utf-16",) if stream.read(2) in {b"\xff\xfe", b"\xfe\xff"} else _ENCODINGS
-
-
-def _open(path: Path, encoding: str) -> TextIO:
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding=encoding, newline=""))
-    return path.open(encoding=encoding, newline="")
-
-
 def _read(stream: TextIO, path: Path, reading: Reading, encoding: str) -> Table:
     first = stream.readline()
     if not first.strip():
         raise DemandTableError(f"{path}, line 1 is empty", advice=f"It must name {', '.join(NEEDED)}.")
-    rows = csv.reader(chain([first], stream), delimiter=max(_DELIMITERS, key=first.count))
+    rows = csv.reader(chain([first], stream), delimiter=delimiter(first))
     header = [name.strip() for name in next(rows, [])]
     places = {}
     for column in (*NEEDED, *OPTIONAL):
@@ -94,7 +81,7 @@ def _read(stream: TextIO, path: Path, reading: Reading, encoding: str) -> Table:
                 advice=f"The first line must name {', '.join(NEEDED)}; --column {column}=NAME maps another name.",
             )
     reader = RowReader(places, len(header), reading.node, reading.zone)
-    if encoding != _ENCODINGS[0]:
+    if encoding != UTF8:
         reader.flags.append(Flag(None, "", "encoding", "noted", f"it is not in UTF-8: read as {encoding}"))
     gathered = _Gathered(reader)
     for line, cells in _numbered(rows, path):
