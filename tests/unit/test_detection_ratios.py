@@ -2,12 +2,13 @@
 
 from math import exp, lgamma, log
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_service.detection.calibration import Calibration, Evidence, Model, features, refit
 from trace_service.detection.detectors.collusion import choice_nats, common_nats
-from trace_service.detection.ratios import bulk_nats, dispersion_at, drip_nats, gift_capped, home_nats
+from trace_service.detection.ratios import bulk_nats, dispersion_at, drip_nats, gift_capped, gift_nats, home_nats
 
 means = st.floats(1e-4, 20)
 located = st.floats(1, 2000)
@@ -41,19 +42,41 @@ def test_a_ratio_is_an_e_value_under_the_honest_model() -> None:
     assert total <= 1.0 + 1e-6
 
 
-@given(ratios=st.lists(st.floats(0.01, 1e4), min_size=1, max_size=30), seen=st.floats(0.01, 1.0))
-def test_cases_elsewhere_weaken_a_shipment_and_a_gift_caps_it(ratios: list[float], seen: float) -> None:
+@given(ratios=st.lists(st.floats(0.01, 1e4), min_size=1, max_size=30), present=st.floats(-400, 400))
+def test_cases_elsewhere_weaken_a_shipment_and_a_gift_caps_it(ratios: list[float], present: float) -> None:
     nats = bulk_nats(ratios)
     assert bulk_nats([*ratios, 0.1]) <= nats + 1e-9
-    assert gift_capped(nats, len(ratios), 0.01, seen) <= max(nats, 0.0) + 1e-9
-    assert gift_capped(60.0, 3, 0.01, 0.24) < gift_capped(60.0, 4, 0.01, 0.24) < 15
+    assert gift_capped(nats, present) <= min(nats, nats - present) + 1e-9
+    assert gift_capped(nats, present) == pytest.approx(nats - log(1 + exp(present)), abs=1e-9)
 
 
-@given(cases=st.integers(1, 12), rarely=st.floats(0.01, 0.9), more=st.floats(0.01, 0.1))
+@given(cases=st.integers(3, 12), rarely=st.floats(0.01, 0.9), more=st.floats(0.01, 0.1))
 def test_a_present_explains_the_more_the_more_of_its_cases_are_seen(cases: int, rarely: float, more: float) -> None:
-    assert gift_capped(60.0, cases, 0.01, rarely + more) < gift_capped(60.0, cases, 0.01, rarely)
-    lost = gift_capped(60.0, cases, 0.01, rarely) - gift_capped(60.0, cases, 0.01, 1.0)
-    assert lost <= gift_capped(60.0, cases + 1, 0.01, rarely) - gift_capped(60.0, cases + 1, 0.01, 1.0)
+    here = [1e3] * cases
+    assert gift_nats(here, (), cases, rarely + more) > gift_nats(here, (), cases, rarely)
+
+
+@given(cases=st.integers(1, 30), of=st.integers(0, 30), seen=st.floats(0.1, 1.0))
+def test_a_present_takes_any_cases_of_a_shipment(cases: int, of: int, seen: float) -> None:
+    """Whatever is seen elsewhere by positions that never err makes just these cases one choice of many."""
+    alone = gift_nats([1e3] * cases, (), cases, seen)
+    choices = lgamma(cases + of + 1) - lgamma(cases + 1) - lgamma(of + 1)
+    beside = gift_nats([1e3] * cases, [0.0] * of, cases, seen)
+    assert beside == pytest.approx(alone + log((cases + of) / cases) - choices)
+
+
+@given(cases=st.integers(1, 12), of=st.integers(1, 30), seen=st.floats(0.1, 1.0))
+def test_positions_that_err_leave_more_to_a_present(cases: int, of: int, seen: float) -> None:
+    here = [1e3] * cases
+    assert gift_nats(here, [0.45] * of, cases, seen) > gift_nats(here, [0.05] * of, cases, seen)
+
+
+def test_a_few_cases_of_a_shipment_that_was_seen_at_home_are_a_present_rather_than_all_of_a_small_one() -> None:
+    """Ten of thirteen cases were opened elsewhere: a present of three; where nothing else is seen, goods that left."""
+    here, seen, place = [1e4] * 3, 0.57, log(0.01)
+    whole = gift_capped(bulk_nats(here), place + gift_nats(here, (), 3, seen))
+    part = gift_capped(bulk_nats([*here, *[0.15] * 10]), place + gift_nats(here, [0.15] * 10, 3, seen))
+    assert part < whole - 1.5
 
 
 def test_cases_seen_at_home_speak_for_travellers() -> None:

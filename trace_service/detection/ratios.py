@@ -1,7 +1,8 @@
 """The likelihood ratios of docs/detection.md, in nats. Pure functions of numbers."""
 
+from collections import Counter
 from collections.abc import Sequence
-from math import exp, inf, log, log1p
+from math import exp, inf, lgamma, log, log1p
 from typing import Final
 
 THETAS: Final = (0.03, 0.08, 0.2, 0.5)
@@ -9,8 +10,8 @@ PHIS: Final = (0.1, 0.3, 0.6, 1.0)
 # How often goods that are sold in a city show up there by a position of each kind (GPS, IP, store).
 LOCATED: Final = (0.85, 0.55, 0.95)
 WHOLE_CASE: Final = 0.004
-# One shipment's cases carried together by one honest buyer: how often, and how likely there is a further one.
-GIFT: Final = 0.0571
+# Cases of a shipment carried together by one honest buyer: how often each is the first, how likely there is a next one.
+GIFT: Final = 0.004
 GIFT_CASE: Final = 0.69
 # How likely a case is ever seen, where nothing is known yet: as in the markets that the thresholds were chosen on.
 SEEN: Final = 0.24
@@ -58,8 +59,9 @@ def drip_nats(count: int, honest: float, located: float) -> float:
 def bulk_nats(ratios: Sequence[float]) -> float:
     """Return ln of the mean over phi of the product over cases of (1 − phi) + phi × ratio."""
     found = -inf
+    counted = Counter(ratios).items()
     for phi in PHIS:
-        nats = sum(log(1 - phi + phi * ratio) if ratio > 0 or phi < 1 else -1e3 for ratio in ratios)
+        nats = sum(number * (log(1 - phi + phi * ratio) if ratio > 0 or phi < 1 else -1e3) for ratio, number in counted)
         high, low = max(found, nats), min(found, nats)
         found = high + (log1p(exp(low - high)) if low > -inf else 0.0)
     return found - log(len(PHIS))
@@ -75,15 +77,30 @@ def home_nats(away: int, at_home: float, usual: float) -> float:
     return min(_MOST_HOME, found)
 
 
-def gift_capped(nats: float, cases: int, share: float, seen: float) -> float:
-    """Return a bulk ratio against the honest alternative of one big present to a city of a share of all presents.
+def gift_nats(here: Sequence[float], elsewhere: Sequence[float], cases: int, seen: float) -> float:
+    """Return ln of how much likelier one present makes what was seen of a shipment than honest trade without one.
 
-    The cases of a present are geometric in number, and each is seen with a chance of `seen`, so that those seen are
-    geometric too: where nearly every case is seen, many cases of one present are.
+    `here` and `elsewhere` are diverted over honest of each case; `cases` is what those here count for. Each case of the
+    shipment may be the first of a present, whose cases are geometric in number; each case is seen with a chance of
+    `seen`, so that those seen are geometric too: where nearly every case is seen, many cases of one present are. A
+    present took any of the shipment's cases, so that the more were seen elsewhere, the less it explains just these; as
+    far as positions err, some of those elsewhere may be of it as well.
     """
     further = GIFT_CASE * seen / (1 - GIFT_CASE + GIFT_CASE * seen)
-    gift = GIFT * share * further ** max(1, cases)
-    return -log(exp(-nats) + gift) if nats > 0 else nats
+    found, others = len(here), len(elsewhere)
+    erring = further * sum(elsewhere) / others if others else 0.0
+    term = total = 1.0
+    for number in range(1, min(others, _MOST) + 1):
+        term *= erring * (found + number) / number
+        total += term
+    choices = lgamma(found + others + 1) - lgamma(found + 1) - lgamma(others + 1)
+    often = GIFT * (found + others) / seen
+    return log(often) + cases * log(further) + sum(map(log, here)) + log(total) - choices
+
+
+def gift_capped(nats: float, present: float) -> float:
+    """Return a bulk ratio against the honest alternative of one big present, whose own ratio is `present`."""
+    return nats - max(0.0, present) - log1p(exp(-abs(present)))
 
 
 def gateway_capped(nats: float, by_address: float) -> float:

@@ -1,14 +1,14 @@
 """What the cases of each shipment say in one place, and which shipment says most. docs/detection.md, bulk. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import combinations
-from math import inf
+from math import inf, log, prod
 from typing import Final, Protocol, TypeAlias
 
 from trace_service.detection.cell import Cell, Piece
 from trace_service.detection.placing import Kind, flat_km
-from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, gateway_capped, gift_capped
+from trace_service.detection.ratios import LOCATED, WHOLE_CASE, bulk_nats, gateway_capped, gift_capped, gift_nats
 
 LEAST_SHARE: Final = 1e-6
 _GIFT_PLACE: Final = 0.01
@@ -16,6 +16,8 @@ _GIFT_PLACE: Final = 0.01
 _SPREAD_KM: Final = 25.0
 _SPREAD_GIFT: Final = 0.15
 _ROUNDING: Final = 1e-9
+# How often goods that are sold in a city do not show up there, by kind of position.
+_MISSED: Final = tuple(1 - part for part in LOCATED)
 # The expected share for each kind of position, and the surge.
 Honest: TypeAlias = tuple[tuple[float, ...], float]
 
@@ -81,35 +83,43 @@ class Shipments:
 
         Cases elsewhere, gateways and presents to one address only take away from it.
         """
-        nats = bulk_nats([self.ratios[kind] for kind in kinds])
-        return gift_capped(nats, _counted(kinds), self.gifts * _SPREAD_GIFT, self.seen_share)
+        return max(0.0, self._unanswered(kinds, self.gifts * _SPREAD_GIFT))
+
+    def _unanswered(self, kinds: Sequence[int], place: float) -> float:
+        """Weigh pieces of these kinds as if nothing else of their shipment was seen."""
+        here = [self.ratios[kind] for kind in kinds]
+        return gift_capped(bulk_nats(here), log(place) + gift_nats(here, (), _counted(kinds), self.seen_share))
 
     def weigh(self, shipment: str, here: list[Piece]) -> float:
         """Weigh one shipment's cases against this place; hits that may have one cause are one case."""
-        positions = [self.ratios[piece.kind] for piece in here if piece.kind != Kind.IP]
-        addresses = [self.ratios[piece.kind] for piece in here if piece.kind == Kind.IP]
+        kinds = [piece.kind for piece in here]
+        found = [self.ratios[kind] for kind in kinds]
         elsewhere = self._elsewhere(shipment)
-        nats = bulk_nats([*positions, *addresses, *elsewhere])
-        if addresses and nats > 0:
+        alone = nats = bulk_nats([*found, *elsewhere])
+        if nats <= 0:
+            return nats
+        if Kind.IP in kinds:
+            addresses = [self.ratios[Kind.IP]] * kinds.count(Kind.IP)
             nats = gateway_capped(nats, min(self.gateway(), bulk_nats([*addresses, *elsewhere])))
         place = self.gifts * (_SPREAD_GIFT if spread(here) else 1.0)
-        return gift_capped(nats, _counted([piece.kind for piece in here]), place, self.seen_share)
+        present = log(place) + gift_nats(found, elsewhere, _counted(kinds), self.seen_share)
+        # The gateway is an explanation already; and what was seen elsewhere makes nothing stranger.
+        return min(gift_capped(nats, present - (alone - nats)), self._unanswered(kinds, place))
 
     def _elsewhere(self, shipment: str) -> list[float]:
-        """Return L1 / L0 of each of a shipment's cases that was seen, but not in this city."""
-        found, cell = [], self.cell
-        for case in self.seen.shipments[shipment]:
-            if case not in cell.hits:
-                ratio = 1.0
-                for kind, _ in self.seen.cities.get((cell.dealer, case), {}).values():
-                    ratio *= 1 - LOCATED[kind]
-                if (cell.dealer, case) in self.seen.stocked:
-                    ratio *= 1 - LOCATED[Kind.STORE]
-                found.append(ratio)
+        """Return L1 / L0 of each of a shipment's cases that was seen, but not in this city.
+
+        What the dealer's own shops took in was not to be sold elsewhere, and says nothing of the rest.
+        """
+        found, cell, seen = [], self.cell, self.seen
+        for case in seen.shipments[shipment]:
+            whose = (cell.dealer, case)
+            if case not in cell.hits and whose not in seen.stocked and (places := seen.cities.get(whose)):
+                found.append(prod(_MISSED[kind] for kind, _ in places.values()))
         return found
 
 
-def _counted(kinds: list[int] | tuple[int, ...]) -> int:
+def _counted(kinds: Sequence[int]) -> int:
     """Return the cases that pieces of these kinds count for: what is found in a shop counts twice."""
     return len(kinds) + sum(kind == Kind.STORE for kind in kinds)
 
