@@ -89,7 +89,8 @@ def load(demand: Path, *, brand: str, columns: tuple[str, ...], zone: str) -> No
     history = table.history
     rows = [
         {"site": series.node, "gtin": series.sku, "day": day, "units": round(history.units[at, place]),
-         "sold_out": not history.known[at, place], "promoted": bool(history.promoted[at, place])}
+         "sold_out": not (history.known[at, place] or history.units[at, place]),
+         "promoted": bool(history.promoted[at, place])}
         for at, series in enumerate(history.series) for place, day in enumerate(history.days)
         if history.units[at, place] > 0 or not history.known[at, place]
     ]  # fmt: skip
