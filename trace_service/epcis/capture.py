@@ -13,13 +13,13 @@ import msgspec
 
 from trace_service.domain.events import Event, Refusal, Source, Step
 from trace_service.epcis.custody import DEVICE, SITE, Places, custody_events, step_of, units
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.rows import Origin, event_row, key, place
 from trace_service.epcis.standard import namespaces
 from trace_service.epcis.standard.documents import Document
 from trace_service.epcis.standard.errors import InvalidDocumentError
 from trace_service.epcis.standard.hashing import event_hash
 from trace_service.epcis.standard.problems import Problem, child
-from trace_service.epcis.store import SQL
 from trace_service.epcis.validation import check
 from trace_service.processing.capture import capture as capture_custody
 from trace_service.store.connection import Connection

@@ -17,12 +17,12 @@ from contracts.errors import CodefenceError
 from contracts.webhooks import sign
 from trace_service.epcis.http.requests import VERSION_HEADERS
 from trace_service.epcis.projection import project_all
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.querying.answers import EpcFormat, query_document
 from trace_service.epcis.querying.parameters import from_query, read_search
 from trace_service.epcis.querying.search import found_event
 from trace_service.epcis.schedules import next_time
 from trace_service.epcis.standard import namespaces
-from trace_service.epcis.store import SQL
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks.addresses import Networks, guarded_pools

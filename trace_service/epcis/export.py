@@ -8,12 +8,12 @@ import msgspec
 
 from trace_service.epcis.own import dealer_uri, site_uri
 from trace_service.epcis.projection import project
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.querying.answers import written
 from trace_service.epcis.querying.parameters import read_search
 from trace_service.epcis.querying.search import Found, find
 from trace_service.epcis.standard import namespaces
 from trace_service.epcis.standard.links import HOST
-from trace_service.epcis.store import SQL
 from trace_service.store.connection import Connection
 
 _PAGE: Final = 500

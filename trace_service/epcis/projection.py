@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from trace_service.epcis.own import Fact, own_event
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.rows import Origin, event_row
 from trace_service.epcis.standard import namespaces
-from trace_service.epcis.store import SQL
 from trace_service.store.connection import Connection
 from trace_service.store.rows import recordset
 

@@ -19,6 +19,7 @@ from trace_service.epcis.http.requests import (
     WishesOf,
     json_answer,
 )
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.querying.answers import written
 from trace_service.epcis.refusals import (
     AlreadyExistsError,
@@ -30,7 +31,6 @@ from trace_service.epcis.refusals import (
 from trace_service.epcis.standard.documents import DOCUMENT_TYPES, locate
 from trace_service.epcis.standard.errors import InvalidDocumentError
 from trace_service.epcis.standard.problems import Problem
-from trace_service.epcis.store import SQL
 from trace_service.store.connection import Connection
 from trace_service.web.auth.tokens import Partner
 

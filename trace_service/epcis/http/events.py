@@ -9,11 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from trace_service.epcis.http.requests import ConnectionOf, PartnerOf, Wishes, WishesOf, json_answer, page_size
 from trace_service.epcis.projection import project
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.querying.answers import query_document, single_event, written
 from trace_service.epcis.querying.parameters import from_url, read_search
 from trace_service.epcis.querying.search import PAGE, Page, find, forget_position, keep_position, position_of
 from trace_service.epcis.refusals import NoSuchResourceError, QueryParameterError
-from trace_service.epcis.store import SQL
 from trace_service.store.connection import Connection
 from trace_service.web.context import ConsoleOf
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from contracts.errors import ConfigurationError
 from trace_service.epcis.http.events import answer_query
 from trace_service.epcis.http.requests import ConnectionOf, DocumentOf, PartnerOf, WishesOf, json_answer
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.querying.answers import written
 from trace_service.epcis.querying.parameters import from_query, read_search
 from trace_service.epcis.refusals import (
@@ -18,7 +19,6 @@ from trace_service.epcis.refusals import (
     ValidationError,
 )
 from trace_service.epcis.schedules import cron_text, first_due
-from trace_service.epcis.store import SQL
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, one
 from trace_service.web.context import ConsoleOf

@@ -10,10 +10,10 @@ from typing import Any, Final, LiteralString
 import msgspec
 from psycopg import sql
 
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.querying.fields import Path, path_of
 from trace_service.epcis.refusals import QueryParameterError
 from trace_service.epcis.rows import key, word
-from trace_service.epcis.store import SQL
 
 Values = Sequence[str]
 _MOST_VALUES: Final = 500

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from psycopg import sql
 
+from trace_service.epcis.queries import SQL
 from trace_service.epcis.querying.parameters import Search
 from trace_service.epcis.refusals import NoSuchResourceError, QueryTooLargeError
-from trace_service.epcis.store import SQL
 from trace_service.store.connection import Connection
 
 PAGE: Final = 30
