@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 
 from trace_service.cases.explain import phones
+from trace_service.detection.explaining.clearing import Change
 from trace_service.detection.explaining.considering import considered
-from trace_service.web.explained import outside
+from trace_service.web.explained import changes, outside
 from trace_service.web.inquiries import Journey, located
 from trace_service.web.models import Alert, CustodyEvent, Evidence
 from trace_service.web.particulars import particulars
@@ -110,6 +111,15 @@ def test_recalled_copied_and_several_dealers_goods_say_their_own() -> None:
     (said,) = particulars(EN, PLACES, stops, NAMES)
     assert "Places where they were seen: 2" in said
     assert "1.2 times" in said
+    seen = {"at": MS + 86_400_000, "adcode": "360100", "km": 2367}
+    planned = stops.model_copy(
+        update={"reason": {"code": "off_route", "parameters": {**stops.parameters, "departed": MS, "way_km": 1241,
+                "places": [seen, seen | {"adcode": None}]}}}
+    )  # fmt: skip
+    _, left, there, nowhere = particulars(EN, PLACES, planned, NAMES)
+    assert left == "The shipment left on 21 Aug 2024, 17:00; from sender to receiver it is 1,241 km as the crow flies."
+    assert there == "On 22 Aug 2024, 17:00 its goods were seen in Nanchang; by there the way is 2,367 km."
+    assert "in a place without a name" in nowhere
     (several,) = particulars(EN, PLACES, alert("collusion", dealers={"D0012": 9.0, "D0015": 5.0}), NAMES)
     assert several == "Dealers concerned: Anyang Trading (D0012), Taiyuan Trading (D0015)."
 
@@ -149,3 +159,10 @@ def test_phones_are_told_apart_and_not_named_and_scans_without_a_verdict_have_a_
     assert "phone" not in seen[0].model_dump()
     beijing, nowhere = located(PLACES, [scan(lon=116.4, lat=39.9, by_address=True), scan()])
     assert (beijing.city, nowhere.city) == ("110000", None)
+
+
+def test_when_all_of_several_have_to_be_explained_it_says_all() -> None:
+    figures = {"cases": 4, "of": 4, "unraised": 3, "nats": 0.0, "exact": True}
+    said = [wish.text for wish in changes(EN, [Change("issued", figures), Change("return_paper", figures | {"of": 9})])]
+    assert said[0] == "If all codes (4) prove to be issued and active, it is taken back."
+    assert said[1].startswith("Returns or transfers for 4 of the 9 cases take it back")

@@ -163,8 +163,9 @@ def _change(words: Words, code: str, figures: Mapping[str, Any]) -> str:
         if figures["unraised"] and figures["unraised"] != figures["cases"]:
             parts.append(words("change.cases_out.unraised", **told))
         return _joint(words).join(parts)
-    if figures.get("of") == 1 and words.has(f"change.{code}.single"):
-        return words(f"change.{code}.single", **told)
+    how = "single" if figures.get("of") == 1 else "all" if figures.get("of") == figures.get("cases") else "some"
+    if words.has(f"change.{code}.{how}"):
+        return words(f"change.{code}.{how}", **told)
     if code in {"paper", "approval"}:
         return words(f"change.{code}.{'falls' if figures['falls'] else 'stays'}", **told)
     if code == "surge":

@@ -93,7 +93,7 @@ def _off_route(by: _Speaker) -> Iterator[str]:
         return
     yield by.words("reason.off_route.plan", time=by.time(by.given["departed"]), km=by.given["way_km"])
     for each in by.given["places"][:_MOST_PLACES]:
-        where = by.city(each["adcode"]) if each["adcode"] else by.words("scan.none")
+        where = by.city(each["adcode"]) if each["adcode"] else by.words("reason.off_route.nowhere")
         yield by.words("reason.off_route.seen", time=by.time(each["at"]), city=where, km=each["km"])
 
 
