@@ -76,8 +76,9 @@ def _read(stream: TextIO, path: Path, reading: Reading, encoding: str) -> Table:
         if name in header:
             places[column] = header.index(name)
         elif column in NEEDED or column in reading.columns:
+            meant = "" if name == column else f" for {column}"
             raise DemandTableError(
-                f"{path}, line 1: no column {name!r}, only {', '.join(header)[:200]}",
+                f"{path}, line 1: no column {name!r}{meant}, only {', '.join(header)[:200]}",
                 advice=f"The first line must name {', '.join(NEEDED)}; --column {column}=NAME maps another name.",
             )
     reader = RowReader(places, len(header), reading.node, reading.zone)
