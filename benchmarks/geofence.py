@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 import shapely
 
-from benchmarks import geofence_points, geofence_scans
 from benchmarks.frame import Outcome, Progress, Target
-from benchmarks.geofence_data import POINTS, Scenery, scenery
+from benchmarks.load import geofence_points, geofence_scans
+from benchmarks.load.geofence_data import POINTS, Scenery, scenery
 from geofence.grid import Grid, build_grid
 from geofence.maps.packed import unpack_polygons
 

@@ -16,7 +16,7 @@ import psycopg
 import shapely
 from numpy.typing import NDArray
 
-from benchmarks.geofence_data import Scenery, Shapes, scenery
+from benchmarks.load.geofence_data import Scenery, Shapes, scenery
 
 POINTS: Final = 20_000
 SINGLES: Final = 2_000

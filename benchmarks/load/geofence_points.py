@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from benchmarks.frame import Progress
-from benchmarks.geofence_data import Array, Shapes
+from benchmarks.load.geofence_data import Array, Shapes
 from geofence.grid import Grid, build_grid
 from geofence.grid.sets import Covering
 from geofence.grid.single import PointLookup

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from benchmarks.frame import Progress
-from benchmarks.geofence_data import Array, Scenery, near_towns
-from benchmarks.geofence_points import rate, size
+from benchmarks.load.geofence_data import Array, Scenery, near_towns
+from benchmarks.load.geofence_points import rate, size
 from geofence.check import check, check_many
 from geofence.columns import NONE, Indexes, Scans, microseconds
 from geofence.evidence import GpsEvidence, Platform
