@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from contracts.errors import CodefenceError
+from contracts.wording import counted
 from trace_service.backtest import table
 from trace_service.backtest.pool import pooled, run_worlds
 from trace_service.backtest.report import write_report
@@ -71,8 +72,8 @@ def _text(outcomes: list[Outcome], scores: dict[str, Score], out: Path) -> list[
     events = sum(sum(each.notices.values()) for each in outcomes)
     alerts, back = sum(each.alerts for each in outcomes), sum(each.retracted for each in outcomes)
     found.append("")
-    worlds = "1 world" if len(outcomes) == 1 else f"{len(outcomes)} worlds"
-    found.append(f"{worlds}, {scans} scans, {alerts} alerts, {back} taken back, {spent:.0f} s of processor")
+    said = ", ".join((counted(len(outcomes), "world"), counted(scans, "scan"), counted(alerts, "alert")))
+    found.append(f"{said}, {back} taken back, {spent:.0f} s of processor")
     if events:
         notices: dict[str, int] = {}
         for outcome in outcomes:

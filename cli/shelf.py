@@ -10,6 +10,7 @@ import msgspec
 
 from cli.device import running_installation
 from contracts.errors import CodefenceError, ConfigurationError
+from contracts.wording import counted
 from edge.shelf.calibrate import Bench, Record, store, watching
 from edge.sources.modbus import ShelfController
 from firmware_sim.shelves.hands import Hand, Moved, ask
@@ -114,7 +115,8 @@ def deliver(place: str, cases: int, *, after: float, var: Path, as_json: bool) -
     if as_json:
         click.echo(msgspec.json.encode(done))
     else:
-        click.echo(f"{len(done.cases)} cases received, {done.items} items put up, {done.moved.left} on the shelf")
+        received, put_up = counted(len(done.cases), "case"), counted(done.items, "item")
+        click.echo(f"{received} received, {put_up} put up, {done.moved.left} on the shelf")
 
 
 @shelf.command(epilog=_CALIBRATE_HELP)

@@ -9,6 +9,7 @@ import click
 import msgspec
 import structlog
 
+from contracts.wording import counted
 from edge.scan import Scan, expand, scan_files
 
 _PROGRESS_SECONDS: Final = 2.0
@@ -39,7 +40,7 @@ def scan(files: tuple[Path, ...], *, as_json: bool) -> None:
         click.echo(_json(result) if as_json else _table(result))
         failed += result.error is not None
         if time.monotonic() - last > _PROGRESS_SECONDS:
-            click.echo(f"scan: {shown} files read, {failed} failed", err=True)
+            click.echo(f"scan: {counted(shown, 'file')} read, {failed} failed", err=True)
             last = time.monotonic()
     if failed:
         sys.exit(1)

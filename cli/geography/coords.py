@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from cli.geography.tables import Row, chunks, open_table, positions, write_rows
+from contracts.wording import counted
 from geofence.coordinates import Crs, convert
 from geofence.errors import GeofenceError
 from geofence.maps import load_installed_map
@@ -54,5 +55,5 @@ def convert_positions(source: str, target: str) -> None:
     for part in chunks(table):
         failed += write_rows(writer, names, converted(part))
     if failed:
-        click.echo(f"{failed} rows have no usable position; see the column `error`", err=True)
+        click.echo(f"{counted(failed, 'row')} without a usable position; see the column `error`", err=True)
         sys.exit(1)

@@ -16,6 +16,7 @@ from cli.geography.tables import Row, chunks, open_table, positions
 from cli.geography.trip_tables import report_of, shown
 from contracts import fence as wire
 from contracts.errors import CodefenceError
+from contracts.wording import counted
 from edge.fence import HeldFence
 from edge.fence.store import require_in_force, trusted
 from geofence.drawn.fences import read_fences
@@ -171,7 +172,7 @@ def check(file: Path, audience: str, key: Path, points: TextIO, *, as_json: bool
     held = _held(file, audience, key)
     failed = _judged(held, points, as_json=as_json)
     if failed:
-        click.echo(f"{failed} rows could not be judged; see the column `error`", err=True)
+        click.echo(f"{counted(failed, 'row')} could not be judged; see the column `error`", err=True)
         sys.exit(1)
 
 

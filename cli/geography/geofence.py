@@ -13,6 +13,7 @@ import numpy as np
 from cli.geography.maps import import_map, maps
 from cli.geography.picture import picture
 from cli.geography.tables import Row, chunks, open_table, positions, write_rows
+from contracts.wording import counted
 from geofence.coordinates import FloatArray
 from geofence.drawn.alone import judged_alone
 from geofence.drawn.fences import Fence, Fences, read_fences
@@ -80,7 +81,7 @@ def check(territories: Path, points: TextIO, asked: str | None, platform: str) -
             _judge(good, fence, (lon, lat), RADIUS_PER_SIGMA[Platform(platform)])
         failed += write_rows(writer, names, part)
     if failed:
-        click.echo(f"{failed} rows could not be judged; see the column `error`", err=True)
+        click.echo(f"{counted(failed, 'row')} could not be judged; see the column `error`", err=True)
         sys.exit(1)
 
 

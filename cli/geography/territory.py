@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from cli.geography.territory_shown import echo_remarks, echo_simulation
+from contracts.wording import counted
 from geofence.errors import TerritoryError
 from geofence.maps import AtomMap
 from geofence.maps.catalogue import open_map
@@ -134,7 +135,9 @@ def publish_command(source: str, *, brand: str, accept: Sequence[str], rejudge: 
         click.echo(json.dumps({**found, "remarks": remarks}, ensure_ascii=False))
     else:
         echo_remarks(done.remarks, as_json=False)
-    click.echo(f"draft {done.draft}: {len(done.territories)} versions recorded at {done.recorded_at}", err=True)
+    click.echo(
+        f"draft {done.draft}: {counted(len(done.territories), 'version')} recorded at {done.recorded_at}", err=True
+    )
 
 
 @territory.command("drop", epilog=_DROP)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from contracts.wording import counted
 from geofence.proposed.remarks import Remark
 from trace_service.cli.parts import echo_rows
 from trace_service.territories.drafts import as_row
@@ -32,7 +33,9 @@ def echo_simulation(found: Simulation, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(row, ensure_ascii=False, default=_text))
         return
-    click.echo(f"{found.scans} scans, {found.judged} judged again, {found.changed} verdicts would change")
+    click.echo(
+        f"{counted(found.scans, 'scan')}, {found.judged} judged again, {counted(found.changed, 'verdict')} would change"
+    )
     for name in ("transitions", "places", "examples"):
         if row[name]:
             click.echo(f"\n{name}:")

@@ -8,6 +8,7 @@ from typing import Final, TypedDict, Unpack
 import click
 import msgspec
 
+from contracts.wording import counted
 from firmware_sim.world.extras import REQUESTED
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Extra, Request
@@ -107,5 +108,11 @@ def generate(folder: Path, *, whereabouts: bool, compressed: bool, as_json: bool
     if as_json:
         sys.stdout.write(json.dumps(msgspec.json.decode((folder / "summary.json").read_bytes())) + "\n")
     else:
-        counts = f"{made.goods.item_count} items, {made.scans.item.size} consumer scans, {len(made.attacks)} attacks"
+        counts = ", ".join(
+            (
+                counted(made.goods.item_count, "item"),
+                counted(made.scans.item.size, "consumer scan"),
+                counted(len(made.attacks), "attack"),
+            )
+        )
         click.echo(f"{folder}: {counts}")

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from contracts.errors import CodefenceError
 from contracts.messages import Pause, encode_command
 from contracts.topics import command_topic
+from contracts.wording import counted
 from ingest.cli.parts import database, log_json, now_ms, orders_account_of, settings_from_environment, translated
 from ingest.commands import Order, publish
 from ingest.metrics import Metrics
@@ -104,7 +105,7 @@ def pause(site: str | None, device: str | None, minutes: int) -> None:
     """Let devices keep what they capture and publish nothing for a while."""
     until = now_ms() + minutes * 60_000
     number = _command(site, device, encode_command(Pause(until=until)))
-    click.echo(f"{number} devices pause for {timedelta(minutes=minutes)}")
+    click.echo(f"paused: {counted(number, 'device')}, for {timedelta(minutes=minutes)}")
 
 
 @click.command(epilog=_PAUSE_HELP)
@@ -113,7 +114,7 @@ def pause(site: str | None, device: str | None, minutes: int) -> None:
 def resume(site: str | None, device: str | None) -> None:
     """Let devices publish again before their pause is over."""
     number = _command(site, device, b"")
-    click.echo(f"{number} devices may publish")
+    click.echo(f"{counted(number, 'device')} may publish")
 
 
 def _command(site: str | None, device: str | None, payload: bytes) -> int:

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from contracts.errors import CodefenceError
+from contracts.wording import counted
 from ingest import dead_letters
 from ingest.cli.parts import database, visible
 
@@ -117,7 +118,7 @@ def replay(
     if as_json:
         click.echo(msgspec.json.encode({"committed": committed, "duplicates": duplicates, "refused": refused}))
     else:
-        click.echo(f"{committed} events stored, {duplicates} were stored before")
+        click.echo(f"{counted(committed, 'event')} stored, {duplicates} stored before")
     if refused:
         raise SystemExit(1)
 

@@ -164,7 +164,7 @@ def test_a_site_pauses_and_resumes_for_devices_that_connect_later_too(
 ) -> None:
     register(database.owner_dsn, {DEVICE: SITE, OTHER: SITE})
     paused = command(database, broker, "pause", "--site", SITE, "--minutes", "30")
-    assert paused.stdout == "2 devices pause for 0:30:00\n"
+    assert paused.stdout == "paused: 2 devices, for 0:30:00\n"
     for device in (DEVICE, OTHER):
         (payload,) = retained(broker, device)
         order = decode_command(payload)

@@ -90,7 +90,7 @@ def test_an_original_goes_through_once_its_device_is_registered(database: TestDa
     write(database, pack(BOOT, 1, now_ms(), [scan("early bird")]))
     assert command(database, "replay", "1").exit_code == 1
     register(database.owner_dsn, {DEVICE: SITE})
-    assert command(database, "replay", "1").stdout == "1 events stored, 0 were stored before\n"
+    assert command(database, "replay", "1").stdout == "1 event stored, 0 stored before\n"
     assert codes(database) == [(1, "early bird")]
 
 

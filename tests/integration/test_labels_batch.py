@@ -48,7 +48,7 @@ def test_a_batch_is_printed_without_its_scrapped_labels_and_every_label_verifies
     # A picture of the product's Chinese name would need a font that not every machine has.
     plain = ["--tenant", "acme", "--batch", "1", "--name", "Soda"]
     said = codefence("labels", "batch", *plain, "--symbol", "datamatrix", "--out", str(out))
-    assert "10 labels, 1 parts" in said.stderr
+    assert "10 labels, 1 part" in said.stderr
     read = [read_codes(load_image(path.read_bytes())) for path in sorted(out.glob("0*/*.png"))]
     texts = [code.text for codes in read for code in codes]
     assert sorted(texts) == sorted(

@@ -82,7 +82,7 @@ def test_a_job_that_was_cut_resumes_with_the_part_that_was_at_work(master: Path,
     (out / f".{names[1]}.part").write_bytes(whole[1][:100])
     kept = (out / names[0]).stat().st_mtime_ns
     again = command(master, out, "--format", "zpl")
-    assert "10 labels, 1 parts, 2 parts were there" in again.stderr
+    assert "10 labels, 1 part, 2 parts already there" in again.stderr
     assert [(out / name).read_bytes() for name in names] == whole
     assert (out / names[0]).stat().st_mtime_ns == kept
     assert sorted(path.name for path in out.iterdir()) == [*names, "job.json"]
@@ -119,14 +119,14 @@ def test_labels_with_another_logo_are_another_job(master: Path, tmp_path: Path) 
 def test_a_line_that_stands_twice_is_printed_twice(tmp_path: Path) -> None:
     arguments = ["labels", "lines", "--symbol", "gs1-128", "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(main, arguments, input=f"{SSCC}\n\n{SSCC}\n")
-    assert (result.exit_code, result.stderr) == (0, "2 labels, 1 parts\n")
+    assert (result.exit_code, result.stderr) == (0, "2 labels, 1 part\n")
     assert len(list((tmp_path / "out").glob("0*/*.png"))) == 2
     small = CliRunner().invoke(
         main, [*arguments[:-1], str(tmp_path / "small"), "--part", "1"], input=f"{SSCC}\n\n{SSCC}\n"
     )
     assert small.stderr == "2 labels, 2 parts\n"
     again = CliRunner().invoke(main, [*arguments[:-1], str(tmp_path / "small"), "--part", "1"], input=f"{SSCC}\n" * 3)
-    assert again.stderr == "1 labels, 1 parts, 2 parts were there\n"
+    assert again.stderr == "1 label, 1 part, 2 parts already there\n"
 
 
 def test_a_stream_holds_every_label_once(master: Path) -> None:

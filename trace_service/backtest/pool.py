@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from contracts.wording import counted
 from trace_service.backtest.run import Outcome, Progress, run_world
 from trace_service.backtest.scoring import Score
 from trace_service.backtest.tables import require
@@ -37,7 +38,8 @@ def run_worlds(folders: Sequence[Path], out: Path, processes: int, progress: Pro
             found[name] = kept
     missing = [name for name in targets if name not in found]
     for name, outcome in _fresh(missing, targets, out, processes):
-        progress(f"{name}: {outcome.scans} scans, {outcome.alerts} alerts, {outcome.cpu_s:.1f} s of processor")
+        told = f"{counted(outcome.scans, 'scan')}, {counted(outcome.alerts, 'alert')}"
+        progress(f"{name}: {told}, {outcome.cpu_s:.1f} s of processor")
         found[name] = outcome
     return [found[name] for name in targets]
 

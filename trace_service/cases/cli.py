@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from contracts.errors import ConfigurationError
+from contracts.wording import counted
 from trace_service.cases import service
 from trace_service.cases.cli_backfill import backfill
 from trace_service.cases.days import check_schedule, run_day
@@ -113,7 +114,8 @@ def verify(*, file: Path, key: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found._asdict()).decode())
     else:
-        click.echo(f"case {found.case} of {found.brand}: {found.files} files, {found.entries} history entries, sound")
+        kept = f"{counted(found.files, 'file')}, {counted(found.entries, 'history entry', 'history entries')}"
+        click.echo(f"case {found.case} of {found.brand}: {kept}, sound")
     if found.unchecked:
         numbers = ", ".join(map(str, found.unchecked))
         click.echo(f"figures not computed again, another version kept them: alerts {numbers}", err=True)

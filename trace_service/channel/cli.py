@@ -10,6 +10,7 @@ import click
 import psycopg
 
 from contracts.errors import ConfigurationError
+from contracts.wording import counted
 from trace_service.bootstrap import load_settings
 from trace_service.channel import export as tables_out
 from trace_service.channel.importer import Job, import_files, installed_map, load_channel, refresh
@@ -110,8 +111,9 @@ def _tell(plan: Plan) -> None:
 
 def _outcome(plan: Plan, *, applied: bool) -> str:
     if not plan.sound:
-        return f"nothing was changed: {sum(each.severity == 'error' for each in plan.problems)} errors"
-    return f"{len(plan.changes)} changes " + ("were made" if applied else "would be made")
+        return f"nothing was changed: {counted(sum(each.severity == 'error' for each in plan.problems), 'error')}"
+    changes = counted(len(plan.changes), "change")
+    return f"{changes} made" if applied else f"{changes} would be made"
 
 
 @channel.command(epilog=_EXPORT)

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from contracts.errors import ConfigurationError
+from contracts.wording import counted
 from geofence.grid.counties import open_index
 from geofence.maps import Level
 from geofence.maps.catalogue import open_map
@@ -87,7 +88,10 @@ def demo(out: Path, password_file: Path | None) -> None:
         if password_file is not None:
             add_account(connection, "demo", password_file.read_text("utf-8").strip(), _DEMO_PROFILE)
     _write_atomically(out, msgspec.json.format(msgspec.json.encode(job), indent=1))
-    click.echo(f"{job['run']}: {len(job['cases'])} cases for {len(job['orders'])} orders in {out}", err=True)
+    click.echo(
+        f"{job['run']}: {counted(len(job['cases']), 'case')} for {counted(len(job['orders']), 'order')} in {out}",
+        err=True,
+    )
 
 
 @trace.command(epilog=_example("worker"))

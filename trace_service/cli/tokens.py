@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from contracts.wording import counted
 from trace_service.bootstrap import load_settings
 from trace_service.cli.parts import echo_rows, reported
 from trace_service.store.connection import connect
@@ -39,7 +40,7 @@ def add(name: str, *, brand: str, scopes: tuple[str, ...], days: int) -> None:
     """Make a token and print it; it is not stored and cannot be shown again."""
     with connect(load_settings().database_url.get_secret_value(), "trace token") as connection:
         made = add_token(connection, brand, name, scopes, timedelta(days=days))
-    click.echo(f"{name} may use {', '.join(sorted(scopes))} of {brand} for {days} days", err=True)
+    click.echo(f"{name} may use {', '.join(sorted(scopes))} of {brand} for {counted(days, 'day')}", err=True)
     click.echo(made)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict, Unpack
 import click
 import msgspec
 
+from contracts.wording import counted
 from trace_service.cli.parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.inspections import store
@@ -147,5 +148,5 @@ def trial(worlds: tuple[Path, ...], *, out: Path, policies: tuple[str, ...], loo
 
 def _why(reasons: list[dict[str, Any]]) -> str:
     return "; ".join(
-        f"{each['dealer']} {100 * each['probability']:.1f} %, {each['cases']} cases" for each in reasons[:2]
+        f"{each['dealer']} {100 * each['probability']:.1f} %, {counted(each['cases'], 'case')}" for each in reasons[:2]
     )

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from contracts.wording import counted
 from trace_service.codes.reporting import Progress, RefusedError
 from trace_service.labels.jobs import Numbers, run, stream
 from trace_service.labels.model import Kind
@@ -52,8 +53,8 @@ class Output:
         else:
             made = run(design, source, numbers, Path(self.out), size=self.part, progress=progress.add)
         progress.finish()
-        kept = f", {made.kept} parts were there" if made.kept else ""
-        click.echo(f"{made.labels:,} labels, {made.parts} parts{kept}", err=True)
+        kept = f", {counted(made.kept, 'part')} already there" if made.kept else ""
+        click.echo(f"{counted(made.labels, 'label')}, {counted(made.parts, 'part')}{kept}", err=True)
 
 
 _option = functools.partial(click.option, show_default=True)

@@ -6,6 +6,7 @@ from typing import Final
 import click
 import msgspec
 
+from contracts.wording import counted
 from trace_service.bootstrap import load_settings
 from trace_service.cli.parts import echo_rows, reported
 from trace_service.orders import cli_stations, service
@@ -59,7 +60,7 @@ def import_(file: Path, *, brand: str, dry_run: bool, as_json: bool) -> None:
             placed = service.place(connection, brand, number, draft, _ACTOR)
             found.append({"order": number, "version": draft.version, "outcome": placed.outcome})
     echo_rows(found, as_json=as_json)
-    click.echo(f"{len(found)} orders {'checked, nothing was changed' if dry_run else 'placed'}", err=True)
+    click.echo(f"{counted(len(found), 'order')} {'checked, nothing was changed' if dry_run else 'placed'}", err=True)
 
 
 @orders.command("list", epilog=_example("list"))

@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.errors import ConfigurationError
+from contracts.wording import counted
 from trace_service.cli.parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.orders import access, document, manifests
@@ -48,7 +49,7 @@ def document_(order: str, *, brand: str, out: Path) -> None:
     page = render(issued)
     out.write_bytes(page)
     out.with_name(f"{out.name}.sig").write_bytes(base64.b64encode(private.sign(page)) + b"\n")
-    click.echo(f"{out}: number {issued.number}, {issued.content['units']} units", err=True)
+    click.echo(f"{out}: number {issued.number}, {counted(issued.content['units'], 'unit')}", err=True)
 
 
 @click.command(epilog=_example("verify"))

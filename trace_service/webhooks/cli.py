@@ -1,10 +1,12 @@
 """`codefence trace webhook` manages subscriptions."""
 
+from datetime import timedelta
 from typing import Final, TextIO
 from uuid import UUID
 
 import click
 
+from contracts.wording import counted
 from trace_service.bootstrap import load_settings
 from trace_service.cases.telling import given_up, tell_again
 from trace_service.cli.parts import echo_rows, reported
@@ -26,6 +28,11 @@ Exit codes:
 """
 _LIST: Final = "\b\nExample:\n  codefence trace webhook list --brand qingyuan --json"
 _REMOVE: Final = "\b\nExample:\n  codefence trace webhook remove 7"
+_ROTATE: Final = """\b
+Examples:
+  codefence trace webhook rotate 7 > secret
+  codefence trace webhook rotate 7 --hours 0 > secret    the old one was stolen
+"""
 _REPLAY: Final = """\b
 Examples:
   codefence trace webhook replay 7
@@ -79,6 +86,20 @@ def list_(*, brand: str | None, dead: bool, as_json: bool) -> None:
     echo_rows([row._asdict() for row in rows], as_json=as_json)
 
 
+@webhook.command(epilog=_ROTATE)
+@click.argument("number", type=click.IntRange(1, 2**31 - 1))
+@click.option("--hours", type=click.IntRange(0, 720), default=24, show_default=True,
+              help="How long the old secret signs beside the new one.")  # fmt: skip
+@reported
+def rotate(number: int, *, hours: int) -> None:
+    """Replace a subscription's secret and print the new one, this once."""
+    settings = load_settings()
+    with _database() as connection:
+        made = outbox.rotate(connection, KeyWrapper(settings.key_encryption_key), number, timedelta(hours=hours))
+    click.echo(f"webhook {number} has a new secret; the old one signs beside it for {counted(hours, 'hour')}", err=True)
+    click.echo(made.secret)
+
+
 @webhook.command(epilog=_REMOVE)
 @click.argument("number", type=click.IntRange(1, 2**31 - 1))
 @reported
@@ -97,7 +118,7 @@ def replay(number: int, *, message: UUID | None) -> None:
     """Send a subscription's dead letters again, in their old order and under their old ids."""
     with _database() as connection:
         count = outbox.replay(connection, number, message)
-    click.echo(f"{count} messages are queued again", err=True)
+    click.echo(f"queued again: {counted(count, 'message')}", err=True)
 
 
 @webhook.command(epilog=_UNTOLD)
@@ -112,4 +133,4 @@ def untold(*, brand: str | None, again: bool, as_json: bool) -> None:
         count = tell_again(connection, brand) if again else 0
     echo_rows([row._asdict() for row in rows], as_json=as_json)
     if again:
-        click.echo(f"{count} messages are queued again", err=True)
+        click.echo(f"queued again: {counted(count, 'message')}", err=True)
