@@ -11,7 +11,7 @@ SIGNATURE_HEADER: Final = "Codefence-Signature"
 TOPIC_HEADER: Final = "Codefence-Topic"
 MESSAGE_HEADER: Final = "Codefence-Message"
 REPLAY_SECONDS: Final = 300
-_FORM: Final = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
+_FORM: Final = re.compile(r"t=(\d{1,12})((?:,v1=[0-9a-f]{64}){1,4})")
 
 
 class SignatureError(CodefenceError):
@@ -20,9 +20,12 @@ class SignatureError(CodefenceError):
     code = "SIGNATURE_INVALID"
 
 
-def sign(secret: str, body: bytes, at: int) -> str:
-    """Return the value of the signature header for a body sent at `at`, in seconds since the epoch."""
-    return f"t={at},v1={_digest(secret, body, str(at))}"
+def sign(secret: str, body: bytes, at: int, *others: str) -> str:
+    """Return the value of the signature header for a body sent at `at`, in seconds since the epoch.
+
+    `others` are secrets that the receiver may still know instead, while one is being replaced.
+    """
+    return ",".join((f"t={at}", *(f"v1={_digest(each, body, str(at))}" for each in (secret, *others))))
 
 
 def verify(secret: str, body: bytes, header: str, now: float) -> None:
@@ -33,8 +36,10 @@ def verify(secret: str, body: bytes, header: str, now: float) -> None:
     parts = _FORM.fullmatch(header)
     if parts is None:
         raise SignatureError("the signature header is missing or malformed", advice=f"Read {SIGNATURE_HEADER}.")
-    at, digest = parts.groups()
-    if not hmac.compare_digest(digest, _digest(secret, body, at)):
+    at, digests = parts.groups()
+    expected = _digest(secret, body, at)
+    # All are compared, so that the time tells nothing.
+    if not any([hmac.compare_digest(each, expected) for each in digests.split(",v1=")[1:]]):  # noqa: C419  likewise
         raise SignatureError("the signature does not match the body", advice="Check the subscription's secret.")
     if abs(now - int(at)) > REPLAY_SECONDS:
         raise SignatureError(f"the message was signed {now - int(at):.0f} s ago", advice="Check this machine's clock.")

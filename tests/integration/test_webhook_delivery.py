@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
@@ -24,12 +25,13 @@ from receiving import Answer, Posted, receiving
 from waiting import PATIENCE, wait_for
 
 from cli.main import main
-from contracts.webhooks import verify
+from contracts.errors import ConfigurationError
+from contracts.webhooks import SignatureError, verify
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import connect
 from trace_service.webhooks import enqueue
 from trace_service.webhooks.deliverer import Deliverer, Patience
-from trace_service.webhooks.outbox import Subscription, replay, subscribe
+from trace_service.webhooks.outbox import Subscription, Target, replay, rotate, subscribe
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 KEY = SecretStr(base64.b64encode(bytes(32)).decode())
@@ -116,6 +118,32 @@ def test_messages_arrive_signed_and_in_order_and_only_once_committed(
     assert (message["topic"], message["brand"]) == ("order.created", "b")
     assert message["data"] == {"order": "SO-1", "备注": "加急"}
     assert {state for _, state, _ in states(connection)} == {"delivered"}
+
+
+def test_a_new_secret_and_for_a_while_the_old_one_sign_what_is_sent(
+    database: TestDatabase, connection: psycopg.Connection, receiver: Receiver
+) -> None:
+    made = add(connection, receiver.url)
+    second = rotate(connection, KEYS, made.id, timedelta(hours=1))
+    enqueue(connection, "b", "order.created", {})
+    deliver(database, lambda: len(receiver.seen) >= 1)
+    third = rotate(connection, KEYS, made.id, timedelta(0))
+    enqueue(connection, "b", "order.changed", {})
+    deliver(database, lambda: len(receiver.seen) >= 2)
+    known = {made.secret: [True, False], second.secret: [True, False], third.secret: [False, True]}
+    for secret, expected in known.items():
+        assert [signed_by(secret, *message) for message in receiver.seen] == expected
+    robot = subscribe(connection, KEYS, LOOPBACK, Target("b", receiver.url, "dingtalk"), ["*"])
+    with pytest.raises(ConfigurationError):
+        rotate(connection, KEYS, robot.id, timedelta(hours=1))
+
+
+def signed_by(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    try:
+        verify(secret, body, headers["Codefence-Signature"], time.time())
+    except SignatureError:
+        return False
+    return True
 
 
 def test_a_secret_that_cannot_be_unwrapped_or_a_broken_row_fails_alone(

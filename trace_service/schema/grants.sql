@@ -23,7 +23,7 @@ GRANT UPDATE (name_zh, name_en, items_per_case, unit_price, unit_weight_g, produ
 GRANT UPDATE (parent, name_zh, name_en, kind, level, lft, rgt, ended) ON trace.dealer TO codefence_trace;
 GRANT UPDATE (kind, dealer, name_zh, name_en, lon, lat, adcode, gln, ended) ON trace.site TO codefence_trace;
 GRANT UPDATE (site, kind, retired_at) ON landing.device TO codefence_trace;
-GRANT UPDATE (removed_at) ON trace.webhook TO codefence_trace;
+GRANT UPDATE (removed_at, secret, old_secret, old_until) ON trace.webhook TO codefence_trace;
 GRANT UPDATE (state, attempts, due_at, delivered_at, status, error), DELETE ON trace.webhook_delivery
     TO codefence_trace;
 GRANT USAGE ON SEQUENCE trace.sscc_serial TO codefence_trace;

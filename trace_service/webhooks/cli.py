@@ -9,7 +9,7 @@ import click
 from contracts.wording import counted
 from trace_service.bootstrap import load_settings
 from trace_service.cases.telling import given_up, tell_again
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks import outbox

@@ -192,7 +192,8 @@ class Deliverer:
             robot = robot_message(head, secret, self._console, time.time())
             return robot.url, robot.body, common
         body = message_body(head)
-        signature = sign(secret_text(self._keys.unwrap(head.secret)), body, int(time.time()))
+        secrets = [secret_text(self._keys.unwrap(each)) for each in (head.secret, head.old_secret) if each]
+        signature = sign(secrets[0], body, int(time.time()), *secrets[1:])
         own: dict[bytes | str, bytes | str] = {
             SIGNATURE_HEADER: signature, TOPIC_HEADER: head.topic, MESSAGE_HEADER: head.message,
         }  # fmt: skip

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -96,6 +97,19 @@ def subscribe(
     except psycopg.errors.ForeignKeyViolation as error:
         raise ConfigurationError(f"no brand is called {brand!r}", advice="Check --brand.") from error
     return Subscription(made.id, secret_text(keys.unwrap(wrapped)))
+
+
+def rotate(connection: Connection, keys: KeyWrapper, number: int, keep: timedelta) -> Subscription:
+    """Give a subscription a new secret; the old one signs beside it for so long.
+
+    Raises `ConfigurationError` if there is none, or it is a robot's, whose own page has its secret.
+    """
+    wrapped = keys.fresh()
+    if connection.execute(SQL["rotate"], {"id": number, "secret": wrapped, "keep": keep}).fetchone() is None:
+        raise ConfigurationError(
+            f"there is no webhook {number} with a secret of ours", advice="See `codefence trace webhook list`."
+        )
+    return Subscription(number, secret_text(keys.unwrap(wrapped)))
 
 
 def unsubscribe(connection: Connection, number: int) -> None:

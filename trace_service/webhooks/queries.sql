@@ -7,6 +7,10 @@ WHERE brand = %(brand)s AND removed_at IS NULL AND topics && %(patterns)s::text[
 INSERT INTO trace.webhook (brand, url, topics, secret, format, robot_secret)
 VALUES (%(brand)s, %(url)s, %(topics)s, %(secret)s, %(format)s, %(robot_secret)s) RETURNING id
 
+-- name: rotate
+UPDATE trace.webhook SET old_secret = secret, old_until = clock_timestamp() + %(keep)s, secret = %(secret)s
+WHERE id = %(id)s AND removed_at IS NULL AND format = 'codefence' RETURNING id
+
 -- name: remove
 UPDATE trace.webhook SET removed_at = now() WHERE id = %(id)s AND removed_at IS NULL RETURNING id
 
@@ -59,7 +63,8 @@ WHERE webhook.removed_at IS NULL AND head.due_at <= now()
 ORDER BY head.due_at
 
 -- name: head
-SELECT head.id, webhook.brand, webhook.url, webhook.secret, webhook.format, webhook.robot_secret,
+SELECT head.id, webhook.brand, webhook.url, webhook.secret,
+    CASE WHEN webhook.old_until > clock_timestamp() THEN webhook.old_secret END AS old_secret, webhook.format, webhook.robot_secret,
     head.message::text AS message, head.topic,
     head.payload::text AS payload, head.created_at, head.attempts
 FROM trace.webhook CROSS JOIN LATERAL (
