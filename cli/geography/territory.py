@@ -19,7 +19,7 @@ from geofence.proposed.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query, TerritoryBook
 from trace_service.bootstrap import load_settings
 from trace_service.channel.moments import MOMENT, known_at_option
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.domain.territories import BrandBook
 from trace_service.processing.books import Books
 from trace_service.store.connection import Connection, connect

@@ -8,7 +8,7 @@ import click
 
 from contracts.wording import counted
 from geofence.proposed.remarks import Remark
-from trace_service.cli.parts import echo_rows
+from trace_service.cli_parts import echo_rows
 from trace_service.territories.drafts import as_row
 from trace_service.territories.simulation import Simulation
 

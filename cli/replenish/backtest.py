@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from cli.replenish.tables import FESTIVALS, calendar_day, mapped_columns, named_days, price_list, time_zone
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.table import Reading, Table, read_demand
 from trace_service.replenishment.errors import NothingToPlanError

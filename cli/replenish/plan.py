@@ -23,7 +23,7 @@ from cli.replenish.tables import (
     time_zone,
     whole_number,
 )
-from trace_service.cli.parts import reported
+from trace_service.cli_parts import reported
 from trace_service.replenishment.demand.coming import Coming
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.sheets import day_of

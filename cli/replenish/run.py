@@ -13,7 +13,7 @@ import click
 
 from cli.replenish.tables import mapped_columns, time_zone
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import reported
+from trace_service.cli_parts import reported
 from trace_service.replenishment.demand.table import Reading, read_demand
 from trace_service.replenishment.night.runs import run as run_brand
 from trace_service.replenishment.night.shards import here, on_cluster

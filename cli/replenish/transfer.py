@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from cli.replenish.tables import mapped_columns, number, price_list, shelved, table_rows, time_zone
-from trace_service.cli.parts import reported
+from trace_service.cli_parts import reported
 from trace_service.replenishment.demand.history import History
 from trace_service.replenishment.demand.kernel import Counts, Floats
 from trace_service.replenishment.demand.table import Reading, read_demand

@@ -7,7 +7,7 @@ import click
 
 from geofence.maps import load_installed_map
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.keys import KeyWrapper
 from trace_service.processing.backfill import backfill as tell_past
 from trace_service.processing.books import Books

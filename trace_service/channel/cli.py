@@ -20,7 +20,7 @@ from trace_service.channel.queries import SQL
 from trace_service.channel.tables import TABLES
 from trace_service.channel.tree import path_at
 from trace_service.channel.versions import Channel
-from trace_service.cli.parts import reported
+from trace_service.cli_parts import reported
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
 from trace_service.store.queries import SQL as STORE

@@ -1,1 +1,1 @@
-"""The commands of `codefence trace`, and what the service's other commands share."""
+"""The commands of `codefence trace`."""

@@ -9,7 +9,7 @@ import msgspec
 from contracts.errors import CodeError, CodefenceError
 from contracts.gs1 import parse
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.processing.history import Entry, UnitState, brand_of, state_at, timeline
 from trace_service.store.connection import connect
 

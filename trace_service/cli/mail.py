@@ -7,7 +7,7 @@ import click
 
 from contracts.errors import ConfigurationError
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import reported
+from trace_service.cli_parts import reported
 from trace_service.notify.queries import SQL
 from trace_service.store.connection import connect
 

@@ -7,7 +7,7 @@ import click
 
 from geofence.finding import DEFAULT_POLICY, Policy
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.policies import policy_history, set_policy
 from trace_service.store.connection import connect
 

@@ -7,7 +7,7 @@ import click
 
 from contracts.wording import counted
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.store.connection import connect
 from trace_service.tokens import SCOPES, add_token, list_tokens, revoke_token
 

@@ -11,7 +11,7 @@ import structlog
 
 from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.channel.coming import refresh_due
-from trace_service.cli.parts import reported
+from trace_service.cli_parts import reported
 from trace_service.epcis.deliverer import SubscriptionDeliverer
 from trace_service.inspections.nights import plan_due
 from trace_service.keys import KeyWrapper

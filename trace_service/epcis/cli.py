@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import reported
+from trace_service.cli_parts import reported
 from trace_service.epcis.standard.errors import DocumentError
 from trace_service.epcis.standard.hashing import event_hash, prehash
 from trace_service.epcis.validation import Verdict, check_bytes

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from contracts.wording import counted
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.inspections import store
 from trace_service.inspections.measuring import POLICIES, Result, measure, table, watch

@@ -8,7 +8,7 @@ import msgspec
 
 from contracts.wording import counted
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.orders import cli_stations, service
 from trace_service.orders.csv_import import read_orders
 from trace_service.orders.model import Order, State

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.errors import ConfigurationError
 from contracts.wording import counted
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.orders import access, document, manifests
 from trace_service.orders.queries import SQL

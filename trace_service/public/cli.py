@@ -8,7 +8,7 @@ from psycopg.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 
 from contracts.errors import ConfigurationError
 from trace_service.bootstrap import load_settings
-from trace_service.cli.parts import echo_rows, reported
+from trace_service.cli_parts import echo_rows, reported
 from trace_service.public.links import LINK_TYPE, VERIFICATION, check_target
 from trace_service.public.queries import SQL
 from trace_service.store.connection import Connection, connect
