@@ -49,6 +49,11 @@ class ShelfAgent:
         self._complaint: str | None = ""
         self._faults = Fault(0)
         self._refills: RefillFeed | None = None
+        self._heard_note = f"refills/{self._cells[0].note_name}" if self._cells else ""
+        heard = notes.get(self._heard_note, "")
+        self.heard_until = int(heard) if heard.isdecimal() else 0
+        """What came in before was announced already; milliseconds by the service's clock."""
+        self._heard = False
 
     def announce(self, refills: RefillFeed) -> None:
         """Take refills from a feed of one's own."""
@@ -82,6 +87,7 @@ class ShelfAgent:
         self._answered_at = now
         for refill in self._refills.news() if self._refills else ():
             self.expect(refill)
+            self.heard_until, self._heard = max(self.heard_until, refill.at + 1), True
         drafts: list[Draft] = []
         notes: dict[str, str] = {}
         if reading.faults != self._faults:
@@ -94,6 +100,9 @@ class ShelfAgent:
                 drafts += found
                 notes[cell.note_name] = cell.note()
         climate, kinetic = self._watch(reading, now)
+        if self._heard and drafts:
+            notes = {cell.note_name: cell.note() for cell in self._cells} | {self._heard_note: str(self.heard_until)}
+            self._heard = False
         self._keep(drafts + climate, notes | kinetic)
 
     def _keep(self, drafts: list[Draft], notes: dict[str, str]) -> None:

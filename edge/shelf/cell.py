@@ -21,12 +21,16 @@ _log = structlog.get_logger(__name__)
 
 
 class _Note(msgspec.Struct, frozen=True):
-    """A cell's memory, valid only for the products it was made with; `zero` is its tare and calibration."""
+    """A cell's memory, valid only for the products it was made with; `zero` is its tare and calibration.
+
+    `announced` are refills that are still awaited, or with several products how many units of each.
+    """
 
     products: list[tuple[str, float]]
     single: Memory | None = None
     mixed: MixedMemory | None = None
     zero: tuple[int, int] | None = None
+    announced: list[int] = []
 
 
 class Facing:
@@ -77,6 +81,8 @@ class Cell:
         else:
             known = [line.units for line in lines]
             self._weigher = MixedWeigher([each for _, each in self._products], known, note.mixed if note else None)
+        for index, units in enumerate(note.announced if note else ()):
+            self._await(index, units)
 
     @property
     def number(self) -> int:
@@ -103,7 +109,8 @@ class Cell:
         memory = self._weigher.memory
         single = memory if isinstance(memory, Memory) else None
         mixed = memory if isinstance(memory, MixedMemory) else None
-        return msgspec.json.encode(_Note(self._products, single, mixed, self._zero)).decode()
+        note = _Note(self._products, single, mixed, self._zero, self._weigher.announced)
+        return msgspec.json.encode(note).decode()
 
     def settled(self, registers: Sequence[int]) -> None:
         """Take note of the controller's settings: under another tare or calibration, grams mean something else."""
@@ -120,12 +127,14 @@ class Cell:
     def expect(self, gtin: str, units: int) -> None:
         """Expect a refill of a product, as many units as came in by scan."""
         for index, (product, _) in enumerate(self._products):
-            if product != gtin:
-                continue
-            if isinstance(self._weigher, Weigher):
-                self._weigher.expect(units)
-            else:
-                self._weigher.expect(index, units)
+            if product == gtin:
+                self._await(index, units)
+
+    def _await(self, index: int, units: int) -> None:
+        if isinstance(self._weigher, Weigher):
+            self._weigher.expect(units)
+        else:
+            self._weigher.expect(index, units)
 
     def feed(self, sample: Sample, now: float, fault: str) -> list[Draft]:
         """Take a sample in and return what is to be reported; `fault` is the controller's own complaint."""

@@ -107,6 +107,11 @@ class MixedWeigher:
         """The counts: before the first plateau what a person counted, or nothing."""
         return [each or 0 for each in self._known] if self._memory is None else self._memory.units
 
+    @property
+    def announced(self) -> list[int]:
+        """How many units of each product are still awaited."""
+        return list(self._expected)
+
     def expect(self, index: int, units: int) -> None:
         """Expect a refill of one of the products; what comes case by case is put up together."""
         self._expected[index] += units

@@ -1,7 +1,6 @@
 """What came in by scan at the shelf's site, asked of the trace service: it settles how many units a refill has."""
 
 import threading
-import time
 import urllib.request
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -15,7 +14,6 @@ from edge.backoff import Backoff
 POLL_SECONDS: Final = 10.0
 _LAST_WAIT_SECONDS: Final = 120.0
 _TIMEOUT_SECONDS: Final = 10.0
-_DAY_MS: Final = 86_400_000
 _DECODER = msgspec.json.Decoder(Refills)
 _log = structlog.get_logger(__name__)
 
@@ -23,10 +21,11 @@ _log = structlog.get_logger(__name__)
 class RefillFeed:
     """Asks every ten seconds, in a thread of its own; a service that is away is asked ever more seldom."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, since: int = 0) -> None:
+        """Begin with what came in from `since` on, milliseconds by the service's clock: the device's may be wrong."""
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "codefence-shelf"}
-        self._since = int(time.time() * 1000) - _DAY_MS
+        self._since = since
         self._news: SimpleQueue[Refill] = SimpleQueue()
         self._said = ""
 

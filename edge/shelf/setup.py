@@ -28,7 +28,7 @@ def equip(settings: ShelfSettings, outbox: Outbox, stop: threading.Event) -> lis
     ]
     if settings.trace_url and settings.trace_token is not None:
         for agent in agents:
-            refills = RefillFeed(settings.trace_url, settings.trace_token.get_secret_value())
+            refills = RefillFeed(settings.trace_url, settings.trace_token.get_secret_value(), agent.heard_until)
             refills.start(stop)
             agent.announce(refills)
     return agents

@@ -179,6 +179,11 @@ class Weigher:
         return [(self._known or 0) if self.units is None else self.units]
 
     @property
+    def announced(self) -> list[int]:
+        """The refills that are still awaited."""
+        return list(self._announced)
+
+    @property
     def unit_weight_g(self) -> float:
         """What a unit weighs by all that was seen."""
         return self._nominal if self._belief is None else float(self._belief.weight[0])

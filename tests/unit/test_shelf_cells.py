@@ -96,6 +96,18 @@ def test_a_refill_that_was_announced_is_settled_by_it() -> None:
     assert scale.rest()[A].units == 42
 
 
+def test_a_refill_that_was_announced_before_a_restart_is_still_awaited() -> None:
+    # Forty at 5 % weigh as much as thirty-nine: what was announced settles it.
+    lines = [Line(1, A, 40.0, units=10)]
+    before = Scale(lines, 400)
+    assert before.rest()[A].units == 10
+    before.cell.expect(A, 40)
+    after = Scale(lines, 400, {before.cell.note_name: before.cell.note()})
+    assert after.rest()[A].units == 10
+    after.grams += 39.45 * 40
+    assert after.rest(40)[A].units == 50
+
+
 def test_another_tare_keeps_the_count() -> None:
     scale = Scale([Line(1, A, 150.0)], 1500.0)
     scale.rest()
