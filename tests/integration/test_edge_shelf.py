@@ -119,7 +119,7 @@ def test_no_fault_ever_leaves_a_figure_standing(
     assert hardware.controller.write(weight, Holding.UNIT_WEIGHT.pack(0))
     hardware.uptime = -time.monotonic()
     hardware.controller.sample(1.0, {})
-    wait_for(lambda: shop.last() == (9, "REBOOTED"))
+    wait_for(lambda: (9, "REBOOTED") in [(report.units, report.fault) for report in shop.reports(1)])
     wait_for(lambda: hardware.controller.read_holding(weight, 2) == Holding.UNIT_WEIGHT.pack(round(UNIT_G * 10)))
 
 
