@@ -23,6 +23,8 @@ from trace_service.web.views.cases import Login, actor_of, database
 
 router = APIRouter()
 _SHOPS_SHOWN: Final = 5
+_LEAST_GAIN: Final = 0.0005
+"""What would be shown as a chance of 0% is no place worth a visit."""
 BaseName = Annotated[str, Query(max_length=60)]
 
 
@@ -56,7 +58,7 @@ def drawn(console: ConsoleOf, session: SessionOf, base: BaseName = "") -> Respon
     with database(console) as connection:
         values = _values(connection, session, base)
     stops = [each.city for each in values["visits"] if each.stop]
-    others = [each.city for each in values["visits"] if not each.stop]
+    others = [each.city for each in values["others"]]
     points = [
         {
             "type": "Feature",
@@ -89,6 +91,7 @@ def _values(connection: Connection, session: Session, base: str) -> dict[str, An
         "names": names,
         "base": chosen,
         "visits": mine,
+        "others": [each for each in mine if not each.stop and each.gain >= _LEAST_GAIN],
         "dealers": {row.id: row for row in named},
         "shops": {city: some[:_SHOPS_SHOWN] for city, some in shops.items()},
         "record": store.record(connection, session.brand, datetime.now(UTC)),
