@@ -142,6 +142,29 @@ def test_the_strongest_shipment_is_found_without_weighing_them_all(  # noqa: PLR
     assert which is None or every[which] == nats
 
 
+@given(
+    hits(),
+    st.lists(st.sampled_from(list(Kind)), min_size=1, max_size=12),
+    st.tuples(st.floats(1e-6, 0.5), st.floats(1e-6, 0.5), st.floats(1e-6, 0.1)),
+    st.floats(0.1, 0.9),
+)
+def test_what_was_seen_elsewhere_makes_nothing_stranger_and_what_shops_took_in_says_nothing(
+    seen: list[Hit], kinds: list[Kind], shares: tuple[float, ...], seen_share: float
+) -> None:
+    cell = Cell("D", 0, in_order=True)
+    for hit in seen:
+        cell.add(hit)
+    here = [each for each in cell.pieces if any(hit.shipment == "S1" for hit in each.hits)]
+
+    def weighed(elsewhere: list[Kind], stocked: set[str]) -> float:
+        place = Shipments(cell, Seen(cell, {"S1": elsewhere}, stocked), (shares, 1.0), seen_share, lambda: 0.0)
+        return place.weigh("S1", here)
+
+    alone = weighed([], set())
+    assert not here or weighed(kinds, set()) <= max(alone, 0.0) + 1e-9
+    assert not here or weighed(kinds[:1], {"S1"}) == pytest.approx(alone)
+
+
 @pytest.mark.parametrize(("shipments", "nats"), [(1, 9.0), (10, 9.0 - 2.302585), (0, 9.0), (100_000, 1.5)])
 def test_one_shipment_of_many_says_less_beside_other_dealers(shipments: int, nats: float) -> None:
     """The strongest of many shipments is one that was chosen; pieces of different shipments are not."""

@@ -10,8 +10,9 @@ PHIS: Final = (0.1, 0.3, 0.6, 1.0)
 # How often goods that are sold in a city show up there by a position of each kind (GPS, IP, store).
 LOCATED: Final = (0.85, 0.55, 0.95)
 WHOLE_CASE: Final = 0.004
-# Cases of a shipment carried together by one honest buyer: how often each is the first, how likely there is a next one.
-GIFT: Final = 0.004
+# Cases of a shipment carried together by one honest buyer: how often each that is seen is the first, and how likely
+# there is a next one.
+GIFT: Final = 0.008
 GIFT_CASE: Final = 0.69
 # How likely a case is ever seen, where nothing is known yet: as in the markets that the thresholds were chosen on.
 SEEN: Final = 0.24
@@ -80,11 +81,12 @@ def home_nats(away: int, at_home: float, usual: float) -> float:
 def gift_nats(here: Sequence[float], elsewhere: Sequence[float], cases: int, seen: float) -> float:
     """Return ln of how much likelier one present makes what was seen of a shipment than honest trade without one.
 
-    `here` and `elsewhere` are diverted over honest of each case; `cases` is what those here count for. Each case of the
-    shipment may be the first of a present, whose cases are geometric in number; each case is seen with a chance of
-    `seen`, so that those seen are geometric too: where nearly every case is seen, many cases of one present are. A
-    present took any of the shipment's cases, so that the more were seen elsewhere, the less it explains just these; as
-    far as positions err, some of those elsewhere may be of it as well.
+    `here` and `elsewhere` are diverted over honest of each case; `cases` is what those here count for. Each case that
+    is seen may be the first of a present, so that the more of a market is seen, the more it takes to be strange. Of a
+    present the cases are geometric in number; each case is seen with a chance of `seen`, so that those seen are
+    geometric too: where nearly every case is seen, many cases of one present are. A present took any of the shipment's
+    cases, so that the more were seen elsewhere, the less it explains just these; as far as positions err, some of those
+    elsewhere may be of it as well.
     """
     further = GIFT_CASE * seen / (1 - GIFT_CASE + GIFT_CASE * seen)
     found, others = len(here), len(elsewhere)
@@ -94,8 +96,7 @@ def gift_nats(here: Sequence[float], elsewhere: Sequence[float], cases: int, see
         term *= erring * (found + number) / number
         total += term
     choices = lgamma(found + others + 1) - lgamma(found + 1) - lgamma(others + 1)
-    often = GIFT * (found + others) / seen
-    return log(often) + cases * log(further) + sum(map(log, here)) + log(total) - choices
+    return log(GIFT * (found + others)) + cases * log(further) + sum(map(log, here)) + log(total) - choices
 
 
 def gift_capped(nats: float, present: float) -> float:
