@@ -37,8 +37,8 @@ def market(database: TestDatabase, atoms: AtomMap) -> Iterator[Market]:
     market.close()
 
 
-def rebind(market: Market, cases: list[dict[str, Any]], to: str) -> str:
-    """Bind cases that had come to another dealer, with one approver; return the name of the EPCIS event."""
+def rebind(market: Market, cases: list[dict[str, Any]], to: str, *approvers: str) -> str:
+    """Bind cases to another dealer with so many approvers; return the name of the EPCIS event."""
     event = {
         "type": "ObjectEvent", "eventID": "urn:uuid:8d0f6f6e-6b5e-4f0f-9f0e-2c5b1a3d4e5f",
         "eventTime": (START + timedelta(days=3)).isoformat(), "eventTimeZoneOffset": "+08:00", "action": "OBSERVE",
@@ -46,7 +46,7 @@ def rebind(market: Market, cases: list[dict[str, Any]], to: str) -> str:
         "epcList": [f"https://id.gs1.org/00/{case['sscc']}" for case in cases],
         "destinationList": [{"type": "owning_party", "destination": f"urn:codefence:dealer:{to}"}],
         "bizTransactionList": [{"type": "desadv", "bizTransaction": "urn:codefence:shipment:RB-1"}],
-        "cf:approvers": ["li.wei"],
+        "cf:approvers": list(approvers),
     }  # fmt: skip
     document = {
         "@context": [
@@ -66,7 +66,7 @@ def name(market: Market) -> str:
     for case in cases:
         market.land(*market.pack(case), market.ship(case, "D-CHENGDU"), market.consumer(case["items"][0], "chengdu"))
     market.drain()
-    found = rebind(market, cases, "D-NANJING")
+    found = rebind(market, cases, "D-NANJING", "li.wei")
     market.drain()
     return found
 
@@ -75,6 +75,7 @@ def test_a_case_of_papers_alone_is_worth_its_goods_so_that_two_persons_close_it(
     assert name
     people = hire(market.database.owner_dsn)
     assert market.rows("SELECT kind, cases, scans FROM trace.alert") == [("rebind", 4, 0)]
+    assert market.rows("SELECT reason #> '{parameters,approvers}' FROM trace.alert") == [(["li.wei"],)]
     # Four cases of six, of each of which one item was scanned by its buyer.
     prices = {row[0] for row in market.rows("SELECT DISTINCT unit_price FROM trace.product")}
     found = only(market)
@@ -90,6 +91,23 @@ def test_a_case_of_papers_alone_is_worth_its_goods_so_that_two_persons_close_it(
             (BRAND,),
         )
     assert do(market, people["wang"], found.id, Action.CLOSE, outcome="confirmed").state is State.PROPOSED
+
+
+def test_what_two_persons_of_the_brand_change_before_the_goods_have_come_is_bound_anew_and_accuses_nobody(
+    market: Market,
+) -> None:
+    cases = market.cases_to("D-CHENGDU")[:2]
+    for case in cases:
+        market.land(*market.pack(case), market.ship(case, "D-CHENGDU"))
+    market.drain()
+    rebind(market, cases, "D-NANJING", "li.wei", "wang.min")
+    market.drain()
+    assert market.rows("SELECT approvers FROM trace.custody_event WHERE biz_step = 'rebinding' LIMIT 1") == [
+        (["li.wei", "wang.min"],)
+    ]
+    assert market.rows("SELECT count(*) FROM trace.quarantine") == [(0,)]
+    assert market.rows("SELECT DISTINCT dealer FROM trace.binding WHERE valid_to IS NULL") == [("D-NANJING",)]
+    assert market.rows("SELECT count(*) FROM trace.alert") == [(0,)]
 
 
 def test_its_page_and_pack_lead_to_the_document_that_changed_the_binding(

@@ -17,7 +17,8 @@ SITE: Final = "urn:codefence:site:"
 DEALER: Final = "urn:codefence:dealer:"
 SHIPMENT: Final = "urn:codefence:shipment:"
 STEP: Final = "urn:codefence:step:"
-APPROVERS: Final = "urn:codefence:approvers"
+# By a prefix of the document, and written out.
+APPROVERS: Final = frozenset({"{urn:codefence:}approvers", "urn:codefence:approvers"})
 _STEPS: Final[Mapping[str, Step]] = {
     "commissioning": Step.COMMISSION,
     "shipping": Step.SHIP,
@@ -134,8 +135,9 @@ def _recipient(event: Mapping[str, Any], prefixes: Mapping[str, str], places: Pl
 
 def _approvers(event: Mapping[str, Any], prefixes: Mapping[str, str]) -> tuple[str, ...]:
     """Return who agreed to a re-binding, by the extension field of that name."""
-    given = next((value for name, value in event.items() if namespaces.expand_key(prefixes, name) == APPROVERS), ())
-    return tuple(str(each)[:_LONGEST_NAME] for each in ([given] if isinstance(given, str) else given))[:_MOST_APPROVERS]
+    given = next((value for name, value in event.items() if namespaces.expand_key(prefixes, name) in APPROVERS), ())
+    named = given if isinstance(given, list) else [given] if isinstance(given, str) else []
+    return tuple(str(each)[:_LONGEST_NAME] for each in named)[:_MOST_APPROVERS]
 
 
 def _location(uri: str) -> str:
