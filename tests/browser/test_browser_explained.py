@@ -54,6 +54,17 @@ def test_an_alert_says_what_was_considered_and_what_would_change_it(site: Site, 
     expect(folded).to_be_visible()
 
 
+def test_on_paper_an_alert_is_unfolded_and_has_nothing_to_press(site: Site, visit: Visit) -> None:
+    alert, _ = an_alert(site)
+    page = visit(f"/alerts/{alert}", MANAGER, locale="en-GB")
+    counted = page.locator(".counted table").first
+    expect(counted).to_be_hidden()
+    page.emulate_media(media="print")
+    expect(counted).to_be_visible()
+    expect(page.locator("header.bar")).to_be_hidden()
+    expect(page.locator("main button").filter(visible=True)).to_have_count(0)
+
+
 def test_on_a_phone_nothing_runs_over_the_edge(site: Site, visit: Visit) -> None:
     alert, case = an_alert(site)
     page = visit(f"/alerts/{alert}", MANAGER, locale="zh-CN", viewport={"width": 390, "height": 844})
