@@ -399,3 +399,13 @@ def test_many_forgers_at_once_do_not_pass_for_misreads_but_misreads_everywhere_d
 
     assert lone(10, 200) == 10
     assert lone(40, 200) == 0
+
+
+def test_a_register_that_lacks_issued_codes_makes_no_forgers_but_a_city_full_of_them_does() -> None:
+    ends = [Position(source=Source.GPS, lat=lat, lon=lon, accuracy_m=20) for lat, lon in (HOME_AT, AWAY_AT)]
+    honest = [sighting(f"h{n}", goods(n), n / 10, position=ends[n % 2]) for n in range(300)]
+    everywhere = [structs.replace(forged(n, 25 + n / 100), position=ends[n % 2]) for n in range(200)]
+    one_city = [structs.replace(forged(n, 25 + n / 100), position=ends[n % 40 > 0]) for n in range(200)]
+    assert told([*honest, *everywhere]) == []
+    [alert] = told([*honest, *one_city])
+    assert alert.adcode == "610100"

@@ -33,6 +33,9 @@ NATS_A_DEVICE = 0.5
 # leave one in a thousand.
 _COMMON = 2e-3
 _FEW = 12
+# Where so many of all scanned codes are unknown, the register lacks issued ones: then only a city with more than others
+# tells of a forger.
+_LACKING = 0.05
 # A reviewed alert that was benign makes the next one say less.
 _REVIEWS = 10.0
 _THRESHOLD = 6.9
@@ -68,6 +71,7 @@ class ForgedDetector:
         self._traffic: dict[str, dict[int, int]] = {}
         self._scans: dict[int, int] = {}
         self._strange: dict[str, dict[str, int]] = {}
+        self._formed: dict[str, dict[int, int]] = {}  # unknown codes in the issued form, by city and month
         self._reviews = [_REVIEWS, _REVIEWS]  # confirmed, all
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
@@ -115,6 +119,9 @@ class ForgedDetector:
         if seen is None:
             seen = codes[goods.unit] = _Seen(goods.unit, goods.state, sighting.occurred_at, now, {})
             self._due.append((now + self._grace_ms, pool))
+            if goods.product and goods.state is CodeState.UNKNOWN:
+                formed = self._formed.setdefault(city, {})
+                formed[month] = formed.get(month, 0) + 1
             if goods.product and len(codes) == 1:
                 self._lone[month] = self._lone.get(month, 0) + 1
             elif goods.product and len(codes) == 2:  # noqa: PLR2004  no longer alone
@@ -148,7 +155,7 @@ class ForgedDetector:
                     del codes[unit]
             if not codes:
                 del self._pools[pool]
-        for counts in (self._lone, self._scans, *self._traffic.values()):
+        for counts in (self._lone, self._scans, *self._traffic.values(), *self._formed.values()):
             for old in [each for each in counts if each < month]:
                 del counts[old]
         for devices in self._strange.values():
@@ -161,28 +168,39 @@ class ForgedDetector:
         common = sum(self._lone.values()) > max(_FEW, _COMMON * sum(self._scans.values()))
         return _NATS_A_CODE[seen.state] if common else _WELL_FORMED_NATS + log(self._reviews[0] / self._reviews[1])
 
-    def _series_nats(self, city: str, found: int, now: int) -> float:
-        """Return how much likelier so many phones with codes of another form are than at the rate of all other cities.
+    def _series_nats(self, city: str, found: int, now: int, elsewhere: int) -> float:
+        """Return how much likelier so many codes in a city are than at the rate of all other cities.
 
         The log of a ratio of Poisson probabilities, at the mean found and at the mean expected.
         """
         month = now // _MONTH_MS
         traffic = self._traffic.get(city, {})
         scans = sum(traffic.get(month - back, 0) for back in range(3))
-        elsewhere = sum(len(devices) for place, devices in self._strange.items() if place != city)
         others = sum(self._scans.values()) - sum(traffic.values())
         share = (elsewhere + _MISREAD_PRIOR[0]) / (others + _MISREAD_PRIOR[1])
         expected = max(_LEAST_MISREADS, scans * share)
         return found * log(found / expected) - (found - expected) if found > expected else 0.0
+
+    def _lacking(self, city: str, seen: Sequence[_Seen], now: int) -> float | None:
+        """Return what unknown codes say where the register lacks issued ones, None where it does not."""
+        formed = sum(sum(months.values()) for months in self._formed.values())
+        if formed <= max(_FEW, _LACKING * sum(self._scans.values())):
+            return None
+        unknown = sum(each.state is CodeState.UNKNOWN for each in seen)
+        return self._series_nats(city, unknown, now, formed - sum(self._formed.get(city, {}).values()))
 
     def _weigh(self, pool: Pool, seen: Sequence[_Seen], devices: int, now: int) -> tuple[float, list[float]]:
         """Return the nats of a pool's codes together, and each one's share."""
         product, city = pool
         if product and not product.startswith(_FOREIGN_FORM):
             shares = [self._nats(each) for each in seen]
+            lacking = self._lacking(city, seen, now)
+            if lacking is not None and lacking < sum(shares):
+                return lacking, [(lacking - NATS_A_DEVICE * (devices - 1)) / max(1, len(seen))] * len(seen)
             return sum(shares) + NATS_A_DEVICE * (devices - 1), shares
         found = min(len(seen), devices)
-        nats = self._series_nats(city, found, now)
+        elsewhere = sum(len(phones) for place, phones in self._strange.items() if place != city)
+        nats = self._series_nats(city, found, now, elsewhere)
         if product:
             nats = max(nats, _NATS_A_CODE[CodeState.UNKNOWN] * found)
         return nats, [nats / max(1, len(seen))] * len(seen)
