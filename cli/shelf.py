@@ -1,6 +1,7 @@
 """`codefence shelf`: set a real shelf up, and move goods on a simulated one by hand."""
 
 import getpass
+import logging
 import sys
 from pathlib import Path
 from typing import Final, Never
@@ -139,6 +140,8 @@ def calibrate(controller: str, channel: int, **options: object) -> None:
 
     CONTROLLER is /dev/ttyUSB0, /dev/ttyUSB0#2 or tcp://HOST:502#2. Stop the shelf agent first: a line has one reader.
     """
+    # Its own complaints repeat what is said below about a silent controller.
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
     reference, units = float(str(options["reference"])), int(str(options["units"]))
     try:
         source = ShelfController(controller, [channel])

@@ -215,7 +215,7 @@ class ShelfController:
         try:
             answer = self._bus.ask(lambda: read(address, count=count, device_id=self.address.unit), count)
         except (ModbusException, OSError) as error:
-            raise self._failure(f"no answer on {self._bus.line}: {error}") from error
+            raise self._failure(f"no answer on {self._bus.line}, asked twice ({type(error).__name__})") from error
         if answer.isError() or len(answer.registers) != count:
             raise self._failure(f"registers 0x{address:04X} on {self._bus.line}: {answer}")
         return list(answer.registers)
