@@ -171,7 +171,7 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on_from_the_snapsh
             pass
         engine.keep(second)
         end(second, connection)
-    assert fed(logs)[0] < half
+    assert fed(logs)[0] < half, logs
     assert stored(connection) == backtested(network, observations)
     with connect(database.trace_dsn, "third") as third, capture_logs() as logs:
         put(connection, "w", observations[:1])
