@@ -103,9 +103,9 @@ def test_the_backtests_page_begins_with_what_came_out_in_both_languages() -> Non
         ],
     }  # fmt: skip
     text = page(report)
-    assert "codefence needs 10.0 days of stock; known-mean 50% less, ma48-fixed 30% more." in text
-    assert "codefence 需要 10.0 天的库存；相比之下，known-mean 少 50%，ma48-fixed 多 30%。" in text
-    assert "what tsb is" in text
+    assert "codefence needs 10 days of stock; known-mean 50% less, ma48-fixed 30% more." in text
+    assert "codefence 需要 10 天的库存；相比之下，known-mean 少 50%，ma48-fixed 多 30%。" in text
+    assert "TSB, shrunk negative binomial" in text
     assert "<td>0.654</td>" in text
     assert "&lt;b&gt;.csv" in text
     assert "<b>.csv" not in text
