@@ -17,6 +17,7 @@ import signal
 import sys
 import zlib
 from contextlib import suppress
+from enum import Enum
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -88,7 +89,7 @@ class Snapshots:
     def save(self, connection: Connection, brand: str, found: Snapshot) -> None:
         """Keep an engine as it is now, unless a later one was kept."""
         fingerprint = _fingerprint(found.engine.network.places)
-        state = zlib.compress(pickle.dumps(found.engine, _PROTOCOL), _FASTEST)
+        state = write_engine(found.engine)
         row = {"brand": brand, "seq": found.last, "fingerprint": fingerprint, "state": state}
         connection.execute(SQL["keep_snapshot"], {**row, "seal": self._seal(brand, found.last, fingerprint, state)})
 
@@ -131,6 +132,13 @@ class Snapshots:
         return hmac.digest(self._key, about + b"\n" + state, "sha256")
 
 
+def write_engine(engine: Engine) -> bytes:
+    """Return an engine as `read_engine` reads it."""
+    made = io.BytesIO()
+    _Writer(made, _PROTOCOL).dump(engine)
+    return zlib.compress(made.getbuffer(), _FASTEST)
+
+
 def read_engine(state: bytes) -> Engine:
     """Return the engine of a snapshot whose seal was found right.
 
@@ -148,6 +156,13 @@ def _let_go() -> None:
         if (number := int(each.name)) > _STANDARD_ERROR:
             with suppress(OSError):  # the one that the list was read through
                 os.close(number)
+
+
+class _Writer(pickle.Pickler):
+    """Writes members of enumerations as their class and value: before 3.11.4 Python names `getattr` for them."""
+
+    def reducer_override(self, obj: object) -> Any:  # noqa: ANN401  as the base class has it
+        return (type(obj), (obj.value,)) if isinstance(obj, Enum) else NotImplemented
 
 
 class _Reader(pickle.Unpickler):
