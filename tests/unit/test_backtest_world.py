@@ -203,7 +203,7 @@ def test_a_sound_world_contradicts_itself_in_nothing(tmp_path: Path) -> None:
         ),
         (
             lambda world: (world / "labels.json").write_text(
-                '{"attacks": [{"id": "A", "type": "drip", "first_at": ""}]}'
+                '{"attacks": [{"id": "A", "type": "drip", "first_at": "soon"}]}'
             ),
             "labels.json: Invalid isoformat string",
         ),
