@@ -112,7 +112,7 @@ def test_a_file_is_taken_over_whole_or_not_at_all(
     assert listed.count("\n") == 1
     assert '"name": "中秋"' in listed
     for wrong, why in (
-        (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,中秋\n".encode("gbk"), "not UTF-8"),
+        (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,".encode() + b"\xff\xff\n", "is no text"),
         (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,{'x' * 200_000}\n".encode(), "field larger"),
         (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,{'x' * 101}\n".encode(), "too long"),
         (f"sku,from,to,name\n{GTIN},2026-10-01,2026-10-03,a\x01b\n".encode(), "no text"),
