@@ -1,7 +1,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from geofence.maps import AtomMap
 from trace_service.channel.coming import refresh_due
 from trace_service.channel.export import all_tables, as_csv, as_excel
-from trace_service.channel.importer import Job, import_files, load_channel
+from trace_service.channel.importer import Job, import_files, load_channel, refresh
 from trace_service.channel.plan import Plan
 from trace_service.detection.live.queries import SQL
 from trace_service.store.connection import Connection, connect
@@ -333,3 +333,12 @@ def test_a_change_whose_day_comes_enters_the_present_by_itself_once(bring: Impor
     assert values(connection, parent) == [("D-CHONGQING",)]
     assert values(connection, SQL["network_version"]) != engine, "the engine reads the channel anew"
     assert refresh_due(connection, datetime(2098, 3, 3, tzinfo=UTC), "tianditu") == []
+
+
+def test_a_refresh_that_began_before_an_import_does_not_undo_it(bring: Import, connection: Connection) -> None:
+    began = datetime.now(UTC) - timedelta(minutes=5)
+    bring(("dealers.csv", DEALERS + "D-WUHOU,D-CHONGQING,成都武侯经销部,county,,\n"))
+    parent = "SELECT parent FROM trace.dealer WHERE id = 'D-WUHOU'"
+    assert values(connection, parent) == [("D-CHONGQING",)]
+    refresh(connection, BRAND, None, began)
+    assert values(connection, parent) == [("D-CHONGQING",)]

@@ -71,11 +71,12 @@ def import_entries(connection: Connection, brand: str, read: tuple[Sequence[Entr
 def refresh(connection: Connection, brand: str, atoms: AtomMap | None, moment: datetime | None = None) -> None:
     """Bring the present tables up to date after a change's day has come, as of `moment` (None: now).
 
-    Raises `ConfigurationError` for an unknown brand.
+    Never as of earlier than now: what was imported while this waited would be undone. Raises `ConfigurationError` for
+    an unknown brand.
     """
     with connection.transaction():
         begun = _begin(connection, brand)
-        now = moment or begun
+        now = max(begun, moment or begun)
         channel = load_channel(connection, brand, now)
         own = [key for key, line in channel.lines.items() if line.brand == brand and line.implicit is None]
         Projector(connection, channel, brand, now).project([key for key in own if key[0] != "contract"], atoms)
