@@ -9,7 +9,6 @@ from typing import Final, Never
 import click
 import msgspec
 
-from cli.device import running_installation
 from contracts.errors import CodefenceError, ConfigurationError
 from contracts.wording import counted
 from edge.shelf.calibrate import Bench, Record, store, watching
@@ -106,7 +105,8 @@ def deliver(place: str, cases: int, *, after: float, var: Path, as_json: bool) -
 
     The cases are some that were shipped to the store's dealer; the shelf's agent hears of them before they come.
     """
-    from cli.shelf_delivery import deliver as receive  # noqa: PLC0415  only this needs a database and a fleet's device
+    from cli.device import running_installation  # noqa: PLC0415  only this needs packages that a device does not have
+    from cli.shelf_delivery import deliver as receive  # noqa: PLC0415  likewise
 
     hand = Hand(*_place(place), 1)
     try:

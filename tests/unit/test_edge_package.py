@@ -15,15 +15,22 @@ class Blocked:
             raise ModuleNotFoundError(f"a device has no {name}", name=name)
 
 sys.meta_path.insert(0, Blocked())
-import cli.main, contracts, edge
+"""
+_EVERY_MODULE = """
+import contracts, edge
 found = []
 for package in (contracts, edge):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
         found.append(module.name)
-for command in ("scan", "edge"):
-    assert cli.main.main.get_command(None, command) is not None
 print(len(found))
+"""
+_EVERY_COMMAND = """
+import cli.main
+for name, entry in cli.main.COMMANDS.items():
+    if entry.extra == "edge":
+        assert cli.main.main.get_command(None, name) is not None
+        print(name)
 """
 _LIGHT = """
 import sys
@@ -52,6 +59,16 @@ def _locked(name: str) -> set[str]:
     return {_canonical(line.split("==")[0]) for line in lines if "==" in line and not line.startswith((" ", "#"))}
 
 
+def _on_a_device(without: set[str], program: str, folder: Path) -> str:
+    """Return what a program prints where nothing but the edge's lock is installed, nor certain packages of ours."""
+    foreign = {name.replace("-", "_") for name in (_locked("server") | _locked("runtime")) - _locked("edge")}
+    modules = {"psycopg_pool", "psycopg_c", "multipart", "prometheus_client", "argon2", "frykit", "pkg_resources"}
+    program = f"BLOCKED = {without | foreign | modules!r}\n{_BLOCKED}{program}"
+    outcome = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
+
+
 def test_the_edge_lock_holds_what_the_edge_declares_and_no_server_package() -> None:
     locked = _locked("edge")
     assert _declared("") | _declared("edge") <= locked
@@ -63,12 +80,12 @@ def test_the_edge_lock_holds_what_the_edge_declares_and_no_server_package() -> N
 def test_what_the_server_lock_alone_brings_is_not_needed_to_import_any_module_of_the_edge(tmp_path: Path) -> None:
     # The geofence comes with the package; numpy and shapely, which a device has, are all that a fence needs of it.
     packages = {"ingest", "trace_service", "firmware_sim", "benchmarks"}
-    foreign = {name.replace("-", "_") for name in (_locked("server") | _locked("runtime")) - _locked("edge")}
-    modules = {"psycopg_pool", "psycopg_c", "multipart", "prometheus_client", "argon2", "frykit", "pkg_resources"}
-    program = f"BLOCKED = {packages | foreign | modules!r}\n{_BLOCKED}"
-    outcome = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert outcome.returncode == 0, outcome.stderr
-    assert int(outcome.stdout) > 40, "every module of contracts and edge was imported"
+    assert int(_on_a_device(packages, _EVERY_MODULE, tmp_path)) > 40, "every module of contracts and edge was imported"
+
+
+def test_every_command_that_the_edge_is_said_to_be_enough_for_is_there_with_its_packages_alone(tmp_path: Path) -> None:
+    # Packages of ours come with every installation.
+    assert _on_a_device(set(), _EVERY_COMMAND, tmp_path).split() == ["scan", "edge", "shelf", "fence"]
 
 
 def test_an_agent_without_a_camera_loads_nothing_that_decodes_pictures(tmp_path: Path) -> None:
