@@ -1,10 +1,12 @@
 """What the embedded parts keep on disk and need of it: secrets, ports, space, and one owner a folder."""
 
+import errno
 import fcntl
 import os
 import secrets
 import shutil
 import socket
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,9 @@ SMALLEST_FREE = 500 * MEBIBYTE
 # Below the range from which Linux serves outgoing connections, which could take a port between two starts.
 _PORTS = range(20_000, 32_768)
 _PORT_TRIES = 200
+_MOST_CHOSEN = 64
+
+_chosen: deque[int] = deque()
 
 
 def prepare_folder(folder: Path, *, free: int = SMALLEST_FREE) -> Path:
@@ -98,13 +103,30 @@ def kept_port(path: Path) -> int:
             return remembered
     for _ in range(_PORT_TRIES):
         port = secrets.choice(_PORTS)
-        if port_is_free(port):
+        if port_is_free(port) and _choose(port):
             write_private(path, f"{port}\n")
             return port
     raise StartError(
         f"no free port found between {_PORTS.start} and {_PORTS.stop - 1}",
         advice="See what listens with: ss -ltn",
     )
+
+
+def _choose(port: int) -> bool:
+    """Tell whether nobody else has chosen a port at which nothing listens yet; if so, nobody else will for a while.
+
+    A name that belongs to whoever bound it first says so to every process, and the kernel lets go of it by itself.
+    """
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0codefence port {port}")
+    except OSError as error:
+        name.close()
+        return error.errno != errno.EADDRINUSE
+    if len(_chosen) == _MOST_CHOSEN:
+        os.close(_chosen.popleft())
+    _chosen.append(name.detach())
+    return True
 
 
 class FolderLock:

@@ -10,7 +10,16 @@ import psutil
 import pytest
 from waiting import PATIENCE, wait_for
 
-from cli.embedded.files import FolderLock, kept_port, kept_secret, port_answers, prepare_folder, require_port
+from cli.embedded import files
+from cli.embedded.files import (
+    FolderLock,
+    kept_port,
+    kept_secret,
+    port_answers,
+    port_is_free,
+    prepare_folder,
+    require_port,
+)
 from cli.embedded.process import Child, Running
 from cli.embedded.supervisor import Supervisor
 from contracts.errors import StartError
@@ -203,6 +212,32 @@ def test_a_remembered_port_is_kept_while_free_and_replaced_when_taken(tmp_path: 
             require_port(port, "the console")
     finally:
         stranger.stop()
+
+
+CHOOSER = """
+import sys
+from pathlib import Path
+from cli.embedded import files
+files._PORTS = range(int(sys.argv[1]), int(sys.argv[1]) + 1)
+files.kept_port(Path(sys.argv[2]))
+"""
+
+
+def test_a_port_that_was_chosen_is_given_to_nobody_else_before_its_server_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = kept_port(tmp_path / "mine")
+    monkeypatch.setattr(files, "_PORTS", range(port, port + 1))
+    with pytest.raises(StartError, match="no free port"):
+        kept_port(tmp_path / "another")
+    command = [sys.executable, "-c", CHOOSER, str(port), str(tmp_path / "theirs")]
+    other = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert "no free port" in other.stderr
+    assert port_is_free(port)
+    assert kept_port(tmp_path / "mine") == port
+    while files._chosen:
+        os.close(files._chosen.pop())
+    assert subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE).returncode == 0
 
 
 def test_a_secret_is_made_once_and_private(tmp_path: Path) -> None:
