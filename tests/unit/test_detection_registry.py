@@ -382,6 +382,10 @@ def told(stream: list[Observation], until: float = 40, network: Channel = CHANNE
     return [change.alert for change in found if isinstance(change, Raised) and change.alert.kind == "forged"]
 
 
+def products_told(stream: list[Observation]) -> list[str]:
+    return [alert.reason["parameters"]["product"] for alert in told(stream)]
+
+
 def test_a_lone_code_in_the_issued_form_is_told_a_day_after_its_first_scan_however_often_it_is_scanned() -> None:
     again = [structs.replace(forged(1, 5 + day / 2), key=f"again {day}") for day in range(1, 12)]
     [alert] = told([forged(1, 5), *again])
@@ -409,3 +413,31 @@ def test_a_register_that_lacks_issued_codes_makes_no_forgers_but_a_city_full_of_
     assert told([*honest, *everywhere]) == []
     [alert] = told([*honest, *one_city])
     assert alert.adcode == "610100"
+
+
+def test_one_phone_with_many_made_up_codes_in_two_cities_silences_no_forger() -> None:
+    ends = [Position(source=Source.GPS, lat=lat, lon=lon, accuracy_m=20) for lat, lon in (HOME_AT, AWAY_AT)]
+    honest = [sighting(f"h{n}", goods(n), n / 10, position=ends[n % 2]) for n in range(300)]
+    flood = [structs.replace(forged(n, 25 + n / 100), position=ends[n % 2], device="phone of one") for n in range(200)]
+    found = [structs.replace(forged(n, 30, product="P9"), position=ends[0]) for n in range(200, 205)]
+    assert "P9" in products_told([*honest, *flood, *found])
+
+
+def test_a_register_that_was_completed_lacks_nothing_any_more() -> None:
+    ends = [Position(source=Source.GPS, lat=lat, lon=lon, accuracy_m=20) for lat, lon in (HOME_AT, AWAY_AT)]
+    honest = [sighting(f"h{n}", goods(n), n / 10, position=ends[n % 2]) for n in range(300)]
+    missing = [structs.replace(forged(n, 25 + n / 100), position=ends[n % 2]) for n in range(200)]
+    completed = [structs.replace(each, goods=goods(1_000 + n), received_at=ms(31)) for n, each in enumerate(missing)]
+    later = [structs.replace(forged(n, 33, product="P9"), position=ends[0]) for n in range(200, 205)]
+    assert told([*honest, *missing, *later]) == []
+    assert products_told([*honest, *missing, *completed, *later]) == ["P9"]
+
+
+def test_void_codes_are_told_where_the_register_lacks_others() -> None:
+    ends = [Position(source=Source.GPS, lat=lat, lon=lon, accuracy_m=20) for lat, lon in (HOME_AT, AWAY_AT)]
+    honest = [sighting(f"h{n}", goods(n), n / 10, position=ends[n % 2]) for n in range(300)]
+    missing = [structs.replace(forged(n, 25 + n / 100), position=ends[n % 2]) for n in range(200)]
+    one = structs.replace(forged(200, 30, product="P9"), position=ends[0])
+    unsold = {"product": "P9", "state": CodeState.VOID}
+    void = [sighting(f"v{n}", Goods(unit=f"/01/P9/21/V{n}", **unsold), 30, position=ends[0]) for n in range(5)]
+    assert products_told([*honest, *missing, one, *void]) == ["P9"]

@@ -33,8 +33,8 @@ NATS_A_DEVICE = 0.5
 # leave one in a thousand.
 _COMMON = 2e-3
 _FEW = 12
-# Where so many of all scanned codes are unknown, the register lacks issued ones: then only a city with more than others
-# tells of a forger.
+# Where so many phones for all scans have unknown codes, the register lacks issued ones: then only a city with more than
+# others tells of a forger. Phones and not codes, so that nobody silences all cities with one phone.
 _LACKING = 0.05
 # A reviewed alert that was benign makes the next one say less.
 _REVIEWS = 10.0
@@ -71,7 +71,10 @@ class ForgedDetector:
         self._traffic: dict[str, dict[int, int]] = {}
         self._scans: dict[int, int] = {}
         self._strange: dict[str, dict[str, int]] = {}
-        self._formed: dict[str, dict[int, int]] = {}  # unknown codes in the issued form, by city and month
+        # Phones with unknown codes in the issued form: where and in which month last; and how many there are by city.
+        self._formed: dict[str, tuple[str, int]] = {}
+        self._formed_in: dict[str, int] = {}
+        self._explained: set[str] = set()  # of these, those whose codes turned out to be issued today
         self._reviews = [_REVIEWS, _REVIEWS]  # confirmed, all
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
@@ -92,6 +95,11 @@ class ForgedDetector:
     def close_day(self, now: int) -> Iterable[Claim]:
         """Speak of codes that a day of late uploads has not explained, and forget what is old."""
         yield from self._speak(now)
+        # Not at once: while a register is completed, what still lacks is no forgery.
+        month = now // _MONTH_MS - _YEAR_MONTHS
+        for who in [each for each, (_, last) in self._formed.items() if last < month or each in self._explained]:
+            self._unform(who)
+        self._explained.clear()
         if now // DAY_MS % 30 == 0:
             self._tidy(now)
 
@@ -114,14 +122,16 @@ class ForgedDetector:
         who = sighting.device or sighting.actor
         if not goods.product and _LABEL.fullmatch(goods.unit):
             self._strange.setdefault(city, {})[who] = month
+        if goods.product and goods.state is CodeState.UNKNOWN:
+            self._unform(who)
+            self._explained.discard(who)
+            self._formed[who] = city, month
+            self._formed_in[city] = self._formed_in.get(city, 0) + 1
         codes = self._pools.setdefault(pool, {})
         seen = codes.get(goods.unit)
         if seen is None:
             seen = codes[goods.unit] = _Seen(goods.unit, goods.state, sighting.occurred_at, now, {})
             self._due.append((now + self._grace_ms, pool))
-            if goods.product and goods.state is CodeState.UNKNOWN:
-                formed = self._formed.setdefault(city, {})
-                formed[month] = formed.get(month, 0) + 1
             if goods.product and len(codes) == 1:
                 self._lone[month] = self._lone.get(month, 0) + 1
             elif goods.product and len(codes) == 2:  # noqa: PLR2004  no longer alone
@@ -136,9 +146,14 @@ class ForgedDetector:
 
     def _forget(self, pool: Pool, unit: str, key: str) -> None:
         seen = self._pools[pool][unit]
-        seen.keys.pop(key, None)
+        _, who = seen.keys.pop(key, ("", ""))
+        self._explained.add(who)
         if not seen.keys:
             del self._pools[pool][unit]
+
+    def _unform(self, who: str) -> None:
+        if (last := self._formed.pop(who, None)) is not None:
+            self._formed_in[last[0]] -= 1
 
     @property
     def _grace_ms(self) -> int:
@@ -155,7 +170,7 @@ class ForgedDetector:
                     del codes[unit]
             if not codes:
                 del self._pools[pool]
-        for counts in (self._lone, self._scans, *self._traffic.values(), *self._formed.values()):
+        for counts in (self._lone, self._scans, *self._traffic.values()):
             for old in [each for each in counts if each < month]:
                 del counts[old]
         for devices in self._strange.values():
@@ -181,22 +196,22 @@ class ForgedDetector:
         expected = max(_LEAST_MISREADS, scans * share)
         return found * log(found / expected) - (found - expected) if found > expected else 0.0
 
-    def _lacking(self, city: str, seen: Sequence[_Seen], now: int) -> float | None:
-        """Return what unknown codes say where the register lacks issued ones, None where it does not."""
-        formed = sum(sum(months.values()) for months in self._formed.values())
+    def _lacking(self, city: str, found: int, now: int) -> float | None:
+        """Return what so many unknown codes say where the register lacks issued ones, None where it does not."""
+        formed = len(self._formed)
         if formed <= max(_FEW, _LACKING * sum(self._scans.values())):
             return None
-        unknown = sum(each.state is CodeState.UNKNOWN for each in seen)
-        return self._series_nats(city, unknown, now, formed - sum(self._formed.get(city, {}).values()))
+        return self._series_nats(city, found, now, formed - self._formed_in.get(city, 0))
 
     def _weigh(self, pool: Pool, seen: Sequence[_Seen], devices: int, now: int) -> tuple[float, list[float]]:
         """Return the nats of a pool's codes together, and each one's share."""
         product, city = pool
         if product and not product.startswith(_FOREIGN_FORM):
             shares = [self._nats(each) for each in seen]
-            lacking = self._lacking(city, seen, now)
-            if lacking is not None and lacking < sum(shares):
-                return lacking, [(lacking - NATS_A_DEVICE * (devices - 1)) / max(1, len(seen))] * len(seen)
+            known = [share for share, each in zip(shares, seen, strict=True) if each.state is not CodeState.UNKNOWN]
+            lacking = self._lacking(city, min(len(seen) - len(known), devices), now)
+            if lacking is not None and (nats := lacking + sum(known)) < sum(shares):
+                return nats, [(nats - NATS_A_DEVICE * (devices - 1)) / max(1, len(seen))] * len(seen)
             return sum(shares) + NATS_A_DEVICE * (devices - 1), shares
         found = min(len(seen), devices)
         elsewhere = sum(len(phones) for place, phones in self._strange.items() if place != city)
