@@ -100,18 +100,21 @@ class ShelfAgent:
                 drafts += found
                 notes[cell.note_name] = cell.note()
         climate, kinetic = self._watch(reading, now)
-        if self._heard and drafts:
+        if self._heard:
             notes = {cell.note_name: cell.note() for cell in self._cells} | {self._heard_note: str(self.heard_until)}
-            self._heard = False
-        self._keep(drafts + climate, notes | kinetic)
+        kept = self._keep(drafts + climate, notes | kinetic)
+        self._heard = self._heard and not kept
 
-    def _keep(self, drafts: list[Draft], notes: dict[str, str]) -> None:
+    def _keep(self, drafts: list[Draft], notes: dict[str, str]) -> bool:
+        """Keep events and notes; say whether they are kept, which they are not where there is no event."""
         if not drafts:
-            return
+            return False
         try:
             self._outbox.add(drafts, notes)
         except (OutboxFullError, OutboxError) as error:
             _log.critical(error.message, action="shelf.refused", advice=error.advice, readings=len(drafts))
+            return False
+        return True
 
     def _watch(self, reading: Reading | None, now: float) -> tuple[list[Draft], dict[str, str]]:
         """Return the climate: every 30 s, and at once where an alarm begins or ends or the door moves."""

@@ -13,14 +13,16 @@ from shelf_hardware import DEVICE, GTIN, UNIT_G, Hardware
 from waiting import PATIENCE, wait_for
 
 from cli.embedded.users import INGEST
-from contracts.errors import ConfigurationError, SourceError
+from contracts.errors import ConfigurationError, OutboxFullError, SourceError
 from contracts.messages import Environment, Stock, decode_event
-from contracts.shelf_registers import Holding, block
+from contracts.shelf_registers import Fault, Holding, block
+from contracts.stations import Refill
 from contracts.topics import Kind
 from edge.outbox import Outbox
 from edge.shelf.agent import ShelfAgent
 from edge.shelf.planogram import Line, load_planogram
-from edge.sources.modbus import ShelfController
+from edge.shelf.refills import RefillFeed
+from edge.sources.modbus import Reading, ShelfController
 from firmware_sim.shelves.controller import Trouble
 
 PLANOGRAM = [{"channel": channel, "gtin": GTIN, "unit_weight_g": UNIT_G} for channel in (1, 2)]
@@ -144,12 +146,39 @@ def test_a_channel_that_the_controller_does_not_have_is_reported_as_silent(tmp_p
         agent = ShelfAgent(outbox, ShelfController(str(hardware.line), [1, 2, 7]), planogram)
         thread = threading.Thread(target=agent.run, args=(stop,))
         thread.start()
-        wait_for(lambda: sum(row.kind is Kind.STOCK for row in outbox.take(99)) >= 3)
-        stop.set()
-        thread.join()
-        events = [decode_event(row.kind, row.body) for row in outbox.take(99)]
-    stock = {event.channel: (event.units, event.fault) for event in events if isinstance(event, Stock)}
-    assert stock == {1: (10, ""), 2: (10, ""), 7: (0, "SILENT")}
+
+        def stock() -> dict[int, tuple[int, str]]:
+            events = [decode_event(row.kind, row.body) for row in outbox.take(99)]
+            return {event.channel: (event.units, event.fault) for event in events if isinstance(event, Stock)}
+
+        try:
+            wait_for(lambda: stock() == {1: (10, ""), 2: (10, ""), 7: (0, "SILENT")})
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_what_was_announced_is_remembered_with_the_first_report_that_the_outbox_takes(
+    tmp_path: Path, hardware: Hardware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = RefillFeed("http://127.0.0.1:9", "token")
+    feed._news.put(Refill(GTIN, 24, 1_000))
+    nothing = Reading({}, None, None, Fault(0), "1.0")
+
+    def full(*_: object) -> None:
+        raise OutboxFullError("full", advice="Wait.")
+
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        controller = ShelfController(str(hardware.line), [1])
+        agent = ShelfAgent(outbox, controller, [Line(1, GTIN, UNIT_G)])
+        agent.announce(feed)
+        with monkeypatch.context() as while_full:
+            while_full.setattr(outbox, "add", full)
+            agent._digest(nothing, 0.0)
+        assert outbox.notes() == {}
+        agent._digest(nothing, 60.0)
+        assert '"announced":[24]' in outbox.notes()["channel/1"]
+        assert ShelfAgent(outbox, controller, [Line(1, GTIN, UNIT_G)]).heard_until == 1_001
 
 
 def test_a_controller_that_is_unplugged_and_plugged_in_again_is_found(shop: Shop, hardware: Hardware) -> None:
