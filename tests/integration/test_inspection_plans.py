@@ -108,8 +108,10 @@ def test_a_find_counts_as_one_and_a_removed_code_too(trace: psycopg.Connection[o
 
 
 def test_a_first_plan_waits_until_the_engine_suspects_something_and_then_for_no_hour(
-    trace: psycopg.Connection[object],
+    trace: psycopg.Connection[object], database: TestDatabase
 ) -> None:
+    with psycopg.connect(database.owner_dsn) as owner:  # whatever this machine's clock says
+        owner.execute("UPDATE trace.inspection_base SET recorded_at = %s", (NOW,))
     believe(trace)
     assert plan_due(trace, NOW, "0 4 * * *") == []
     believe(trace, suspect(JIAXING, 0.1))
