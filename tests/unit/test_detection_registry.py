@@ -325,6 +325,16 @@ def test_who_tries_a_label_in_the_warehouse_that_it_just_came_to_is_no_customer(
     assert len(clones([*honest, *seen])[0]) == told
 
 
+def test_a_paper_that_comes_after_scans_in_the_warehouse_takes_the_alert_back() -> None:
+    honest: list[Observation] = [sighting(f"h{n}", goods(n, product="P"), n / 16) for n in range(800)]
+    yard = Position(source=Source.GPS, lat=HOME_AT[0], lon=HOME_AT[1], accuracy_m=20)
+    before, after = (goods(500, shipped_at=ms(day)) for day in (5, 28))
+    readers = [sighting(f"reader {n}", before, 28.1 + 2.3 * n, position=yard) for n in range(5)]
+    papers = [structs.replace(each, goods=after, received_at=ms(90)) for each in readers]
+    raised, retracted, _ = clones([*honest, *readers, sighting("guest", before, 45), *papers])
+    assert len(raised) == len(retracted) == 1
+
+
 def clones(stream: list[Observation]) -> tuple[list[Alert], list[Alert], list[Claim]]:
     return play(CloneDetector(NETWORK, Settings(), Placer(NETWORK, Settings())), stream, 120)
 
@@ -438,6 +448,6 @@ def test_void_codes_are_told_where_the_register_lacks_others() -> None:
     honest = [sighting(f"h{n}", goods(n), n / 10, position=ends[n % 2]) for n in range(300)]
     missing = [structs.replace(forged(n, 25 + n / 100), position=ends[n % 2]) for n in range(200)]
     one = structs.replace(forged(200, 30, product="P9"), position=ends[0])
-    unsold = {"product": "P9", "state": CodeState.VOID}
-    void = [sighting(f"v{n}", Goods(unit=f"/01/P9/21/V{n}", **unsold), 30, position=ends[0]) for n in range(5)]
+    labels = [Goods(unit=f"/01/P9/21/V{n}", product="P9", state=CodeState.VOID) for n in range(5)]
+    void = [sighting(f"v{n}", label, 30, position=ends[0]) for n, label in enumerate(labels)]
     assert products_told([*honest, *missing, one, *void]) == ["P9"]

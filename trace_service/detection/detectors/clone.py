@@ -103,15 +103,13 @@ class CloneDetector:
         """Count a consumer's scan of an item; rescans by the same phone say nothing."""
         if not isinstance(observation, Sighting | Withdrawn):
             return
-        goods = observation.goods if isinstance(observation, Sighting) else None
+        goods = observation.goods if isinstance(observation, Sighting) and self._counts(observation) else None
         old = self._unit_of.pop(observation.key, None)
         if old is not None:
             self._units[old].scans.pop(observation.key, None)
             if goods is None:
                 yield from self._judge(self._units[old])
-        if goods is None or not isinstance(observation, Sighting) or observation.kind != "scan":
-            return
-        if goods.case is None or goods.unit == goods.case or self._on_arrival(observation):
+        if goods is None or not isinstance(observation, Sighting) or goods.case is None:
             return
         unit = self._units.get(goods.unit)
         if unit is None:
@@ -141,6 +139,12 @@ class CloneDetector:
                     self._by_batch.get(unit.batch, {}).pop(name, None)
                     del self._units[name]
         return ()
+
+    def _counts(self, sighting: Sighting) -> bool:
+        """Whether it is a customer's scan of an item that was packed."""
+        goods = sighting.goods
+        packed = goods.case is not None and goods.unit != goods.case
+        return sighting.kind == "scan" and packed and not self._on_arrival(sighting)
 
     def _on_arrival(self, sighting: Sighting) -> bool:
         """Whether a phone was in the warehouse that the item had just been sent to: nobody there is a customer."""
