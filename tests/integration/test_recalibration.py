@@ -100,3 +100,19 @@ def test_outcomes_of_alerts_on_papers_make_their_own_rate(connection: Connection
     assert (fresh.claim, fresh.cell) == (SHIPPED.claim, SHIPPED.cell), "what was not decided on stays as it was shipped"
     assert fresh.on_record["rebind"][0] == pytest.approx(0.45, abs=0.15)
     assert fresh.on_record["forged"] == SHIPPED.on_record["forged"]
+
+
+def test_a_rate_alone_leaves_the_models_in_force_as_they_are(connection: Connection, database: TestDatabase) -> None:
+    decide(connection, 150, 0.3)
+    with connect(database.trace_dsn, "the service") as service:
+        assert recalibrate_due(service) == ["w"]
+        before = current(service, "w")
+        # Of these, nothing speaks of the models any more.
+        connection.execute("UPDATE trace.alert SET reason = jsonb_set(reason, '{versions,calibration}', '\"0\"')")
+        connection.execute("UPDATE trace.calibration SET recorded_at = recorded_at - interval '1 day'")
+        decide(connection, 24, 0.3, code="rebind")
+        assert recalibrate_due(service) == ["w"]
+        after = current(service, "w")
+    assert before.claim != SHIPPED.claim
+    assert (after.claim, after.cell) == (before.claim, before.cell)
+    assert (after.version, after.on_record["rebind"]) != (before.version, before.on_record["rebind"])

@@ -67,7 +67,8 @@ def recalibrate(connection: Connection, brand: str, actor: str) -> Proposal | No
             return None
         number = connection.execute(SQL["next_calibration"], {"brand": brand}).fetchall()[0].number
         version = f"{shipped.version}.{number}"
-        found = _with_rates(propose(labels, version, shipped), reviews, version)
+        present = structs.replace(current(connection, brand), version=version)
+        found = _with_rates(propose(labels, version, shipped), reviews, present)
         connection.execute(
             SQL["insert_calibration"],
             {
@@ -80,9 +81,9 @@ def recalibrate(connection: Connection, brand: str, actor: str) -> Proposal | No
     return found
 
 
-def _with_rates(found: Proposal, reviews: list[Review], version: str) -> Proposal:
-    """Return a proposal with the rates of claims on papers and registers; they may be adopted where nothing else is."""
-    fitted = found.calibration or Calibration(version)
+def _with_rates(found: Proposal, reviews: list[Review], present: Calibration) -> Proposal:
+    """Return a proposal with the rates of claims on papers and registers; they may be adopted beside present models."""
+    fitted = found.calibration or present
     on_record = rates(reviews, ON_RECORD)
     if on_record == ON_RECORD:
         return found
