@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from console_world import CITY, Site, add_alert, fresh_cases
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Frame, Page, expect
 from visiting import Visit
 
 from trace_service.store.connection import connect
@@ -22,7 +22,11 @@ def add_live(site: Site, city: str) -> None:
 
 def reload_until_live(page: Page, part: str) -> None:
     """Load the page anew and wait until, once connected, it looked for news by itself."""
-    with page.expect_response(lambda answer: part in answer.url and "hx-request" in answer.request.headers):
+    anew: list[Frame] = []  # an answer that the page before was still owed says nothing about this one
+    page.once("framenavigated", lambda frame: anew.append(frame))  # noqa: PLW0108  no method of C can be called back
+    with page.expect_response(
+        lambda answer: bool(anew) and part in answer.url and "hx-request" in answer.request.headers
+    ):
         page.reload()
 
 

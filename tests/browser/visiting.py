@@ -40,4 +40,4 @@ def visiting(chromium: Browser, url: str) -> Iterator[Visit]:
     yield visit
     for context in contexts:
         context.close()
-    assert wrong == []
+    assert not wrong, wrong
