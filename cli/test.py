@@ -15,6 +15,9 @@ Examples:
   codefence test tests/unit -k serial
   codefence test --hypothesis-profile=explore
 """
+# Real processes share the machine with whatever else runs there: one unlucky moment of a few tests is shown with its
+# trace, and refuses nothing; what fails twice, or in many places, does.
+_TWICE: Final = ("--reruns=1", "--max-suite-reruns=3", "--rerun-show-tracebacks")
 
 
 @click.command(context_settings={"ignore_unknown_options": True}, epilog=_EXAMPLES)
@@ -31,4 +34,4 @@ def test(arguments: tuple[str, ...]) -> None:
     os.chdir(root)
     python = Path(codefence()[0]).with_name("python")
     # A file's tests stay together: they share parts that are started once.
-    os.execv(python, [str(python), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", *arguments])  # noqa: S606  becoming pytest is the purpose
+    os.execv(python, [str(python), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", *_TWICE, *arguments])  # noqa: S606  becoming pytest is the purpose
