@@ -18,9 +18,9 @@ from edge.outbox import Draft, Outbox
 from edge.outbox.outbox import now_ms
 from edge.shelf.cell import HEARTBEAT_SECONDS, Cell
 from edge.shelf.climate import Climate, Kinetic, Limits
+from edge.shelf.modbus import Reading, ShelfSource
 from edge.shelf.planogram import Line, by_cell
 from edge.shelf.refills import RefillFeed
-from edge.sources.modbus import Reading, ShelfSource
 
 POLL_SECONDS: Final = 0.25
 SILENT_SECONDS: Final = 10.0

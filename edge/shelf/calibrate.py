@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from contracts.errors import ConfigurationError, SourceError
 from contracts.shelf_registers import RAW_LIMIT, Holding
-from edge.sources.modbus import ShelfController
+from edge.shelf.modbus import ShelfController
 
 READINGS: Final = 12
 _PAUSE_SECONDS: Final = 0.25

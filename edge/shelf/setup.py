@@ -10,9 +10,9 @@ from edge.outbox import Outbox
 from edge.settings import ShelfSettings
 from edge.shelf.agent import ShelfAgent
 from edge.shelf.climate import Limits
+from edge.shelf.modbus import connect
 from edge.shelf.planogram import by_cell, load_planogram
 from edge.shelf.refills import RefillFeed
-from edge.sources.modbus import connect
 
 
 def equip(settings: ShelfSettings, outbox: Outbox, stop: threading.Event) -> list[ShelfAgent]:

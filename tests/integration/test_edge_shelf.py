@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TestBroker
+from edge.shelf.modbus import Reading, ShelfController
 from edge_parts import SITE, Application, start_agent
 from shelf_hardware import DEVICE, GTIN, UNIT_G, Hardware
 from waiting import PATIENCE, wait_for
@@ -22,7 +23,6 @@ from edge.outbox import Outbox
 from edge.shelf.agent import ShelfAgent
 from edge.shelf.planogram import Line, load_planogram
 from edge.shelf.refills import RefillFeed
-from edge.sources.modbus import Reading, ShelfController
 from firmware_sim.shelves.controller import Trouble
 
 PLANOGRAM = [{"channel": channel, "gtin": GTIN, "unit_weight_g": UNIT_G} for channel in (1, 2)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from edge.shelf.modbus import ShelfController, connect
 from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
 from pymodbus.server import ModbusTcpServer
 from shelf_hardware import GTIN, UNIT_G, Hardware
@@ -18,7 +19,6 @@ from contracts.shelf_registers import BLOCK_SIZE, Holding, Input, Shared, block
 from edge.outbox import Outbox
 from edge.shelf.agent import ShelfAgent, run_agents
 from edge.shelf.planogram import Line
-from edge.sources.modbus import ShelfController, connect
 
 SIZE = block(1) + BLOCK_SIZE
 
