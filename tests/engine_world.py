@@ -8,6 +8,7 @@ from console_world import PASSWORD, World
 from engine_facts import BRAND, numbered, write_facts
 from engine_fences import divisions, moment
 from pydantic import SecretStr
+from trace_service.processing.follow import Live
 
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
@@ -17,7 +18,6 @@ from trace_service.backtest.feed import Feed
 from trace_service.backtest.world import read_world
 from trace_service.detection.engine import Engine
 from trace_service.detection.live.feed import put
-from trace_service.detection.live.follow import Live
 from trace_service.detection.live.snapshots import Snapshots
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation

@@ -19,13 +19,13 @@ from psycopg import errors
 
 from contracts.errors import ConfigurationError
 from geofence.maps import AtomMap
-from trace_service.detection.live.follow import Live
 from trace_service.detection.live.network import load_network
 from trace_service.detection.live.snapshots import Snapshots
 from trace_service.domain.events import Source
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.processing.books import Books
+from trace_service.processing.follow import Live
 from trace_service.processing.scans import process_again, process_scans
 from trace_service.replenishment.again import propose_again
 from trace_service.replenishment.suspects import process_suspects

@@ -10,6 +10,7 @@ from conftest import TestDatabase
 from msgspec import structs
 from structlog.testing import capture_logs
 from trace_market import Market, Message
+from trace_service.processing.follow import Live, feed
 from waiting import PATIENCE, wait_for
 
 from firmware_sim.world.model import make_world
@@ -22,7 +23,6 @@ from trace_service.cases.service import Order, act
 from trace_service.detection.changes import Retracted
 from trace_service.detection.engine import Engine
 from trace_service.detection.live.feed import put
-from trace_service.detection.live.follow import Live, feed
 from trace_service.detection.live.snapshots import Snapshots
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation

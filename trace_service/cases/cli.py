@@ -22,12 +22,12 @@ from trace_service.cases.model import Policy
 from trace_service.cases.outcomes import outcomes as reviewed
 from trace_service.cases.pack import write_pack
 from trace_service.cases.queries import SQL
+from trace_service.cases.recalibration import recalibrate as refitted
 from trace_service.cases.reproduce import reproduced
 from trace_service.cases.sync import policy_of
 from trace_service.cases.verify import PackError, verify_pack
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
-from trace_service.detection.live.recalibration import recalibrate as refitted
 from trace_service.store.brands import require_brand
 
 _EXAMPLES: Final = {

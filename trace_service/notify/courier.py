@@ -11,8 +11,8 @@ import structlog
 
 from contracts.errors import CodefenceError
 from trace_service.cases.days import run_due
+from trace_service.cases.recalibration import recalibrate_due
 from trace_service.cases.telling import tell_waiting
-from trace_service.detection.live.recalibration import recalibrate_due
 from trace_service.notify.mail import connected, message
 from trace_service.notify.queries import SQL
 from trace_service.notify.texts import text_of

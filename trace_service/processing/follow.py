@@ -20,18 +20,18 @@ import structlog
 from msgspec import structs
 
 from trace_service.cases.leads import follow_leads
+from trace_service.cases.recalibration import current
 from trace_service.cases.sync import follow_alerts
 from trace_service.detection.calibration import Calibration
 from trace_service.detection.changes import Change, Lead
 from trace_service.detection.engine import Engine
 from trace_service.detection.live.feed import CLOCK, milliseconds, read
 from trace_service.detection.live.queries import SQL
-from trace_service.detection.live.recalibration import current
 from trace_service.detection.live.snapshots import Snapshot, Snapshots
-from trace_service.detection.live.write import write
 from trace_service.detection.network import Channel, Network
 from trace_service.detection.settings import DAY_MS
 from trace_service.inspections.store import observe_engine
+from trace_service.processing.write import write
 from trace_service.store.connection import Connection, one
 
 BATCH: Final = 500
