@@ -1,7 +1,9 @@
 """`codefence config`: every setting of every process, with its meaning and its present value."""
 
 import json
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import click
@@ -9,9 +11,13 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from cli.device import running_installation
+from contracts.errors import CodefenceError
 from edge.settings import HubSettings, ShelfSettings, StationSettings
 from ingest.settings import IngestSettings
 from trace_service.settings import TraceSettings
+
+_OF_UP_ALONE: Final = "TRACE_HTTP_PORT"  # the console's, which only `up` starts
 
 CLASSES: tuple[type[BaseSettings], ...] = (StationSettings, HubSettings, ShelfSettings, IngestSettings, TraceSettings)
 
@@ -38,6 +44,32 @@ def show(*, as_json: bool) -> None:
         return
     for name, (value, meaning) in rows.items():
         click.echo(f"{name} = {value}\n    {meaning}")
+
+
+_ENV_EXAMPLES: Final = """\b
+Examples:
+  eval "$(codefence config env)"
+  codefence trace token add erp --brand qingyuan --scope replenish > erp.token
+
+\b
+Exit codes:
+  0  the settings, keys and passwords among them, are on standard output
+  1  no `codefence up` ever ran on the folder
+"""
+
+
+@config.command(epilog=_ENV_EXAMPLES)
+@click.option("--var", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Folder of the running `codefence up`.")  # fmt: skip
+def env(var: Path) -> None:
+    """Print the settings with which other commands reach a running `codefence up`, for a shell to take over."""
+    try:
+        settings = running_installation(var).serving_environment()
+    except CodefenceError as error:
+        raise click.ClickException(f"{error.message}\n  {error.advice}") from error
+    for name, value in settings.items():
+        if name.startswith("TRACE_") and name != _OF_UP_ALONE:
+            click.echo(f"export {name}={shlex.quote(value)}")
 
 
 def _rows(class_: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:

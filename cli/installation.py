@@ -82,7 +82,7 @@ class Installation:
             "TRACE_WEBHOOK_NETWORKS": '["127.0.0.0/8", "::1/128"]',
         }
 
-    def _serving_environment(self) -> dict[str, str]:
+    def serving_environment(self) -> dict[str, str]:
         """Return what worker and console get: nothing that owns the schema."""
         owner_only = {"TRACE_OWNER_URL", "TRACE_INGEST_PASSWORD", "TRACE_TRACE_PASSWORD"}
         return {name: value for name, value in self.trace_environment().items() if name not in owner_only}
@@ -98,7 +98,7 @@ class Installation:
             "INGEST_CLIENT_ID": f"ingest-{self.secret('ingest-client')}",
             "INGEST_BROKER_PASSWORD": self.secret("ingest-broker"),
         }
-        trace = self._serving_environment()
+        trace = self.serving_environment()
         return [
             Child("ingest", codefence("ingest", "run"), ingest),
             Child("worker", codefence("trace", "worker"), trace),

@@ -16,7 +16,8 @@ def load_settings() -> TraceSettings:
         return TraceSettings()
     except ValidationError as error:
         wrong = [f"TRACE_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors() if each["loc"]]
-        raise ConfigurationError("; ".join(wrong), advice="Set these environment variables.") from error
+        advice = 'Set these environment variables; beside a running `codefence up`: eval "$(codefence config env)"'
+        raise ConfigurationError("; ".join(wrong), advice=advice) from error
 
 
 def configure_logs() -> None:
