@@ -19,6 +19,26 @@ from trace_service.api import scans as api_scans
 from trace_service.api import session as api_session
 from trace_service.api import stock as api_stock
 from trace_service.channel.shelf import ChannelShelf
+from trace_service.console import (
+    alerts,
+    cases,
+    channel,
+    checks,
+    codes,
+    devices,
+    events,
+    health,
+    inspections,
+    leads,
+    login,
+    maps,
+    orders,
+    proposals,
+    scans,
+    stock,
+    territories,
+)
+from trace_service.console.warming import warming
 from trace_service.epcis.http.app import create_epcis_app
 from trace_service.orders import api as api_orders
 from trace_service.orders import stations_api as api_stations
@@ -43,26 +63,6 @@ from trace_service.web.live import LiveUpdates
 from trace_service.web.places import Places
 from trace_service.web.render import Renderer
 from trace_service.web.static import ImmutableFiles
-from trace_service.web.views import (
-    alerts,
-    cases,
-    channel,
-    checks,
-    codes,
-    devices,
-    events,
-    health,
-    inspections,
-    leads,
-    login,
-    maps,
-    orders,
-    proposals,
-    scans,
-    stock,
-    territories,
-)
-from trace_service.web.warming import warming
 
 
 def create_app(settings: TraceSettings) -> FastAPI:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from trace_service.console.cases import actor_of, database
 from trace_service.inspections import store
 from trace_service.inspections.orders import order_visit
 from trace_service.inspections.words import task_words
@@ -14,7 +15,6 @@ from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import NotFoundError
 from trace_service.web.parameters import Number
 from trace_service.web.render import words_of
-from trace_service.web.views.cases import actor_of, database
 
 router = APIRouter(prefix="/inspections", tags=["inspections"])
 

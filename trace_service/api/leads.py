@@ -10,11 +10,11 @@ from trace_service.cases import leads
 from trace_service.cases.leads import LeadRow
 from trace_service.cases.machine import Outcome
 from trace_service.cases.model import WITHOUT_NUL
+from trace_service.console.cases import PageNumber, actor_of, database
 from trace_service.detection.explaining.stored import explain_stored
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.parameters import Number
-from trace_service.web.views.cases import PageNumber, actor_of, database
 
 router = APIRouter(tags=["cases"])
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
+from trace_service.console.cases import Login, actor_of, database
 
 from trace_service.cases.queries import SQL as CASES
 from trace_service.inspections import store
@@ -19,7 +20,6 @@ from trace_service.web.auth.sessions import Session
 from trace_service.web.context import ConsoleOf
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page, words_of
-from trace_service.web.views.cases import Login, actor_of, database
 
 router = APIRouter()
 _SHOPS_SHOWN: Final = 5

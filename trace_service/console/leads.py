@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
+from trace_service.console.cases import PageNumber, actor_of, database
 
 from trace_service.cases import leads
 from trace_service.cases.machine import Outcome, Role
@@ -16,7 +17,6 @@ from trace_service.web.auth.guards import SessionOf, require_equal, require_same
 from trace_service.web.context import ConsoleOf
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page
-from trace_service.web.views.cases import PageNumber, actor_of, database
 
 router = APIRouter()
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
+from trace_service.console.cases import actor_of, database
 
 from trace_service.cases import checks, service
 from trace_service.cases.attachments import LARGEST_FILE, Upload, inspect
@@ -20,7 +21,6 @@ from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import BodyTooLargeError, InvalidParameterError
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page
-from trace_service.web.views.cases import actor_of, database
 
 router = APIRouter()
 MOST_FILES: Final = 6

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from fastapi import FastAPI
+from trace_service.console.territories import overviews_of
 
 from trace_service.web.context import Console
-from trace_service.web.views.territories import overviews_of
 
 _AFTER_S: Final = 60.0
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import RedirectResponse, Response
+from trace_service.console.channel import AsOf, AsOfDay
 
 from geofence.maps import AtomMap
 from geofence.proposed.remarks import CONCERNS, Remark, Severity
@@ -29,7 +30,6 @@ from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import BusyError, InvalidParameterError, NotFoundError, StateConflictError
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page
-from trace_service.web.views.channel import AsOf, AsOfDay
 
 router = APIRouter(prefix="/territories")
 _HISTORY: Final = 200
