@@ -5,7 +5,7 @@ from html import escape
 from typing import Final
 
 from trace_service.backtest.scoring import Share
-from trace_service.web.words import Words
+from trace_service.words import Words
 
 _WIDTH: Final = 320
 _HEIGHT: Final = 270

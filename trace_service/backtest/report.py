@@ -11,7 +11,7 @@ from trace_service.backtest.report_words import group_words, kind_words, method_
 from trace_service.backtest.run import EVIDENCE, Outcome
 from trace_service.backtest.scoring import Score, Share
 from trace_service.web.report_page import report_page, report_table
-from trace_service.web.words import Words
+from trace_service.words import Words
 
 _WORLD: Final = ("world", "scans", "days", "alerts", "retracted", "read", "spent")
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from trace_service.backtest.naive import EVERY, ISOLATION, PROVINCE
 from trace_service.backtest.run import EVIDENCE
-from trace_service.web.words import Words, catalogue
+from trace_service.words import Words, catalogue
 
 _METHODS: Final = {EVIDENCE: "evidence", EVERY: "every", PROVINCE: "province", ISOLATION: "isolation"}
 _KINDS: Final = {"level_skip": "skip", "label_removal": "strip", "off_route": "offroute"}

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from trace_service.web.words import DEFAULT_ZONE, Words, zone
+from trace_service.words import DEFAULT_ZONE, Words, zone
 
 Severity: TypeAlias = Literal["error", "warning"]
 ENGLISH: Final = Words("en", zone(DEFAULT_ZONE))

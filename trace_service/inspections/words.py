@@ -4,7 +4,7 @@ from trace_service.inspections.queries import SQL
 from trace_service.store.connection import Connection
 from trace_service.web.errors import NotFoundError
 from trace_service.web.places import Places
-from trace_service.web.words import Words
+from trace_service.words import Words
 
 
 def task_words(connection: Connection, brand: str, visit: int, words: Words, places: Places) -> tuple[str, str]:

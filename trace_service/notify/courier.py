@@ -18,7 +18,7 @@ from trace_service.notify.queries import SQL
 from trace_service.notify.texts import text_of
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection, connect
-from trace_service.web.words import DEFAULT_ZONE, Language, Words, zone
+from trace_service.words import DEFAULT_ZONE, Language, Words, zone
 
 _LOOK_SECONDS: Final = 2.0
 _DAY_SECONDS: Final = 30.0

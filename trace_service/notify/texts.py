@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from trace_service.detection.explaining.clearing import Change
 from trace_service.web.explained import changes, small
 from trace_service.web.places import Places
-from trace_service.web.words import Words, numbered
+from trace_service.words import Words, numbered
 
 _MOST_LISTED = 20
 _MOST_PLACES = 4

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from trace_service.trips.model import Note, Plan
-from trace_service.web.words import Words
+from trace_service.words import Words
 
 _SHORT_M: Final = 1_000.0
 _MINUTE: Final = 60.0

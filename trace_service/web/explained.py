@@ -9,7 +9,7 @@ from trace_service.detection.explaining.considering import Considered
 from trace_service.detection.explaining.explanation import Explanation
 from trace_service.web.models import Evidence
 from trace_service.web.places import Places
-from trace_service.web.words import Words
+from trace_service.words import Words
 
 _VERSIONS: Final = ("settings", "territories", "baseline", "calibration")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from trace_service.web.models import Alert
 from trace_service.web.places import Places
-from trace_service.web.words import Words, numbered
+from trace_service.words import Words, numbered
 
 Names = Mapping[str, tuple[str, str]]
 _TWO: Final = 2

@@ -16,7 +16,7 @@ from geofence.grid.counties import open_index
 from geofence.maps import AtomMap, AtomRecord, Level
 from geofence.maps.catalogue import DEFAULT_MAP, open_map
 from geofence.maps.outline import Extent, outline
-from trace_service.web.words import Language
+from trace_service.words import Language
 
 COUNTRY_TOLERANCE: Final = 0.03
 LOCAL_TOLERANCE: Final = 0.01

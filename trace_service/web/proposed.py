@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, Final
 
 from trace_service.web.models import Proposal
-from trace_service.web.words import Words
+from trace_service.words import Words
 
 _RUNS: Final = {
     "surplus_elsewhere": "transfer.surplus",

@@ -6,7 +6,7 @@ from typing import Any, Final
 from trace_service.web.explained import small
 from trace_service.web.models import Alert
 from trace_service.web.places import Places
-from trace_service.web.words import Words
+from trace_service.words import Words
 
 _KNOWN: Final = frozenset({"drip", "bulk", "province", "outflow"})
 

@@ -15,7 +15,7 @@ from trace_service.web.particulars import particulars
 from trace_service.web.places import Places
 from trace_service.web.proposed import chance, cover, occasion, occasion_name, proposal_reasons
 from trace_service.web.reasons import alert_counts, alert_reasons
-from trace_service.web.words import DEFAULT_ZONE, LANGUAGES, Language, Words, zone
+from trace_service.words import DEFAULT_ZONE, LANGUAGES, Language, Words, zone
 
 LANGUAGE_COOKIE: Final = "lang"
 ZONE_COOKIE: Final = "zone"

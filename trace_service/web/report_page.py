@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final
 
-from trace_service.web.words import LANGUAGES, Words, zone
+from trace_service.words import LANGUAGES, Words, zone
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #ffffff; --soft: #566273; --line: #d5dce4;

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from trace_service.notify.texts import text_of
-from trace_service.web.words import DEFAULT_ZONE, Words, zone
+from trace_service.words import DEFAULT_ZONE, Words, zone
 
 FORMATS: Final = ("codefence", "dingtalk", "wecom", "feishu")
 # Of WeCom, the shortest: what is longer is cut, and the console has the rest.

@@ -12,7 +12,7 @@ from trace_service.replenishment.demand.moments import Moment, moment
 from trace_service.replenishment.trials.methods import METHODS, Method, order_levels
 from trace_service.replenishment.trials.replay import Protocol, Replay, play
 from trace_service.replenishment.trials.scores import HORIZONS, SUMS, daily_forecast, pinball, wrmsse
-from trace_service.web.words import catalogue
+from trace_service.words import catalogue
 
 FILLS: Final = (0.95, 0.97)
 COVER: Final = 8.0

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from trace_service.replenishment.trials.plots import COLOURS, Axis, Line, plot
 from trace_service.web.report_page import report_page, report_table
-from trace_service.web.words import Words
+from trace_service.words import Words
 
 _OWN: Final = "codefence"
 _COLUMNS: Final = (

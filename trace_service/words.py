@@ -29,7 +29,7 @@ _SMALL_KM: Final = 10
 @cache
 def catalogue(language: Language) -> Mapping[str, str]:
     """Return all words of a language by key."""
-    text = (resources.files(__package__) / "i18n" / f"{language}.json").read_text("utf-8")
+    text = (resources.files("trace_service.web") / "i18n" / f"{language}.json").read_text("utf-8")
     words: dict[str, str] = json.loads(text)
     return words
 
