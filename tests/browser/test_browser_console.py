@@ -2,9 +2,9 @@ import io
 
 import psycopg
 import pytest
-from console_world import CITY, Site, add_alert, fresh_cases
+from console_world import CITY, Site, add_alert, add_case, fresh_cases
 from PIL import Image
-from playwright.sync_api import Frame, Page, expect
+from playwright.sync_api import Frame, Page, Route, expect
 from visiting import Visit
 
 from trace_service.store.connection import connect
@@ -83,10 +83,29 @@ def test_an_empty_queue_fills_itself(visit: Visit, site: Site) -> None:
         connection.execute("UPDATE trace.alert SET state = 'closed', outcome = 'unresolved'")
     page = visit()
     expect(page.locator("main")).to_contain_text("没有待处理的预警")
-    # The page is connected once it has asked again by itself.
-    with page.expect_response(lambda answer: answer.url.endswith("/?state=open")):
-        add_live(site, CITY)
+    add_live(site, CITY)
     expect(page.locator("a.open")).to_be_visible()
+
+
+@pytest.mark.parametrize(("path", "shown"), [("/", "a.open"), ("/cases", "a.open"), ("/proposals", ".proposal")])
+def test_what_came_before_an_empty_page_could_listen_is_shown_all_the_same(
+    visit: Visit, site: Site, path: str, shown: str
+) -> None:
+    with psycopg.connect(site.world.owner_dsn) as connection:
+        connection.execute("UPDATE trace.alert SET state = 'closed', outcome = 'unresolved'")
+        connection.execute("UPDATE trace.proposal SET state = 'withdrawn'")
+    page = visit("/devices")
+
+    def meanwhile(route: Route) -> None:
+        with psycopg.connect(site.world.owner_dsn) as connection:
+            connection.execute("UPDATE trace.alert SET state = 'open', outcome = NULL")
+            connection.execute("UPDATE trace.proposal SET state = 'open'")
+        add_case(site.world)
+        route.continue_()
+
+    page.route("**/events", meanwhile)
+    page.goto(site.url + path)
+    expect(page.locator(shown)).to_be_visible()
 
 
 def test_stock_follows_the_shelf(visit: Visit, site: Site) -> None:

@@ -57,6 +57,7 @@ def test_a_stop_is_released_and_a_difference_signed_at_the_screen(page: Page, be
     sign(page, "000000")
     expect(page.locator("#sign-problem")).to_have_text("the name or the PIN is wrong")
     sign(page, "483920")
+    expect(page.locator("#sign")).to_be_hidden()  # keys go to it until then, whatever the screen says already
     expect(word).to_have_text("DONE")
     page.locator("#typed").fill(sscc(2)[4:])
     page.keyboard.press("Enter")
@@ -65,6 +66,7 @@ def test_a_stop_is_released_and_a_difference_signed_at_the_screen(page: Page, be
     expect(word).to_have_text("DIFFERENCE")
     page.locator("#end").click()
     sign(page, "483920")
+    expect(page.locator("#sign")).to_be_hidden()
     expect(why).to_have_text("The load is closed")
 
 
