@@ -12,7 +12,8 @@ from playwright.sync_api import expect
 from visiting import Visit
 
 from trace_service.cases.checks import Task, order_check
-from trace_service.cases.machine import Actor, Role
+from trace_service.cases.machine import Actor
+from trace_service.domain.roles import Role
 from trace_service.store.connection import connect
 
 pytestmark = pytest.mark.browser

@@ -6,9 +6,10 @@ from typing import Any
 from trace_market import Market
 
 from trace_service.accounts import add_account
-from trace_service.cases.machine import Action, Actor, Role
+from trace_service.cases.machine import Action, Actor
 from trace_service.cases.model import Case
 from trace_service.cases.service import Order, act, cases, find
+from trace_service.domain.roles import Role
 from trace_service.store.connection import connect
 
 BRAND, PASSWORD = "qingyuan", "correct horse battery"

@@ -27,10 +27,11 @@ from waiting import PATIENCE
 from cli.embedded.files import kept_port
 from cli.main import main
 from trace_service.cases.days import due_day, run_day, run_due
-from trace_service.cases.machine import Action, Actor, Role
+from trace_service.cases.machine import Action, Actor
 from trace_service.cases.model import Policy
 from trace_service.cases.service import Order, act
 from trace_service.cases.sync import policy_of
+from trace_service.domain.roles import Role
 from trace_service.keys import KeyWrapper
 from trace_service.notify.courier import Courier
 from trace_service.store.connection import Connection, connect

@@ -16,9 +16,10 @@ from console_world import BRAND, DEALER, LOGIN, World, add_case, make_world
 from waiting import PATIENCE
 
 from cli.main import main
-from trace_service.cases.machine import Action, Actor, Role
+from trace_service.cases.machine import Action, Actor
 from trace_service.cases.service import Order, act
 from trace_service.cases.telling import given_up, tell_waiting
+from trace_service.domain.roles import Role
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks.deliverer import Deliverer

@@ -17,7 +17,8 @@ from psycopg.types.json import Jsonb
 
 from cli.main import main
 from trace_service.cases.checks import Found, Report, report_check
-from trace_service.cases.machine import Actor, Role
+from trace_service.cases.machine import Actor
+from trace_service.domain.roles import Role
 from trace_service.inspections import store
 from trace_service.inspections.model import Base, Place, Share, Suspicion
 from trace_service.inspections.nights import plan_due

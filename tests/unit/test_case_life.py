@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from trace_service.cases.attachments import safe_name
 from trace_service.cases.errors import CaseStateError, SecondPersonError
 from trace_service.cases.grouping import Finding, Group, Spot, choose, destinations, near
-from trace_service.cases.machine import LIVE, RIGHTS, Action, Actor, Role, Standing, State, allowed, follow
+from trace_service.cases.machine import LIVE, RIGHTS, Action, Actor, Standing, State, allowed, follow
 from trace_service.cases.priority import Candidate, choose_day, cold_probability
+from trace_service.domain.roles import Role
 from trace_service.web.errors import RoleMissingError
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

@@ -11,10 +11,11 @@ from contracts.errors import CodeError
 from contracts.gs1 import parse
 from trace_service.cases.attachments import Upload
 from trace_service.cases.errors import CaseStateError
-from trace_service.cases.machine import Action, Actor, Role
+from trace_service.cases.machine import Action, Actor
 from trace_service.cases.model import Check, Result
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order, act, attach, find
+from trace_service.domain.roles import Role
 from trace_service.store.connection import Connection, one
 from trace_service.web.errors import InvalidParameterError, NotFoundError, RoleMissingError
 

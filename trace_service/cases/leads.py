@@ -7,12 +7,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from trace_service.cases.machine import Actor, Outcome, Role
+from trace_service.cases.machine import Actor, Outcome
 from trace_service.cases.model import Model
 from trace_service.cases.queries import SQL
 from trace_service.detection.changes import Claim, Lead
 from trace_service.detection.engine import Engine
 from trace_service.detection.live.feed import tell_reviewed
+from trace_service.domain.roles import Role
 from trace_service.store.connection import Connection, one
 from trace_service.store.rows import recordset
 from trace_service.web.errors import NotFoundError, RoleMissingError, StateConflictError

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from trace_service.cases.errors import CaseStateError, SecondPersonError
+from trace_service.domain.roles import Role
 from trace_service.web.errors import RoleMissingError
 
 
@@ -18,20 +19,6 @@ class State(StrEnum):
     PROPOSED = "proposed"
     CLOSED = "closed"
     MERGED = "merged"
-
-
-class Role(StrEnum):
-    """What an account may do; each may do what those before it may."""
-
-    VIEWER = "viewer"
-    INSPECTOR = "inspector"
-    ANALYST = "analyst"
-    MANAGER = "manager"
-
-    def covers(self, other: "Role") -> bool:
-        """Tell whether this role may do what `other` may."""
-        ranks = list(Role)
-        return ranks.index(self) >= ranks.index(other)
 
 
 class Action(StrEnum):

@@ -8,11 +8,12 @@ from typing import Any, Final
 from trace_service.cases.attachments import LARGEST_CASE, MOST_FILES, Upload
 from trace_service.cases.errors import AttachmentError, CaseStateError
 from trace_service.cases.history import Step, append
-from trace_service.cases.machine import LIVE, SAID, Action, Actor, Outcome, Role, State, follow
+from trace_service.cases.machine import LIVE, SAID, Action, Actor, Outcome, State, follow
 from trace_service.cases.model import Attachment, Case, Entry, Policy, standing_of
 from trace_service.cases.queries import SQL
 from trace_service.cases.sync import policy_of
 from trace_service.detection.live.feed import tell_engine
+from trace_service.domain.roles import Role
 from trace_service.store.connection import Connection, one
 from trace_service.web.errors import InvalidParameterError, NotFoundError
 

@@ -18,7 +18,6 @@ from geofence.maps import Level
 from geofence.maps.catalogue import open_map
 from trace_service.accounts import add_account
 from trace_service.bootstrap import configure_logs, load_settings
-from trace_service.cases.machine import Role
 from trace_service.cli.history import history
 from trace_service.cli.mail import mail
 from trace_service.cli.policy import policy
@@ -26,6 +25,7 @@ from trace_service.cli.tokens import token
 from trace_service.cli.webhooks import webhooks
 from trace_service.cli_parts import reported
 from trace_service.demo import run_demo, seed_bases
+from trace_service.domain.roles import Role
 from trace_service.health import WorkerHealth
 from trace_service.keys import KeyWrapper
 from trace_service.public.cli import links

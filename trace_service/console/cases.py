@@ -17,13 +17,14 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from trace_service.cases import checks, service
 from trace_service.cases.checks import Kind, Task
 from trace_service.cases.explain import held, per_case, phones
-from trace_service.cases.machine import LIVE, Action, Actor, Outcome, Role, State, allowed
+from trace_service.cases.machine import LIVE, Action, Actor, Outcome, State, allowed
 from trace_service.cases.model import WITHOUT_NUL
 from trace_service.cases.pack import write_pack
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order
 from trace_service.cases.sync import policy_of
 from trace_service.detection.explaining.explanation import Explanation
+from trace_service.domain.roles import Role
 from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, connect
 from trace_service.web import inquiries

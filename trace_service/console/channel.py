@@ -11,7 +11,6 @@ from pydantic import BeforeValidator
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
-from trace_service.cases.machine import Role
 from trace_service.channel.export import as_csv, as_excel, headings, template_row
 from trace_service.channel.files import LARGEST_FILE
 from trace_service.channel.importer import Job, import_files
@@ -20,6 +19,7 @@ from trace_service.channel.queries import SQL
 from trace_service.channel.tables import TABLES
 from trace_service.channel.values import start_of
 from trace_service.channel.versions import Channel
+from trace_service.domain.roles import Role
 from trace_service.store.connection import connect
 from trace_service.web.auth.guards import SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session

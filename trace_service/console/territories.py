@@ -9,13 +9,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, FastAPI, Form, Path, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import RedirectResponse, Response
-from trace_service.console.channel import AsOf, AsOfDay
 
 from geofence.maps import AtomMap
 from geofence.proposed.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query as Asked
 from geofence.territory import TerritoryVersion
-from trace_service.cases.machine import Role
+from trace_service.console.channel import AsOf, AsOfDay
+from trace_service.domain.roles import Role
 from trace_service.territories.access import ShelfOf, TerritoryShelf
 from trace_service.territories.documents import LARGEST_DRAFT, read_draft
 from trace_service.territories.drafts import Decision, drop, load_draft, propose, publish, report_on

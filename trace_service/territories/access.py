@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from geofence.errors import UnknownAdcodeError
 from geofence.maps import AtomMap
 from geofence.territory import TerritoryBook
-from trace_service.cases.machine import Role
+from trace_service.domain.roles import Role
 from trace_service.domain.territories import BrandBook
 from trace_service.processing.books import Books
 from trace_service.store.connection import Connection, connect

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from geofence.proposed.remarks import CONCERNS, Remark, Severity
 from geofence.territory import Query as Asked
-from trace_service.cases.machine import Role
+from trace_service.domain.roles import Role
 from trace_service.store.rows import recordset
 from trace_service.territories.access import Actor, ShelfOf, TerritoryShelf, actor, body_of
 from trace_service.territories.documents import LARGEST_DRAFT, Stated, read_draft

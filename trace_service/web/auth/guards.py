@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Form, Header, Request
 from starlette.responses import Response
 
-from trace_service.cases.machine import Role
+from trace_service.domain.roles import Role
 from trace_service.web.auth.sessions import LIFETIME, Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import ForgedRequestError, NotSignedInError, RoleMissingError
