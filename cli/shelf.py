@@ -8,11 +8,11 @@ from typing import Final, Never
 
 import click
 import msgspec
-from edge.shelf.modbus import ShelfController
 
 from contracts.errors import CodefenceError, ConfigurationError
 from contracts.wording import counted
 from edge.shelf.calibrate import Bench, Record, store, watching
+from edge.shelf.modbus import ShelfController
 from firmware_sim.shelves.hands import Hand, Moved, ask
 
 _MOVE_HELP: Final = """\b

@@ -8,7 +8,6 @@ from console_world import PASSWORD, World
 from engine_facts import BRAND, numbered, write_facts
 from engine_fences import divisions, moment
 from pydantic import SecretStr
-from trace_service.processing.follow import Live
 
 from firmware_sim.world.model import make_world
 from firmware_sim.world.parameters import Request
@@ -21,6 +20,7 @@ from trace_service.detection.live.feed import put
 from trace_service.detection.live.snapshots import Snapshots
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation
+from trace_service.processing.follow import Live
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import Connection, connect
 from trace_service.web.build_assets import ensure_assets

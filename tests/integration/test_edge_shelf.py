@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from conftest import TestBroker
-from edge.shelf.modbus import Reading, ShelfController
 from edge_parts import SITE, Application, start_agent
 from shelf_hardware import DEVICE, GTIN, UNIT_G, Hardware
 from waiting import PATIENCE, wait_for
@@ -21,6 +20,7 @@ from contracts.stations import Refill
 from contracts.topics import Kind
 from edge.outbox import Outbox
 from edge.shelf.agent import ShelfAgent
+from edge.shelf.modbus import Reading, ShelfController
 from edge.shelf.planogram import Line, load_planogram
 from edge.shelf.refills import RefillFeed
 from firmware_sim.shelves.controller import Trouble

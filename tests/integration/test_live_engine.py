@@ -10,7 +10,6 @@ from conftest import TestDatabase
 from msgspec import structs
 from structlog.testing import capture_logs
 from trace_market import Market, Message
-from trace_service.processing.follow import Live, feed
 from waiting import PATIENCE, wait_for
 
 from firmware_sim.world.model import make_world
@@ -26,6 +25,7 @@ from trace_service.detection.live.feed import put
 from trace_service.detection.live.snapshots import Snapshots
 from trace_service.detection.network import Network
 from trace_service.detection.observations import Observation
+from trace_service.processing.follow import Live, feed
 from trace_service.store.connection import Connection, connect
 
 REQUEST = Request(seed=4, days=90, dealers=30, items=12_000, scan_rate=0.3)

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from conftest import TestDatabase
 from psycopg.types.json import Jsonb
-from trace_service.cases.recalibration import current, recalibrate_due
 
 from cli.main import main
+from trace_service.cases.recalibration import current, recalibrate_due
 from trace_service.detection.calibration import Calibration, Evidence, features
 from trace_service.store.connection import Connection, connect
 

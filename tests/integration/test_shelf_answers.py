@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edge.shelf.modbus import ShelfController
 from pymodbus.framer.rtu import FramerRTU
 
 from contracts.errors import SourceError
 from contracts.shelf_registers import BLOCK_SIZE, Input, Shared, block
 from edge.shelf import modbus
+from edge.shelf.modbus import ShelfController
 
 
 class Controller:

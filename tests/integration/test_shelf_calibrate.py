@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from edge.shelf.modbus import Address, ShelfController
 from shelf_hardware import Hardware
 
 from cli.main import main
 from contracts.errors import ConfigurationError, SourceError
 from contracts.shelf_registers import Holding, block
 from edge.shelf.calibrate import Bench
+from edge.shelf.modbus import Address, ShelfController
 from firmware_sim.print_job import Channel, Shelf
 from firmware_sim.shelves.controller import Trouble
 from firmware_sim.shelves.shop import Shop

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edge.shelf.modbus import ShelfController, connect
 from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
 from pymodbus.server import ModbusTcpServer
 from shelf_hardware import GTIN, UNIT_G, Hardware
@@ -18,6 +17,7 @@ from contracts.messages import Stock, decode_event
 from contracts.shelf_registers import BLOCK_SIZE, Holding, Input, Shared, block
 from edge.outbox import Outbox
 from edge.shelf.agent import ShelfAgent, run_agents
+from edge.shelf.modbus import ShelfController, connect
 from edge.shelf.planogram import Line
 
 SIZE = block(1) + BLOCK_SIZE

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from trace_service.words import DEFAULT_ZONE, Words, zone
 
 from trace_service.cases.explain import phones
 from trace_service.detection.explaining.clearing import Change
@@ -16,6 +15,7 @@ from trace_service.web.models import Alert, CustodyEvent, Evidence
 from trace_service.web.particulars import particulars
 from trace_service.web.places import Places
 from trace_service.web.timeline import timelines
+from trace_service.words import DEFAULT_ZONE, Words, zone
 
 ZH, EN = Words("zh", zone(DEFAULT_ZONE)), Words("en", zone(DEFAULT_ZONE))
 AT = datetime(2024, 8, 21, 9, tzinfo=UTC)

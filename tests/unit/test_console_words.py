@@ -5,13 +5,13 @@ from string import Formatter
 
 import pytest
 from jinja2 import Environment
-from trace_service.words import Language, Words, catalogue, zone
 
 import trace_service.web
 from trace_service.web.models import Alert
 from trace_service.web.places import Places
 from trace_service.web.reasons import alert_counts, alert_reasons
 from trace_service.web.render import local_path
+from trace_service.words import Language, Words, catalogue, zone
 
 WEB = Path(trace_service.web.__file__).parent
 TEMPLATES = sorted((WEB / "templates").glob("*.html"))

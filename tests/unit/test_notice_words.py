@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from trace_service.words import DEFAULT_ZONE, Language, Words, zone
 
 from trace_service.notify.texts import text_of
+from trace_service.words import DEFAULT_ZONE, Language, Words, zone
 
 CASE = {
     "id": 7, "dealer": "D0012", "dealer_name_zh": "安阳市经销商", "dealer_name_en": "Anyang Trading",

@@ -4,11 +4,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from trace_service.words import Language, Words, zone
 
 from trace_service.replenishment.trials.report import page
 from trace_service.web.models import Proposal
 from trace_service.web.proposed import chance, cover, proposal_reasons
+from trace_service.words import Language, Words, zone
 
 ORDER: dict[str, Any] = {
     "stock": 9, "source": "shelf", "reorder": 12, "maximum": 48, "daily_demand": 3.0, "lead_time_days": 5.0,

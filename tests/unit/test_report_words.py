@@ -6,7 +6,6 @@ from inspect import getsource
 from zoneinfo import ZoneInfo
 
 import pytest
-from trace_service.words import Words, catalogue
 
 from trace_service.backtest.naive import EVERY, ISOLATION, PROVINCE
 from trace_service.backtest.report_words import group_words, kind_words, method_words, remark_words, rule_words
@@ -15,6 +14,7 @@ from trace_service.backtest.scoring import Score, Share
 from trace_service.backtest.table import TYPES, cells
 from trace_service.replenishment.trials.methods import METHODS
 from trace_service.web.report_page import report_page
+from trace_service.words import Words, catalogue
 
 CHINESE = Words("zh", ZoneInfo("UTC"))
 LATIN = re.compile(r"[A-Za-z]{3,}")

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from fastapi import FastAPI
-from trace_service.console.territories import overviews_of
 
+from trace_service.console.territories import overviews_of
 from trace_service.web.context import Console
 
 _AFTER_S: Final = 60.0
