@@ -13,11 +13,18 @@ from trace_service.api import channel as api_channel
 from trace_service.api import check as api_check
 from trace_service.api import codes as api_codes
 from trace_service.api import documentation
+from trace_service.api import geofence as api_geofence
 from trace_service.api import inspections as api_inspections
 from trace_service.api import leads as api_leads
+from trace_service.api import orders as api_orders
+from trace_service.api import promotions as api_promotions
+from trace_service.api import replenishment as api_replenishment
 from trace_service.api import scans as api_scans
 from trace_service.api import session as api_session
+from trace_service.api import stations as api_stations
 from trace_service.api import stock as api_stock
+from trace_service.api import territories as api_territories
+from trace_service.api import trips as api_trips
 from trace_service.channel.shelf import ChannelShelf
 from trace_service.console import (
     alerts,
@@ -38,19 +45,12 @@ from trace_service.console import (
     stock,
     territories,
 )
+from trace_service.console import trips as trip_pages
 from trace_service.console.warming import warming
 from trace_service.epcis.http.app import create_epcis_app
-from trace_service.orders import api as api_orders
-from trace_service.orders import stations_api as api_stations
 from trace_service.public import router as resolver
 from trace_service.public.service import PublicService
-from trace_service.replenishment import api as api_replenishment
-from trace_service.replenishment import promotions_api as api_promotions
 from trace_service.settings import TraceSettings
-from trace_service.territories import api as api_territories
-from trace_service.territories import checks_api as api_geofence
-from trace_service.trips import api as api_trips
-from trace_service.trips import pages as trip_pages
 from trace_service.web import answers
 from trace_service.web.auth.sessions import Sessions
 from trace_service.web.auth.throttle import Throttle

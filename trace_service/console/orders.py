@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from trace_service.api.orders import ConnectionOf
 from trace_service.keys import KeyWrapper
 from trace_service.orders import document, service
-from trace_service.orders.api import ConnectionOf
 from trace_service.orders.model import ORDER_ID, State
 from trace_service.orders.queries import SQL
 from trace_service.orders.reconcile import reconcile

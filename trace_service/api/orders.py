@@ -1,6 +1,5 @@
 """Orders for ERP and WMS: create, change, cancel, acknowledge, reconcile."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -10,22 +9,13 @@ from trace_service.keys import KeyWrapper
 from trace_service.orders import document, service
 from trace_service.orders.model import ORDER_ID, Order, OrderDraft, Placed, Reconciliation, State
 from trace_service.orders.reconcile import reconcile
-from trace_service.store.connection import Connection, connect
 from trace_service.web.auth.tokens import Partner, require_scope
+from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
 
 router = APIRouter(tags=["orders"])
 OrderPath = Annotated[str, Path(pattern=ORDER_ID)]
 PartnerOf = Annotated[Partner, Depends(require_scope("orders"))]
-
-
-def connection_of(console: ConsoleOf) -> Iterator[Connection]:
-    """Yield a connection of its own for one request, since an order is changed in one transaction."""
-    with connect(console.settings.database_url.get_secret_value(), "orders") as connection:
-        yield connection
-
-
-ConnectionOf = Annotated[Connection, Depends(connection_of)]
 
 
 class Cancellation(BaseModel):

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel
 from starlette.responses import JSONResponse
 
+from trace_service.api.orders import ConnectionOf
+from trace_service.api.stations import StationOf
 from trace_service.keys import KeyWrapper
-from trace_service.orders.api import ConnectionOf
-from trace_service.orders.stations_api import StationOf
 from trace_service.trips import fences, plans, reports, shown
 from trace_service.trips.model import (
     NAME,

@@ -20,10 +20,10 @@ from geofence.geometry.metric import metres_per_degree
 from geofence.geometry.polygons import read_features
 from geofence.territory import Query
 from trace_service.api.check import Spot
+from trace_service.api.territories import GEOJSON
 from trace_service.domain.territories import BrandBook
 from trace_service.store.rows import recordset
 from trace_service.territories.access import Actor, ShelfOf, actor, body_of
-from trace_service.territories.api import GEOJSON
 from trace_service.territories.shown import feature_of
 from trace_service.web.errors import InvalidParameterError
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from trace_service.orders.api import ConnectionOf
-from trace_service.replenishment.api import Number, PartnerOf
+from trace_service.api.orders import ConnectionOf
+from trace_service.api.replenishment import Number, PartnerOf
 from trace_service.replenishment.demand.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LONGEST_PROMOTION, Promotion
 from trace_service.replenishment.errors import PromotionError
 from trace_service.replenishment.policy import STORE_ZONE

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from trace_service.orders.api import ConnectionOf
+from trace_service.api.orders import ConnectionOf
 from trace_service.trips import drawing, shown
 from trace_service.trips.model import NAME, Plan, Violation
 from trace_service.trips.words import metres, said

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from trace_service.api.orders import ConnectionOf
 from trace_service.epcis.own import site_uri
 from trace_service.epcis.projection import project
 from trace_service.epcis.querying.answers import EpcFormat, query_document, written
 from trace_service.epcis.querying.parameters import read_search
 from trace_service.epcis.querying.search import find
 from trace_service.epcis.standard import namespaces
-from trace_service.orders.api import ConnectionOf
 from trace_service.replenishment.queries import SQL
 from trace_service.replenishment.tables import table_of
 from trace_service.store.connection import Connection, one
