@@ -34,8 +34,8 @@ from trace_service.cases.sync import policy_of
 from trace_service.domain.roles import Role
 from trace_service.keys import KeyWrapper
 from trace_service.notify.courier import Courier
+from trace_service.notify.deliverer import Deliverer, Patience
 from trace_service.store.connection import Connection, connect
-from trace_service.webhooks.deliverer import Deliverer, Patience
 from trace_service.webhooks.outbox import Target, subscribe, subscriptions
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)

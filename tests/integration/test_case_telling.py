@@ -21,8 +21,8 @@ from trace_service.cases.service import Order, act
 from trace_service.cases.telling import given_up, tell_waiting
 from trace_service.domain.roles import Role
 from trace_service.keys import KeyWrapper
+from trace_service.notify.deliverer import Deliverer
 from trace_service.store.connection import Connection, connect
-from trace_service.webhooks.deliverer import Deliverer
 from trace_service.webhooks.outbox import subscribe
 
 NETWORKS = (ip_network("127.0.0.0/8"),)

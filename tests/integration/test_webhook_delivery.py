@@ -28,9 +28,9 @@ from cli.main import main
 from contracts.errors import ConfigurationError
 from contracts.webhooks import SignatureError, verify
 from trace_service.keys import KeyWrapper
+from trace_service.notify.deliverer import Deliverer, Patience
 from trace_service.store.connection import connect
 from trace_service.webhooks import enqueue
-from trace_service.webhooks.deliverer import Deliverer, Patience
 from trace_service.webhooks.outbox import Subscription, Target, replay, rotate, subscribe
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)

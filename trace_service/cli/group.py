@@ -21,6 +21,7 @@ from trace_service.bootstrap import configure_logs, load_settings
 from trace_service.cli.history import history
 from trace_service.cli.mail import mail
 from trace_service.cli.policy import policy
+from trace_service.cli.subscriptions import webhook
 from trace_service.cli.tokens import token
 from trace_service.cli.webhooks import webhooks
 from trace_service.cli_parts import reported
@@ -33,7 +34,6 @@ from trace_service.replenishment.night.demo_sales import seed_sales
 from trace_service.schema.migrate import Roles
 from trace_service.schema.migrate import migrate as apply_migrations
 from trace_service.store.connection import connect
-from trace_service.webhooks.cli import webhook
 from trace_service.worker import Worker
 
 log = structlog.get_logger(__name__)

@@ -17,9 +17,9 @@ from trace_service.inspections.nights import plan_due
 from trace_service.keys import KeyWrapper
 from trace_service.nightly import Nightly
 from trace_service.notify.courier import Courier
+from trace_service.notify.deliverer import Deliverer
 from trace_service.replenishment.night.nights import run_due
 from trace_service.settings import TraceSettings
-from trace_service.webhooks.deliverer import Deliverer
 
 _LONGEST_PAUSE: Final = 15.0
 _EVERY_MINUTE: Final = "* * * * *"

@@ -11,9 +11,9 @@ from trace_service.bootstrap import load_settings
 from trace_service.cases.telling import given_up, tell_again
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.keys import KeyWrapper
+from trace_service.notify.robots import FORMATS
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks import outbox
-from trace_service.webhooks.robots import FORMATS
 
 _ADD: Final = """\b
 Examples:

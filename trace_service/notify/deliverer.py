@@ -1,11 +1,9 @@
 """Delivers queued messages: in order within a subscription, at least once, with patience that grows."""
 
 import asyncio
-import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 import httpcore
@@ -18,11 +16,12 @@ from contracts.errors import CodefenceError
 from contracts.webhooks import MESSAGE_HEADER, SIGNATURE_HEADER, TOPIC_HEADER, sign
 from trace_service.cases.telling import tell_waiting
 from trace_service.keys import KeyWrapper
+from trace_service.notify.robots import refusal, robot_message
 from trace_service.store.connection import connect
 from trace_service.webhooks.addresses import Networks, guarded_pools
 from trace_service.webhooks.outbox import secret_text
+from trace_service.webhooks.patience import Patience
 from trace_service.webhooks.queries import SQL
-from trace_service.webhooks.robots import refusal, robot_message
 
 _LOCK_SPACE: Final = 0x5745424B
 _CONCURRENT: Final = 32
@@ -37,20 +36,6 @@ _GONE: Final = 410
 _OK: Final = range(200, 300)
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """After which waits a message is tried again, in seconds, and after how many attempts it is given up."""
-
-    attempts: int = 14
-    first: float = 5.0
-    longest: float = 6 * 3600.0
-
-    def wait(self, failures: int) -> timedelta:
-        """Return a random wait after so many failures: between half and all of a doubling time."""
-        full = min(self.longest, self.first * 2.0 ** (failures - 1))
-        return timedelta(seconds=random.uniform(full / 2, full))  # noqa: S311  spreads load, hides nothing
 
 
 @dataclass(frozen=True)
