@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, Entry] = {
     "territory": Entry(
         "cli.geography.territory:territory", "server", "Propose, check and publish territories; try them."
     ),
-    "case": Entry("trace_service.cases.cli:case", "server", "Follow cases; pack and verify their evidence."),
+    "case": Entry("trace_service.cli.cases:case", "server", "Follow cases; pack and verify their evidence."),
     "inspect": Entry("trace_service.inspections.cli:inspect", "server", "Plan where inspectors look next."),
     "geofence": Entry("cli.geography.geofence:geofence", "server", "Judge positions against territories."),
     "backtest": Entry("cli.backtest:backtest", "server", "Run the detection engine over a world and score its alerts."),

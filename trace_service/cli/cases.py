@@ -15,7 +15,6 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.wording import counted
 from trace_service.cases import service
-from trace_service.cases.cli_backfill import backfill
 from trace_service.cases.days import check_schedule, run_day
 from trace_service.cases.machine import LIVE, State
 from trace_service.cases.model import Policy
@@ -26,6 +25,7 @@ from trace_service.cases.recalibration import recalibrate as refitted
 from trace_service.cases.reproduce import reproduced
 from trace_service.cases.sync import policy_of
 from trace_service.cases.verify import PackError, verify_pack
+from trace_service.cli.backfill import backfill
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.store.brands import require_brand
