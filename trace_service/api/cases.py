@@ -7,14 +7,14 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from trace_service.cases import checks, service
+from trace_service.cases.acting import actor_of, database
 from trace_service.cases.machine import Action, Outcome, State
 from trace_service.cases.model import WITHOUT_NUL, Case, Check, Result
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order
-from trace_service.console.cases import PageNumber, actor_of, database
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
-from trace_service.web.parameters import Number
+from trace_service.web.parameters import Number, PageNumber
 
 router = APIRouter(tags=["cases"])
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from trace_service.console.cases import actor_of, database
+from trace_service.cases.acting import actor_of, database
 from trace_service.inspections import store
 from trace_service.inspections.orders import order_visit
 from trace_service.inspections.words import task_words

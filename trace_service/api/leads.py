@@ -7,14 +7,14 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from trace_service.cases import leads
+from trace_service.cases.acting import actor_of, database
 from trace_service.cases.leads import LeadRow
 from trace_service.cases.machine import Outcome
 from trace_service.cases.model import WITHOUT_NUL
-from trace_service.console.cases import PageNumber, actor_of, database
 from trace_service.detection.explaining.stored import explain_stored
 from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
-from trace_service.web.parameters import Number
+from trace_service.web.parameters import Number, PageNumber
 
 router = APIRouter(tags=["cases"])
 

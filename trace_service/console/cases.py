@@ -15,9 +15,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from trace_service.cases import checks, service
+from trace_service.cases.acting import actor_of, database
 from trace_service.cases.checks import Kind, Task
 from trace_service.cases.explain import held, per_case, phones
-from trace_service.cases.machine import LIVE, Action, Actor, Outcome, State, allowed
+from trace_service.cases.machine import LIVE, Action, Outcome, State, allowed
 from trace_service.cases.model import WITHOUT_NUL
 from trace_service.cases.pack import write_pack
 from trace_service.cases.queries import SQL
@@ -26,20 +27,18 @@ from trace_service.cases.sync import policy_of
 from trace_service.detection.explaining.explanation import Explanation
 from trace_service.domain.roles import Role
 from trace_service.keys import KeyWrapper
-from trace_service.store.connection import Connection, connect
 from trace_service.web import inquiries
 from trace_service.web.auth.guards import SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.models import Alert, Evidence
-from trace_service.web.parameters import Number
+from trace_service.web.parameters import Number, PageNumber
 from trace_service.web.records import records
 from trace_service.web.render import Page, words_of
 from trace_service.web.timeline import DRAWN, timelines
 
 router = APIRouter()
 STATES: Final = (State.OPEN, State.INVESTIGATING, State.AWAITING_DEALER, State.PROPOSED, State.CLOSED)
-_LARGEST_PAGE: Final = 10_000
 _CHUNK: Final = 1 << 16
 
 
@@ -51,7 +50,6 @@ def _blank(value: object) -> object:
 Text = Annotated[str, Field(max_length=4000, pattern=WITHOUT_NUL)]
 Day = Annotated[date | None, BeforeValidator(_blank)]
 Login = Annotated[str | None, BeforeValidator(_blank), Field(pattern=r"^[A-Za-z0-9._@-]{1,64}$")]
-PageNumber = Annotated[int, Query(ge=0, le=_LARGEST_PAGE)]
 
 
 class Finding(NamedTuple):
@@ -90,16 +88,6 @@ class CheckForm(BaseModel):
         if self.kind is Kind.TEST_PURCHASE and not self.listing.strip():
             raise ValueError("a test purchase names the listing")
         return self
-
-
-def actor_of(session: Session) -> Actor:
-    """Return who acts in a session."""
-    return Actor(session.brand, session.login, Role(session.role))
-
-
-def database(console: Console) -> Connection:
-    """Open a connection of one request's own, since a case is changed in one transaction."""
-    return connect(console.settings.database_url.get_secret_value(), "console cases")
 
 
 @router.get("/cases")

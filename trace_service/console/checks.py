@@ -10,10 +10,10 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from trace_service.cases import checks, service
+from trace_service.cases.acting import actor_of, database
 from trace_service.cases.attachments import LARGEST_FILE, Upload, inspect
 from trace_service.cases.checks import RESULTS, WITH_CODE, Kind, Report
 from trace_service.cases.errors import CheckCodeMissingError
-from trace_service.console.cases import actor_of, database
 from trace_service.domain.roles import Role
 from trace_service.web.auth.guards import FormSession, SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session

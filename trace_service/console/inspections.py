@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from trace_service.cases.acting import actor_of, database
 from trace_service.cases.queries import SQL as CASES
-from trace_service.console.cases import Login, actor_of, database
+from trace_service.console.cases import Login
 from trace_service.inspections import store
 from trace_service.inspections.orders import order_visit
 from trace_service.inspections.queries import SQL

@@ -7,16 +7,16 @@ from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
 
 from trace_service.cases import leads
+from trace_service.cases.acting import actor_of, database
 from trace_service.cases.machine import Outcome
 from trace_service.cases.model import WITHOUT_NUL
 from trace_service.cases.queries import SQL
-from trace_service.console.cases import PageNumber, actor_of, database
 from trace_service.detection.explaining.stored import explain_stored
 from trace_service.domain.roles import Role
 from trace_service.store.connection import one
 from trace_service.web.auth.guards import SessionOf, require_equal, require_same_origin
 from trace_service.web.context import ConsoleOf
-from trace_service.web.parameters import Number
+from trace_service.web.parameters import Number, PageNumber
 from trace_service.web.render import Page
 
 router = APIRouter()

@@ -9,9 +9,11 @@ from fastapi import Depends, Form, Path, Query
 from trace_service.web.models import AlertState, DecisionCode, Outcome, ProposalState
 
 _LARGEST: Final = 2**63 - 1
+_LARGEST_PAGE: Final = 10_000
 _LATEST_MS: Final = 253_402_300_799_000
 
 Number: TypeAlias = Annotated[int, Path(ge=1, le=_LARGEST)]
+PageNumber: TypeAlias = Annotated[int, Query(ge=0, le=_LARGEST_PAGE)]
 Before: TypeAlias = Annotated[int | None, Query(ge=1, le=_LARGEST)]
 After: TypeAlias = Annotated[int, Query(ge=0, le=_LARGEST)]
 SinceMs: TypeAlias = Annotated[int, Query(ge=0, le=_LATEST_MS)]
