@@ -11,7 +11,7 @@ import structlog
 from cronsim import CronSim, CronSimError
 
 from contracts.errors import ConfigurationError
-from trace_service.replenishment.policy import STORE_ZONE
+from trace_service.domain.zones import STORE_ZONE
 from trace_service.store.connection import Connection, connect
 
 _LOOK_SECONDS: Final = 60.0

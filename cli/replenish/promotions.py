@@ -11,8 +11,8 @@ import click
 from cli.replenish.tables import calendar_day, promotion_list
 from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import echo_rows, reported
+from trace_service.domain.zones import STORE_ZONE
 from trace_service.replenishment.demand.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LONGEST_PROMOTION, Promotion
-from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.promotions import cancel as cancel_one
 from trace_service.replenishment.promotions import listed, plan
 from trace_service.store.brands import require_brand

@@ -10,11 +10,11 @@ import msgspec
 from contracts.wording import counted
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
+from trace_service.domain.zones import STORE_ZONE
 from trace_service.inspections import store
 from trace_service.inspections.measuring import POLICIES, Result, measure, table, watch
 from trace_service.inspections.model import Base
 from trace_service.inspections.plots import write_plot
-from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.store.brands import require_brand
 
 _PLAN: Final = """\b

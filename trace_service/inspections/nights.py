@@ -6,10 +6,10 @@ import psycopg
 import structlog
 
 from contracts.errors import CodefenceError
+from trace_service.domain.zones import STORE_ZONE
 from trace_service.inspections.queries import SQL
 from trace_service.inspections.store import make_plan
 from trace_service.nightly import due_night
-from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.store.connection import Connection
 
 log = structlog.get_logger(__name__)

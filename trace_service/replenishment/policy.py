@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import floor
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from trace_service.domain.counts import log_negative_binomial
+from trace_service.domain.zones import STORE_ZONE
 
 LEAST_CONFIDENCE: Final = 0.5
 LEAD_TIME_DAYS: Final = 5
 # Retail demand is lumpier than Poisson, which would promise too much.
 DEMAND_DISPERSION: Final = 0.3
-# A delivery is due on a store's own day: in China it begins eight hours before that of UTC.
-STORE_ZONE: Final = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True)

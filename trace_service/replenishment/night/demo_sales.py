@@ -5,7 +5,7 @@ from math import exp
 from random import Random
 from typing import Final
 
-from trace_service.replenishment.policy import STORE_ZONE
+from trace_service.domain.zones import STORE_ZONE
 from trace_service.replenishment.queries import SQL
 from trace_service.store.connection import Connection
 from trace_service.store.rows import recordset

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from trace_service.domain.zones import STORE_ZONE
 from trace_service.replenishment.night.kinds import KINDS, Proposed, counts, transfers
 from trace_service.replenishment.night.leftovers import leftovers
 from trace_service.replenishment.night.planning import Plan, Wishes
 from trace_service.replenishment.night.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records, read_records
 from trace_service.replenishment.night.shards import Compute, here, plan_in_shards
-from trace_service.replenishment.policy import STORE_ZONE
 from trace_service.replenishment.proposals import Place, review
 from trace_service.replenishment.queries import SQL
 from trace_service.replenishment.suspects import write_suspects
