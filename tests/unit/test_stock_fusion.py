@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_service.stock.counting import Candidate, Lot, count_list, first_expired
+from trace_service.domain.counting import Candidate, Lot, count_list, first_expired
 from trace_service.stock.fusion import Figure, Place, fuse, fused, median_of_three
 
 

@@ -304,7 +304,7 @@ WHERE finding.brand = %(brand)s AND (%(site)s::text IS NULL OR (finding.site, fi
 ORDER BY finding.id DESC LIMIT %(limit)s;
 
 -- name: stock_candidates
--- The order is that of `trace_service.stock.counting`, which works out the figures.
+-- The order is that of `trace_service.domain.counting`, which works out the figures.
 SELECT each.site, site.name_zh AS site_name_zh, site.name_en AS site_name_en, each.gtin,
     product.name_zh AS product_name_zh, product.name_en AS product_name_en, each.quantity, each.certainty,
     each.daily_demand, each.unit_price, each.days, each.findings

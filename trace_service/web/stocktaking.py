@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel
 
 from trace_service.channel.values import BUSINESS_ZONE
-from trace_service.stock.counting import Candidate, Lot, count_list, first_expired
+from trace_service.domain.counting import Candidate, Lot, count_list, first_expired
 from trace_service.web.auth.sessions import Session
 from trace_service.web.database import Database
 from trace_service.web.errors import InvalidParameterError, NotFoundError

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from trace_service.domain.counting import Candidate, count_list
 from trace_service.replenishment.demand.kernel import Counts, Floats
 from trace_service.replenishment.demand.shortfall import stockout
 from trace_service.replenishment.night.lanes import plan as plan_lanes
@@ -16,7 +17,6 @@ from trace_service.replenishment.night.lanes import regions
 from trace_service.replenishment.night.planning import Plan
 from trace_service.replenishment.night.records import LEAST_CERTAINTY, LEAST_EVIDENCE, Records
 from trace_service.replenishment.night.transfer import Goods, goods
-from trace_service.stock.counting import Candidate, count_list
 
 KINDS: Final = ("transfer", "markdown", "count")
 MARGIN: Final = 0.3

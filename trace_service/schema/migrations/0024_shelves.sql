@@ -65,7 +65,7 @@ SELECT stock.brand, stock.site, stock.gtin, stock.dealer, stock.managed, stock.q
 FROM trace.stock
 LEFT JOIN trace.stock_line AS line ON line.site = stock.site AND line.gtin = stock.gtin AND line.evidence >= 0.5;
 
--- What a count could be worth, by `trace_service.stock.counting`: how long nobody and nothing was sure of the figure, and
+-- What a count could be worth, by `trace_service.domain.counting`: how long nobody and nothing was sure of the figure, and
 -- what has spoken against it since it was counted.
 CREATE VIEW trace.count_candidate AS
 SELECT stock.brand, stock.site, stock.gtin, stock.quantity, stock.certainty, stock.daily_demand,
