@@ -25,8 +25,8 @@ from cli.installation import DATABASE, DEMO_LOGIN, STATIONS, Installation, codef
 from contracts.errors import CodefenceError, StartError
 from trace_service.keys import KeyWrapper
 from trace_service.orders.access import issue_token
-from trace_service.orders.signing import signing_key
 from trace_service.schema.migrate import Roles, migrate
+from trace_service.signing import signing_key
 from trace_service.store.connection import connect
 from trace_service.web.build_assets import ensure_assets
 

@@ -26,7 +26,7 @@ from trace_service.cases.service import set_policy
 from trace_service.cases.sync import policy_of
 from trace_service.cases.verify import PackError, verify_pack
 from trace_service.keys import KeyWrapper
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 from trace_service.store.connection import connect
 from trace_service.web.headers import CONTENT_SECURITY_POLICY
 

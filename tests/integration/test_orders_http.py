@@ -30,7 +30,7 @@ from edge.station.order import Order
 from edge.station.sync import Line, Sync
 from trace_service.keys import KeyWrapper
 from trace_service.orders.access import add_supervisor, issue_token
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 from trace_service.store.connection import connect
 from trace_service.tokens import add_token
 from trace_service.web.database import Database

@@ -29,7 +29,7 @@ from trace_service.orders.access import Station, add_supervisor
 from trace_service.orders.errors import OrderConflictError, OrderInvalidError, OrderStateError, OrderUnknownError
 from trace_service.orders.model import OrderDraft, State
 from trace_service.orders.reconcile import reconcile
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 from trace_service.store.connection import connect
 
 BRAND = "qingyuan"

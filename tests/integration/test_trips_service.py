@@ -21,7 +21,7 @@ from firmware_sim.trackers import SimulatedTrip, simulate
 from geofence.trips import Fix, Handling, Kind
 from trace_service.keys import KeyWrapper
 from trace_service.orders.access import issue_token
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 from trace_service.store.connection import connect
 from trace_service.tokens import add_token
 from trace_service.trips.judging import TripBench

@@ -22,7 +22,7 @@ from trace_service.cases.model import Model
 from trace_service.cases.queries import SQL
 from trace_service.cases.sync import policy_of
 from trace_service.keys import KeyWrapper
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 from trace_service.store.connection import Connection
 
 FORMAT: Final = "codefence-case-pack/1"

@@ -15,7 +15,7 @@ from trace_service.cli_parts import echo_rows, reported
 from trace_service.codes.opened import opened
 from trace_service.orders import access, document, manifests
 from trace_service.orders.queries import SQL
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 
 _EXAMPLES: Final = {
     "document": "codefence orders document SO-1001 --brand qingyuan --out SO-1001.pdf",

@@ -17,7 +17,7 @@ from trace_service.orders.model import Order, canonical
 from trace_service.orders.queries import SQL
 from trace_service.orders.reconcile import reconcile
 from trace_service.orders.service import find, lock
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 from trace_service.store.connection import Connection
 
 

@@ -16,7 +16,7 @@ from trace_service.keys import KeyWrapper
 from trace_service.orders.model import Order
 from trace_service.orders.queries import SQL
 from trace_service.orders.service import find
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 from trace_service.store.connection import Connection
 
 LIFETIME: Final = timedelta(hours=24)

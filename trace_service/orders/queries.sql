@@ -116,15 +116,6 @@ ORDER BY 1, 2
 -- name: product_names
 SELECT gtin, name_zh, name_en FROM trace.product WHERE gtin = ANY(%(gtins)s)
 
--- name: lock_signing
-SELECT pg_advisory_xact_lock(hashtextextended('signing key', 0))
-
--- name: signing_key
-SELECT id, wrapped FROM trace.signing_key WHERE retired_at IS NULL ORDER BY created_at DESC, id LIMIT 1
-
--- name: insert_signing_key
-INSERT INTO trace.signing_key (id, public, wrapped) VALUES (%(id)s, %(public)s, %(wrapped)s)
-
 -- name: device
 SELECT id, site FROM landing.device WHERE id = %(device)s AND retired_at IS NULL
 

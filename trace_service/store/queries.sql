@@ -553,5 +553,14 @@ SELECT gtin FROM landing.stock WHERE device = %(device)s AND boot = %(boot)s AND
 -- name: oldest_work
 SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 AS seconds FROM landing.work ORDER BY id LIMIT 1;
 
+-- name: lock_signing
+SELECT pg_advisory_xact_lock(hashtextextended('signing key', 0))
+
+-- name: signing_key
+SELECT id, wrapped FROM trace.signing_key WHERE retired_at IS NULL ORDER BY created_at DESC, id LIMIT 1
+
+-- name: insert_signing_key
+INSERT INTO trace.signing_key (id, public, wrapped) VALUES (%(id)s, %(public)s, %(wrapped)s)
+
 -- name: brand_known
 SELECT FROM trace.brand WHERE id = %(brand)s

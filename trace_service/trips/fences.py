@@ -13,7 +13,7 @@ from contracts.fence import FenceHead, FenceStop, Part, Point, Shape
 from geofence.trips import Role, Site, TripPlan
 from geofence.trips.plane import pieces
 from trace_service.keys import KeyWrapper
-from trace_service.orders.signing import signing_key
+from trace_service.signing import signing_key
 from trace_service.store.connection import Connection
 from trace_service.trips import shown
 from trace_service.trips.queries import SQL

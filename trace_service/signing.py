@@ -5,8 +5,8 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trace_service.keys import KeyWrapper
-from trace_service.orders.queries import SQL
 from trace_service.store.connection import Connection
+from trace_service.store.queries import SQL
 
 
 class SigningKey(NamedTuple):
