@@ -34,9 +34,10 @@ from trace_service.cases.sync import policy_of
 from trace_service.domain.roles import Role
 from trace_service.keys import KeyWrapper
 from trace_service.notify.courier import Courier
-from trace_service.notify.deliverer import Deliverer, Patience
+from trace_service.notify.deliverer import Deliverer
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks.outbox import Target, subscribe, subscriptions
+from trace_service.webhooks.patience import Patience
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 SHORT = Patience(attempts=2, first=0.05, longest=0.1)

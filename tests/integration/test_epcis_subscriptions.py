@@ -18,8 +18,8 @@ from trace_service.epcis.deliverer import SubscriptionDeliverer
 from trace_service.epcis.schedules import cron_text, next_time
 from trace_service.epcis.validation import check
 from trace_service.keys import KeyWrapper
-from trace_service.notify.deliverer import Patience
 from trace_service.store.connection import connect
+from trace_service.webhooks.patience import Patience
 
 SECRET = "between us two"
 

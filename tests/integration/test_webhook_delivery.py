@@ -28,10 +28,11 @@ from cli.main import main
 from contracts.errors import ConfigurationError
 from contracts.webhooks import SignatureError, verify
 from trace_service.keys import KeyWrapper
-from trace_service.notify.deliverer import Deliverer, Patience
+from trace_service.notify.deliverer import Deliverer
 from trace_service.store.connection import connect
 from trace_service.webhooks import enqueue
 from trace_service.webhooks.outbox import Subscription, Target, replay, rotate, subscribe
+from trace_service.webhooks.patience import Patience
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 KEY = SecretStr(base64.b64encode(bytes(32)).decode())

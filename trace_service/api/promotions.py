@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from trace_service.api.orders import ConnectionOf
 from trace_service.api.replenishment import Number, PartnerOf
 from trace_service.domain.zones import STORE_ZONE
 from trace_service.replenishment.demand.coming import GREATEST_UPLIFT, LEAST_UPLIFT, LONGEST_PROMOTION, Promotion
 from trace_service.replenishment.errors import PromotionError
 from trace_service.replenishment.promotions import cancel, listed, plan
+from trace_service.web.connections import ConnectionOf
 from trace_service.web.errors import InvalidParameterError, NotFoundError
 
 router = APIRouter(prefix="/replenishment/promotions", tags=["replenishment"])

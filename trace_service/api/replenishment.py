@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from trace_service.api.orders import ConnectionOf
 from trace_service.epcis.own import site_uri
 from trace_service.epcis.projection import project
 from trace_service.epcis.querying.answers import EpcFormat, query_document, written
@@ -19,6 +18,7 @@ from trace_service.replenishment.tables import table_of
 from trace_service.store.connection import Connection, one
 from trace_service.store.queries import SQL as STORE_SQL
 from trace_service.web.auth.tokens import Partner, require_scope
+from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import InvalidParameterError, NotFoundError, StateConflictError
 from trace_service.web.models import DecisionCode, ProposalKind, ProposalState

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel
 from starlette.responses import JSONResponse
 
-from trace_service.api.orders import ConnectionOf
 from trace_service.api.stations import StationOf
 from trace_service.keys import KeyWrapper
 from trace_service.trips import fences, plans, reports, shown
@@ -25,6 +24,7 @@ from trace_service.trips.model import (
 )
 from trace_service.trips.queries import SQL
 from trace_service.web.auth.tokens import Partner, require_scope
+from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import InvalidParameterError, NotFoundError
 

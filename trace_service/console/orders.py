@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from trace_service.api.orders import ConnectionOf
 from trace_service.keys import KeyWrapper
 from trace_service.orders import document, service
 from trace_service.orders.model import ORDER_ID, State
 from trace_service.orders.queries import SQL
 from trace_service.orders.reconcile import reconcile
 from trace_service.web.auth.guards import SessionOf
+from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.render import Page
 

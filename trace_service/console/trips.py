@@ -5,11 +5,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from trace_service.api.orders import ConnectionOf
 from trace_service.trips import drawing, shown
 from trace_service.trips.model import NAME, Plan, Violation
 from trace_service.trips.words import metres, said
 from trace_service.web.auth.guards import SessionOf
+from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.render import Page, words_of
 

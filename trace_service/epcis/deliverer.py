@@ -24,9 +24,9 @@ from trace_service.epcis.querying.search import found_event
 from trace_service.epcis.schedules import next_time
 from trace_service.epcis.standard import namespaces
 from trace_service.keys import KeyWrapper
-from trace_service.notify.deliverer import Patience
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks.addresses import Networks, guarded_pools
+from trace_service.webhooks.patience import Patience
 
 _LOOK_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 8.0
