@@ -10,9 +10,9 @@ from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import reported
 from trace_service.notify.queries import SQL
 from trace_service.store.connection import connect
+from trace_service.webhooks.topics import WORDED, require_told
 
 _ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
-_TOPIC: Final = re.compile(r"\*|[a-z]+\.(\*|[a-z_]+)")
 _LONGEST: Final = 254
 _EXAMPLE: Final = """\b
 Example:
@@ -29,9 +29,7 @@ def mail(login: str, *, address: str | None, topics: tuple[str, ...]) -> None:
     """Choose of what an account gets mail; each call replaces what was chosen before."""
     if address is not None and (not _ADDRESS.fullmatch(address) or len(address) > _LONGEST):
         raise ConfigurationError(f"{address!r} is no mail address", advice="Such as li.wei@example.com.")
-    for topic in topics:
-        if not _TOPIC.fullmatch(topic):
-            raise ConfigurationError(f"{topic!r} is no topic", advice="Such as case.opened, case.*, digest.daily or *.")
+    require_told(topics, WORDED)
     wanted = sorted(set(topics))
     row = {"login": login, "email": address, "topics": wanted}
     with connect(load_settings().database_url.get_secret_value(), "trace account") as connection:

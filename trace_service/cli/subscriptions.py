@@ -24,7 +24,7 @@ Examples:
 \b
 Exit codes:
   0  the secret is on standard output, this once
-  1  no such brand, or an address that may not be delivered to
+  1  no such brand or topic, or an address that may not be delivered to
 """
 _LIST: Final = "\b\nExample:\n  codefence trace webhook list --brand qingyuan --json"
 _REMOVE: Final = "\b\nExample:\n  codefence trace webhook remove 7"
@@ -47,7 +47,7 @@ Examples:
 
 @click.group()
 def webhook() -> None:
-    """Manage who is told of orders, alerts and EPCIS events."""
+    """Manage who is told of orders, proposals, alerts, cases and trips."""
 
 
 def _database() -> Connection:
@@ -57,7 +57,7 @@ def _database() -> Connection:
 @webhook.command(epilog=_ADD)
 @click.argument("url")
 @click.option("--brand", required=True, help="Whose events are told.")
-@click.option("--topic", "topics", multiple=True, required=True, help="order.created, order.* or *; may be repeated.")
+@click.option("--topic", "topics", multiple=True, required=True, help="order.accepted, order.* or *; may be repeated.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="codefence", show_default=True,
               help="Our own, or that of a chat group's robot.")  # fmt: skip
 @click.option("--robot-secret", type=click.File(), help="A file with the secret that the robot's own page shows.")

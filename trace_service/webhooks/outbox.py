@@ -15,9 +15,9 @@ from trace_service.keys import KeyWrapper
 from trace_service.store.connection import Connection, one
 from trace_service.webhooks.addresses import Networks, require_deliverable
 from trace_service.webhooks.queries import SQL
+from trace_service.webhooks.topics import FAMILIES, WORDED, require_told
 
 _TOPIC: Final = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
-_PATTERN: Final = re.compile(rf"\*|[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*\.\*|{_TOPIC.pattern}")
 _PREFIX: Final = "whsec_"
 
 
@@ -72,17 +72,19 @@ def subscribe(
     target: tuple[str, str] | Target,
     topics: Iterable[str],
 ) -> Subscription:
-    """Subscribe `target`, a brand and a URL or a robot, to topics (`order.created`, `order.*` or `*`).
+    """Subscribe `target`, a brand and a URL or a robot, to topics (`order.accepted`, `order.*` or `*`).
 
-    Raises `ConfigurationError` for an unknown brand, a malformed topic and a URL that may not be delivered to.
+    Raises `ConfigurationError` for an unknown brand, a topic that nothing is told under (to a robot, nothing in words),
+    and a URL that may not be delivered to.
     """
     wanted_by = Target(*target)
     brand, url = wanted_by.brand, wanted_by.url
     require_deliverable(url, networks)
     wanted = sorted(set(topics))
-    for topic in wanted:
-        if not _PATTERN.fullmatch(topic):
-            raise ConfigurationError(f"{topic!r} is no topic", advice="Name one, such as order.created, order.* or *.")
+    robot = wanted_by.format != "codefence"
+    require_told(wanted, WORDED if robot else FAMILIES)
+    if robot and "*" in wanted:
+        wanted = [f"{family}.*" for family in sorted(WORDED)]
     wrapped = keys.fresh()
     row = {
         "brand": brand,
