@@ -13,9 +13,9 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from geofence.drawn.drawings import Drawings, joined_edges
 from geofence.errors import TerritoryError
 from geofence.geometry.border import Forest, Grove
+from geofence.grid.drawings import Drawings, joined_edges
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.boundary import Segments
 

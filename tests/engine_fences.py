@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 
-from geofence.check import check_many
 from geofence.evidence import Evidence, GpsEvidence, Platform, SiteEvidence
 from geofence.finding import Finding
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import Level
 from geofence.maps.catalogue import DEFAULT_MAP, open_map
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.check import check_many
 from trace_service.detection.network import COUNTRY, Network, Territory
 from trace_service.detection.observations import Sighting, Source
 

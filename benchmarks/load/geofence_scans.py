@@ -13,16 +13,16 @@ import numpy as np
 from benchmarks.frame import Progress
 from benchmarks.load.geofence_data import Array, Scenery, near_towns
 from benchmarks.load.geofence_points import rate, size
-from geofence.check import check, check_many
-from geofence.columns import NONE, Indexes, Scans, microseconds
 from geofence.evidence import GpsEvidence, Platform
 from geofence.finding import DEFAULT_POLICY
 from geofence.geometry.metric import metres_per_degree
 from geofence.grid.counties import open_index
-from geofence.judging import OFF_MAP_WEIGHT, judge
 from geofence.maps import AtomMap, Level, load_installed_map
 from geofence.proposed.recheck import recheck
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.check import check, check_many
+from geofence.verdicts.columns import NONE, Indexes, Scans, microseconds
+from geofence.verdicts.judging import OFF_MAP_WEIGHT, judge
 
 YEAR: Final = 30_000_000
 DEALERS: Final = 300

@@ -19,9 +19,9 @@ from contracts.errors import CodefenceError
 from contracts.wording import counted
 from edge.fence import HeldFence
 from edge.fence.store import require_in_force, trusted
-from geofence.drawn.fences import read_fences
 from geofence.errors import GeofenceError
 from geofence.evidence import LARGEST_ACCURACY_M, RADIUS_PER_SIGMA, Platform
+from geofence.fences import read_fences
 from geofence.trips import Change
 
 _MANY_DAYS: Final = 366

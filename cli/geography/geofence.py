@@ -15,12 +15,12 @@ from cli.geography.picture import picture
 from cli.geography.tables import Row, chunks, open_table, positions, write_rows
 from contracts.wording import counted
 from geofence.coordinates import FloatArray
-from geofence.drawn.alone import judged_alone
-from geofence.drawn.fences import Fence, Fences, read_fences
 from geofence.errors import GeofenceError
 from geofence.evidence import LARGEST_ACCURACY_M, RADIUS_PER_SIGMA, GpsEvidence, Platform
 from geofence.explain import explain as steps_of
+from geofence.fences import Fence, Fences, read_fences
 from geofence.finding import DEFAULT_POLICY
+from geofence.verdicts.alone import judged_alone
 
 _EXAMPLE: Final = """\b
 Examples:

@@ -8,11 +8,11 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from contracts.fence import FenceError, FenceHead, Part, Point, Shape
-from geofence.drawn.drawings import drawn_edges
-from geofence.drawn.fences import Fence, Judgement
+from geofence.fences import Fence, Judgement
 from geofence.finding import Verdict
 from geofence.geometry.disc import REACH
 from geofence.geometry.metric import nearest_segment_m
+from geofence.grid.drawings import drawn_edges
 from geofence.trips import DEFAULT_RULES, Ground, Judge, Leg, Role, Site, Stop, TripPlan
 from geofence.trips.plan import PlanError
 from geofence.trips.plane import buffered, circle

@@ -10,14 +10,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from geofence.columns import INSIDE, NONE, OUTSIDE, UNCERTAIN, Codes, Indexes, Scans
-from geofence.covering import Covering
 from geofence.finding import DEFAULT_POLICY
 from geofence.geometry.disc import REACH
-from geofence.judging import judge, timeline
 from geofence.maps.boundary import Segments
 from geofence.proposed.clearance import Clearance
 from geofence.territory import Seller, TerritoryBook, TerritoryVersion
+from geofence.verdicts.columns import INSIDE, NONE, OUTSIDE, UNCERTAIN, Codes, Indexes, Scans
+from geofence.verdicts.covering import Covering
+from geofence.verdicts.judging import judge, timeline
 
 _CHUNK: Final = 1 << 19
 # A raster takes some milliseconds: fewer scans are judged sooner.

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from geofence.check import check, check_many
 from geofence.coordinates import Crs, convert
 from geofence.errors import CoordinateError, UnknownAdcodeError
 from geofence.evidence import Evidence, EvidenceKind, GpsEvidence, IpCityEvidence, Platform, SiteEvidence
 from geofence.finding import Finding, Reason, ReasonCode, Verdict
 from geofence.maps import AtomMap, load_installed_map
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.check import check, check_many
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SUZHOU, SHANGHAI, NANJING = (120.6196, 31.2990), (121.4737, 31.2304), (118.7969, 32.0603)

@@ -12,13 +12,13 @@ import shapely
 from click.testing import CliRunner, Result
 
 from cli.geography.geofence import geofence
-from geofence.check import check
 from geofence.coordinates import Crs
 from geofence.evidence import CellEvidence, Evidence, GpsEvidence, IpCityEvidence, Platform, SiteEvidence
 from geofence.explain import StepCode, explain
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import AtomRecord, Level
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.check import check
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SQUARE = shapely.box(104.0, 30.0, 104.1, 30.1)

@@ -10,15 +10,15 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.check import check, check_many
-from geofence.drawn.drawings import STEP_DEGREES
 from geofence.evidence import CellEvidence, Evidence, GpsEvidence, IpCityEvidence, Platform, SiteEvidence
 from geofence.finding import Finding, Policy, ReasonCode, Verdict
 from geofence.geometry.metric import metres_per_degree, nearest_segment_m
 from geofence.grid.counties import open_index
+from geofence.grid.drawings import STEP_DEGREES
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import AtomRecord, Level
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.check import check, check_many
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SIDE, WEST, SOUTH = 0.02, 120.0, 30.0

@@ -8,15 +8,15 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.columns import Scans, microseconds
 from geofence.finding import DEFAULT_POLICY
 from geofence.geometry.metric import nearest_segment_m
-from geofence.judging import judge
 from geofence.maps.atom_map import AtomMap
 from geofence.maps.atoms import AtomRecord, Level
 from geofence.proposed.clearance import Clearance
 from geofence.proposed.recheck import recheck
 from geofence.territory import TerritoryBook, TerritoryVersion
+from geofence.verdicts.columns import Scans, microseconds
+from geofence.verdicts.judging import judge
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SIDE, ACROSS = 0.05, 4

@@ -12,13 +12,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from geofence.check import check, check_many
 from geofence.errors import GeofenceError, TerritoryError
 from geofence.evidence import Evidence, GpsEvidence, IpCityEvidence, SiteEvidence
 from geofence.finding import Finding
 from geofence.geometry.metric import metres_per_degree
 from geofence.geometry.polygons import read_features
 from geofence.territory import Query
+from geofence.verdicts.check import check, check_many
 from trace_service.api.check import Spot
 from trace_service.api.territories import GEOJSON
 from trace_service.domain.territories import BrandBook

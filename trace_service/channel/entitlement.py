@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
-from geofence.check import check
 from geofence.coordinates import Crs
 from geofence.errors import UnknownAdcodeError
 from geofence.evidence import Evidence, GpsEvidence, Platform, SiteEvidence
@@ -15,6 +14,7 @@ from geofence.finding import Finding
 from geofence.finding import Verdict as Place
 from geofence.maps import AtomMap
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.check import check
 from trace_service.channel.contracts import Grant, counties, grant_at, grants_at, period
 from trace_service.channel.tree import path_at
 from trace_service.channel.versions import ALWAYS, Channel, Facts

@@ -10,11 +10,11 @@ from typing import Any, Final, TypeAlias
 
 from contracts.messages import Activity
 from contracts.messages import Platform as Origin
-from geofence.check import check_many
 from geofence.coordinates import Crs
 from geofence.evidence import Evidence, GpsEvidence, Platform, SiteEvidence
 from geofence.finding import Finding
 from geofence.maps import AtomMap, Level
+from geofence.verdicts.check import check_many
 from trace_service.domain.custody import Custody
 from trace_service.domain.events import LOGISTIC_PREFIX, CustodyState, Refusal, Site, Source, Step
 from trace_service.domain.territories import BrandBook

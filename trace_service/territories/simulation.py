@@ -9,12 +9,12 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from geofence.check import check_many
-from geofence.columns import VERDICTS, Scans, microseconds
 from geofence.evidence import RADIUS_PER_SIGMA, Evidence, GpsEvidence, Platform, SiteEvidence
 from geofence.finding import Finding
 from geofence.proposed.recheck import recheck
 from geofence.territory import DEFAULT_CHANNEL, Seller, TerritoryVersion
+from geofence.verdicts.check import check_many
+from geofence.verdicts.columns import VERDICTS, Scans, microseconds
 from trace_service.domain.territories import BrandBook
 from trace_service.store.connection import Connection
 from trace_service.territories.queries import SQL

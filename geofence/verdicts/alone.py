@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
-from geofence.check import check
 from geofence.errors import TerritoryError
 from geofence.evidence import Evidence
 from geofence.finding import Finding, ReasonCode
 from geofence.maps.atom_map import AtomMap
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.check import check
 
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from geofence.columns import NONE, Indexes, Scans, Times, microseconds
 from geofence.coordinates import BoolArray
 from geofence.territory import Seller, TerritoryVersion
+from geofence.verdicts.columns import NONE, Indexes, Scans, Times, microseconds
 
 _ENDLESS: Final = np.iinfo(np.int64).max
 

@@ -5,15 +5,15 @@ from typing import Final
 
 import numpy as np
 
-from geofence.columns import INSIDE, NONE, OUTSIDE, UNCERTAIN, Codes, Indexes, Judged, Pairs, Scans
 from geofence.coordinates import BoolArray, FloatArray
-from geofence.covering import Covering
 from geofence.finding import Policy
 from geofence.geometry.border import Discs, Forest
 from geofence.geometry.disc import REACH
 from geofence.geometry.probability import EVEN, NORMAL, Kind, off_border, share_within
-from geofence.in_force import Timeline
 from geofence.territory import TerritoryBook
+from geofence.verdicts.columns import INSIDE, NONE, OUTSIDE, UNCERTAIN, Codes, Indexes, Judged, Pairs, Scans
+from geofence.verdicts.covering import Covering
+from geofence.verdicts.in_force import Timeline
 
 # A coast or a land border ends the map, not the error disc. Goods are rarely scanned beyond it, and maps draw quays
 # and filled land late, so a place out there weighs a tenth of a place on the map.

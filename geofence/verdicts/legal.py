@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from geofence.columns import NONE, Indexes, Pairs, Scans, Times, microseconds, moment_of
 from geofence.coordinates import FloatArray
-from geofence.covering import Covering, parts
-from geofence.drawn.fences import Fence
+from geofence.fences import Fence
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.columns import NONE, Indexes, Pairs, Scans, Times, microseconds, moment_of
+from geofence.verdicts.covering import Covering, parts
 
 _MARKETS_KEPT: Final = 64
 

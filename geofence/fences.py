@@ -8,7 +8,6 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from geofence.coordinates import BoolArray, FloatArray
-from geofence.drawn.drawings import drawn_edges
 from geofence.errors import TerritoryError
 from geofence.finding import DEFAULT_POLICY, Policy, Verdict
 from geofence.geometry.border import Discs, Forest, Tree, table_of
@@ -16,6 +15,7 @@ from geofence.geometry.disc import REACH
 from geofence.geometry.polygons import read_features, read_polygon
 from geofence.geometry.probability import NORMAL, off_border, share_within
 from geofence.grid import Grid, build_grid
+from geofence.grid.drawings import drawn_edges
 
 
 @dataclass(frozen=True, slots=True)

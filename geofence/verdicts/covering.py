@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from geofence.columns import Indexes, Pairs
 from geofence.coordinates import FloatArray
 from geofence.territory import TerritoryBook
+from geofence.verdicts.columns import Indexes, Pairs
 
 
 @dataclass(frozen=True, slots=True)

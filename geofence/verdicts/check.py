@@ -5,15 +5,15 @@ from itertools import starmap
 from math import inf, isnan
 from typing import NamedTuple
 
-from geofence.city import check_city
-from geofence.columns import NONE, VERDICTS, Judged
 from geofence.evidence import CellEvidence, Evidence, EvidenceKind, IpCityEvidence, SiteEvidence
 from geofence.finding import DEFAULT_POLICY, Finding, NearestLegal, Place, Policy, Reason, ReasonCode, Verdict
-from geofence.judging import judge
-from geofence.legal import Legal, legal
 from geofence.maps.atoms import Level
-from geofence.placing import Spot, places_of, scans_of
 from geofence.territory import Query, TerritoryBook
+from geofence.verdicts.city import check_city
+from geofence.verdicts.columns import NONE, VERDICTS, Judged
+from geofence.verdicts.judging import judge
+from geofence.verdicts.legal import Legal, legal
+from geofence.verdicts.placing import Spot, places_of, scans_of
 
 
 def check(book: TerritoryBook, query: Query, evidence: Evidence | None, policy: Policy = DEFAULT_POLICY) -> Finding:

@@ -5,12 +5,12 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from geofence.columns import Scans, microseconds
 from geofence.coordinates import Crs, to_wgs84
 from geofence.evidence import CellEvidence, GpsEvidence, SiteEvidence
 from geofence.finding import Place
 from geofence.maps.atom_map import AtomMap
 from geofence.territory import Query, Seller
+from geofence.verdicts.columns import Scans, microseconds
 
 # GCJ-02 moves a mainland point by a median of 429 m: the error of not knowing whether it was applied.
 UNKNOWN_CRS_SIGMA_M: Final = 429.0

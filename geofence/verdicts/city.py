@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import shapely
 
-from geofence.columns import Indexes
 from geofence.coordinates import FloatArray
 from geofence.errors import UnknownAdcodeError
 from geofence.evidence import EvidenceKind, IpCityEvidence
 from geofence.finding import Finding, Policy, Reason, ReasonCode, Verdict
 from geofence.maps.atoms import Level
 from geofence.territory import Query, TerritoryBook, TerritoryVersion
+from geofence.verdicts.columns import Indexes
 
 
 def check_city(book: TerritoryBook, query: Query, evidence: IpCityEvidence, policy: Policy) -> Finding:
