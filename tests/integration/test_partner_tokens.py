@@ -17,7 +17,7 @@ from trace_service.app import create_app
 from trace_service.settings import TraceSettings
 from trace_service.store.connection import connect
 from trace_service.tokens import add_token, revoke_token
-from trace_service.web.auth.tokens import Partner, require_scope
+from trace_service.web.tokens import Partner, require_scope
 
 EPCIS = Depends(require_scope("epcis"))
 

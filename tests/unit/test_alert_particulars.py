@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from trace_service.cases.explain import phones
+from trace_service.console.timeline import timelines
 from trace_service.detection.explaining.clearing import Change
 from trace_service.detection.explaining.considering import considered
 from trace_service.web.explained import changes, outside
@@ -14,7 +15,6 @@ from trace_service.web.inquiries import Journey, located
 from trace_service.web.models import Alert, CustodyEvent, Evidence
 from trace_service.web.particulars import particulars
 from trace_service.web.places import Places
-from trace_service.web.timeline import timelines
 from trace_service.words import DEFAULT_ZONE, Words, zone
 
 ZH, EN = Words("zh", zone(DEFAULT_ZONE)), Words("en", zone(DEFAULT_ZONE))

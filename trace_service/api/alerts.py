@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import ApiWorkerSession, SessionOf
 from trace_service.web.inquiries import Journey
 from trace_service.web.models import Alert, Evidence, Outcome
 from trace_service.web.parameters import Before, Number, OptionalAlertFilter

@@ -12,8 +12,8 @@ from trace_service.cases.machine import Action, Outcome, State
 from trace_service.cases.model import WITHOUT_NUL, Case, Check, Result
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order
-from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import ApiWorkerSession, SessionOf
 from trace_service.web.parameters import Number, PageNumber
 
 router = APIRouter(tags=["cases"])

@@ -15,9 +15,9 @@ from trace_service.channel.importer import Job, import_files, load_channel
 from trace_service.channel.plan import Plan
 from trace_service.channel.tables import TABLES
 from trace_service.store.connection import Connection, connect
-from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import InvalidParameterError, NotFoundError
+from trace_service.web.tokens import Partner, require_scope
 
 router = APIRouter(tags=["channel"])
 PartnerOf = Annotated[Partner, Depends(require_scope("channel"))]

@@ -12,9 +12,9 @@ from geofence.coordinates import Crs
 from geofence.evidence import Platform
 from trace_service.channel.entitlement import Act, Entitlements, Position, Question, Ruling
 from trace_service.channel.versions import Channel
-from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import BusyError
+from trace_service.web.tokens import Partner, require_scope
 
 router = APIRouter(tags=["check"])
 LARGEST_BATCH: Final = 1000

@@ -11,8 +11,8 @@ from contracts.errors import CodeError
 from contracts.gs1 import parse
 from trace_service.processing.history import UnitState, state_at
 from trace_service.store.connection import Connection, connect
-from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.context import ConsoleOf
+from trace_service.web.tokens import Partner, require_scope
 
 router = APIRouter(tags=["codes"])
 PartnerOf = Annotated[Partner, Depends(require_scope("epcis"))]

@@ -10,9 +10,9 @@ from trace_service.cases.acting import actor_of, database
 from trace_service.inspections import store
 from trace_service.inspections.orders import order_visit
 from trace_service.inspections.words import task_words
-from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import NotFoundError
+from trace_service.web.guards import ApiWorkerSession, SessionOf
 from trace_service.web.parameters import Number
 from trace_service.web.render import words_of
 

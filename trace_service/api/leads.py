@@ -12,8 +12,8 @@ from trace_service.cases.leads import LeadRow
 from trace_service.cases.machine import Outcome
 from trace_service.cases.model import WITHOUT_NUL
 from trace_service.detection.explaining.stored import explain_stored
-from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import ApiWorkerSession, SessionOf
 from trace_service.web.parameters import Number, PageNumber
 
 router = APIRouter(tags=["cases"])

@@ -9,9 +9,9 @@ from trace_service.keys import KeyWrapper
 from trace_service.orders import document, service
 from trace_service.orders.model import ORDER_ID, Order, OrderDraft, Placed, Reconciliation, State
 from trace_service.orders.reconcile import reconcile
-from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.tokens import Partner, require_scope
 
 router = APIRouter(tags=["orders"])
 OrderPath = Annotated[str, Path(pattern=ORDER_ID)]

@@ -17,11 +17,11 @@ from trace_service.replenishment.queries import SQL
 from trace_service.replenishment.tables import table_of
 from trace_service.store.connection import Connection, one
 from trace_service.store.queries import SQL as STORE_SQL
-from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import InvalidParameterError, NotFoundError, StateConflictError
 from trace_service.web.models import DecisionCode, ProposalKind, ProposalState
+from trace_service.web.tokens import Partner, require_scope
 
 router = APIRouter(prefix="/replenishment", tags=["replenishment"])
 PartnerOf = Annotated[Partner, Depends(require_scope("replenish"))]

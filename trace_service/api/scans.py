@@ -5,8 +5,8 @@ from pydantic import BaseModel
 
 from contracts.topics import Kind, event_topic, partition
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import SessionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf
 from trace_service.web.models import Scan
 from trace_service.web.parameters import Boot, DeviceId, Sequence
 

@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, SecretStr
 
-from trace_service.web.auth.guards import ApiSession
 from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import WebError
+from trace_service.web.guards import ApiSession
 
 router = APIRouter(tags=["session"])
 

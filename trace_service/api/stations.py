@@ -16,10 +16,10 @@ from trace_service.orders import manifests, notes
 from trace_service.orders.access import Station, token_hash
 from trace_service.orders.queries import SQL
 from trace_service.store.connection import connect, one
-from trace_service.web.auth.guards import bearer_token
 from trace_service.web.auth.throttle import Throttle
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import InvalidParameterError, NotSignedInError
+from trace_service.web.guards import bearer_token
 
 router = APIRouter(tags=["stations"])
 _BUSY_SHARE: Final = 20

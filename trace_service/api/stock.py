@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from trace_service.web import inquiries, stocktaking
-from trace_service.web.auth.guards import ApiWorkerSession, SessionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import ApiWorkerSession, SessionOf
 from trace_service.web.models import Proposal
 from trace_service.web.parameters import (
     Before,

@@ -23,10 +23,10 @@ from trace_service.trips.model import (
     ViolationList,
 )
 from trace_service.trips.queries import SQL
-from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import InvalidParameterError, NotFoundError
+from trace_service.web.tokens import Partner, require_scope
 
 router = APIRouter(tags=["trips"])
 GEOJSON: Final = "application/geo+json"

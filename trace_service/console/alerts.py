@@ -7,14 +7,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from trace_service.cases.explain import held, per_case, phones
+from trace_service.console.records import records
+from trace_service.console.timeline import DRAWN, timelines
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf, WorkerSession
 from trace_service.web.models import Alert
 from trace_service.web.parameters import AlertFilter, Before, Number, OutcomeField, Seen, SinceMs
-from trace_service.web.records import records
 from trace_service.web.render import Page
-from trace_service.web.timeline import DRAWN, timelines
 
 router = APIRouter()
 STATES = ("open", "acknowledged", "closed")

@@ -24,18 +24,18 @@ from trace_service.cases.pack import write_pack
 from trace_service.cases.queries import SQL
 from trace_service.cases.service import Order
 from trace_service.cases.sync import policy_of
+from trace_service.console.records import records
+from trace_service.console.timeline import DRAWN, timelines
 from trace_service.detection.explaining.explanation import Explanation
 from trace_service.domain.roles import Role
 from trace_service.keys import KeyWrapper
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
+from trace_service.web.guards import SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.models import Alert, Evidence
 from trace_service.web.parameters import Number, PageNumber
-from trace_service.web.records import records
 from trace_service.web.render import Page, words_of
-from trace_service.web.timeline import DRAWN, timelines
 
 router = APIRouter()
 STATES: Final = (State.OPEN, State.INVESTIGATING, State.AWAITING_DEALER, State.PROPOSED, State.CLOSED)

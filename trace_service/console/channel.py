@@ -19,13 +19,13 @@ from trace_service.channel.queries import SQL
 from trace_service.channel.tables import TABLES
 from trace_service.channel.values import start_of
 from trace_service.channel.versions import Channel
+from trace_service.console.dealers import Dealers, Step, steps
 from trace_service.domain.roles import Role
 from trace_service.store.connection import connect
-from trace_service.web.auth.guards import SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
-from trace_service.web.dealers import Dealers, Step, steps
 from trace_service.web.errors import InvalidParameterError, NotFoundError
+from trace_service.web.guards import SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.render import Page, words_of
 
 router = APIRouter()

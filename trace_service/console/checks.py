@@ -15,10 +15,10 @@ from trace_service.cases.attachments import LARGEST_FILE, Upload, inspect
 from trace_service.cases.checks import RESULTS, WITH_CODE, Kind, Report
 from trace_service.cases.errors import CheckCodeMissingError
 from trace_service.domain.roles import Role
-from trace_service.web.auth.guards import FormSession, SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import BodyTooLargeError, InvalidParameterError
+from trace_service.web.guards import FormSession, SessionOf, require_equal, require_role, require_same_origin
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page
 

@@ -16,8 +16,8 @@ from trace_service.processing.history import Entry, UnitState, state_at, timelin
 from trace_service.store.connection import connect
 from trace_service.store.queries import SQL
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import SessionOf
 from trace_service.web.context import Console, ConsoleOf
+from trace_service.web.guards import SessionOf
 from trace_service.web.render import Page, words_of
 
 router = APIRouter()

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import SessionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf
 from trace_service.web.render import Page
 
 router = APIRouter()

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
-from trace_service.web.auth.guards import SessionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf
 
 router = APIRouter()
 

@@ -16,9 +16,9 @@ from trace_service.inspections.orders import order_visit
 from trace_service.inspections.queries import SQL
 from trace_service.inspections.words import task_words
 from trace_service.store.connection import Connection
-from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf, WorkerSession
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page, words_of
 

@@ -14,8 +14,8 @@ from trace_service.cases.queries import SQL
 from trace_service.detection.explaining.stored import explain_stored
 from trace_service.domain.roles import Role
 from trace_service.store.connection import one
-from trace_service.web.auth.guards import SessionOf, require_equal, require_same_origin
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf, require_equal, require_same_origin
 from trace_service.web.parameters import Number, PageNumber
 from trace_service.web.render import Page
 

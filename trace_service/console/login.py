@@ -7,7 +7,9 @@ from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, Field, SecretStr
 from starlette.responses import RedirectResponse, Response
 
-from trace_service.web.auth.guards import (
+from trace_service.web.context import Console, ConsoleOf
+from trace_service.web.errors import BusyError, NotSignedInError, TooManyAttemptsError
+from trace_service.web.guards import (
     CSRF_LENGTH,
     FormSession,
     form_cookie,
@@ -16,8 +18,6 @@ from trace_service.web.auth.guards import (
     session_cookie,
     set_cookie,
 )
-from trace_service.web.context import Console, ConsoleOf
-from trace_service.web.errors import BusyError, NotSignedInError, TooManyAttemptsError
 from trace_service.web.parameters import NextPath
 from trace_service.web.render import LANGUAGE_COOKIE, Page, local_path
 

@@ -11,10 +11,10 @@ from trace_service.cases import service
 from trace_service.cases.model import Case
 from trace_service.store.connection import connect
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import SessionOf
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import NotFoundError
+from trace_service.web.guards import SessionOf
 from trace_service.web.models import Alert, Evidence
 from trace_service.web.parameters import Number
 from trace_service.web.places import Feature, Places

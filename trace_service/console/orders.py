@@ -11,9 +11,9 @@ from trace_service.orders import document, service
 from trace_service.orders.model import ORDER_ID, State
 from trace_service.orders.queries import SQL
 from trace_service.orders.reconcile import reconcile
-from trace_service.web.auth.guards import SessionOf
 from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf
 from trace_service.web.render import Page
 
 router = APIRouter()

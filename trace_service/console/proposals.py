@@ -8,10 +8,10 @@ from starlette.responses import RedirectResponse, Response
 
 from trace_service.replenishment.tables import table_of
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import InvalidParameterError
+from trace_service.web.guards import SessionOf, WorkerSession
 from trace_service.web.models import Proposal, ProposalState
 from trace_service.web.parameters import Before, CodeField, NoteField, Number, ProposalFilter, QuantityField, Seen
 from trace_service.web.render import Page

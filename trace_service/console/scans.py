@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from contracts.topics import Kind, event_topic
+from trace_service.console.records import Record, record
 from trace_service.web import inquiries
-from trace_service.web.auth.guards import SessionOf
 from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import NotFoundError
+from trace_service.web.guards import SessionOf
 from trace_service.web.models import Scan
 from trace_service.web.parameters import Boot, DeviceId, Sequence
-from trace_service.web.records import Record, record
 from trace_service.web.render import Page
 
 router = APIRouter()

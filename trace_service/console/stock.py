@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from trace_service.web import inquiries, stocktaking
-from trace_service.web.auth.guards import SessionOf, WorkerSession
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf, WorkerSession
 from trace_service.web.parameters import CountedField, Gtin, SiteId
 from trace_service.web.render import Page
 

@@ -24,10 +24,10 @@ from trace_service.territories.overview import Names, Overviews, standing
 from trace_service.territories.picture import WIDTH
 from trace_service.territories.shown import Wanted, drafts_of, versions_of
 from trace_service.territories.simulation import Simulation, simulate
-from trace_service.web.auth.guards import SessionOf, WorkerSession, require_equal, require_role, require_same_origin
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import BusyError, InvalidParameterError, NotFoundError, StateConflictError
+from trace_service.web.guards import SessionOf, WorkerSession, require_equal, require_role, require_same_origin
 from trace_service.web.parameters import Number
 from trace_service.web.render import Page
 

@@ -8,9 +8,9 @@ from starlette.responses import Response
 from trace_service.trips import drawing, shown
 from trace_service.trips.model import NAME, Plan, Violation
 from trace_service.trips.words import metres, said
-from trace_service.web.auth.guards import SessionOf
 from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
+from trace_service.web.guards import SessionOf
 from trace_service.web.render import Page, words_of
 
 router = APIRouter()

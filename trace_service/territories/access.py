@@ -15,10 +15,10 @@ from trace_service.domain.territories import BrandBook
 from trace_service.processing.books import Books
 from trace_service.store.connection import Connection, connect
 from trace_service.tokens import PREFIX
-from trace_service.web.auth.guards import bearer_token, require_equal, require_role, require_same_origin, session_of
-from trace_service.web.auth.tokens import require_scope
 from trace_service.web.context import Console, ConsoleOf
 from trace_service.web.errors import BodyTooLargeError, BusyError
+from trace_service.web.guards import bearer_token, require_equal, require_role, require_same_origin, session_of
+from trace_service.web.tokens import require_scope
 
 
 @dataclass(frozen=True, slots=True)

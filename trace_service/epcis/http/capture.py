@@ -32,7 +32,7 @@ from trace_service.epcis.standard.documents import DOCUMENT_TYPES, locate
 from trace_service.epcis.standard.errors import InvalidDocumentError
 from trace_service.epcis.standard.problems import Problem
 from trace_service.store.connection import Connection
-from trace_service.web.auth.tokens import Partner
+from trace_service.web.tokens import Partner
 
 router = APIRouter(tags=["capture"])
 _EXISTS = "EVENT_EXISTS"

@@ -24,8 +24,8 @@ from trace_service.epcis.standard.documents import LARGEST_BYTES, read
 from trace_service.epcis.standard.errors import DocumentError
 from trace_service.epcis.standard.problems import Problem
 from trace_service.store.connection import Connection, connect
-from trace_service.web.auth.tokens import Partner, require_scope
 from trace_service.web.context import ConsoleOf
+from trace_service.web.tokens import Partner, require_scope
 
 VERSION: Final = "2.0.0"
 _JSON: Final = frozenset({"application/json", "application/ld+json"})

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from trace_service.tokens import PREFIX, token_hash
-from trace_service.web.auth.guards import bearer_token
 from trace_service.web.auth.throttle import Throttle
 from trace_service.web.context import ConsoleOf
 from trace_service.web.errors import NotSignedInError, ScopeMissingError
+from trace_service.web.guards import bearer_token
 
 _LONGEST_TOKEN = 128
 
