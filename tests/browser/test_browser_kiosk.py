@@ -1,3 +1,4 @@
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ def page(chromium: Browser, bench: Bench) -> Iterator[Page]:
     kiosk.start()
     bench.station.between()
     complaints: list[str] = []
-    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page = chromium.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(f"http://127.0.0.1:{kiosk.port}/")
@@ -53,9 +54,12 @@ def test_a_stop_is_released_and_a_difference_signed_at_the_screen(page: Page, be
     bench.read(case(8))
     expect(word).to_have_text("BLOCKED")
     expect(why).to_have_text("It must not move: recalled")
+    page.locator("#language").click()
+    expect(why).to_have_text("禁止移动：召回")
+    page.locator("#language").click()
     page.locator("#end").click()
     sign(page, "000000")
-    expect(page.locator("#sign-problem")).to_have_text("the name or the PIN is wrong")
+    expect(page.locator("#sign-problem")).to_have_text("Wrong name or PIN")
     sign(page, "483920")
     expect(page.locator("#sign")).to_be_hidden()  # keys go to it until then, whatever the screen says already
     expect(word).to_have_text("DONE")
@@ -68,6 +72,30 @@ def test_a_stop_is_released_and_a_difference_signed_at_the_screen(page: Page, be
     sign(page, "483920")
     expect(page.locator("#sign")).to_be_hidden()
     expect(why).to_have_text("The load is closed")
+
+
+def test_it_speaks_as_the_browser_does_until_somebody_chooses(page: Page, chromium: Browser) -> None:
+    context = chromium.new_context(locale="en-GB")
+    other = context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#word")).to_have_text("READY")
+    other.locator("#language").click()
+    expect(other.locator("#word")).to_have_text("待扫码")
+    other.reload()
+    expect(other.locator("#word")).to_have_text("待扫码")
+    context.close()
+
+
+def test_what_is_no_code_is_told_apart_from_what_was_done_before(page: Page, bench: Bench) -> None:
+    bench.begin()
+    expect(page.locator("#why")).to_have_text("发货 SO-1")
+    page.locator("#typed").fill("nonsense")
+    page.keyboard.press("Enter")
+    expect(page.locator("#word")).to_have_text("不明")
+    expect(page.locator("#why")).to_have_text("输入的不是条码，请核对后再输")
+    bench.read(case(1))
+    expect(page.locator("#word")).to_have_text("正确")
+    expect(page.locator("#code")).to_have_text(re.compile("^/00/", re.IGNORECASE))
 
 
 def sign(page: Page, pin: str) -> None:

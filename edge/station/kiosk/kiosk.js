@@ -2,7 +2,8 @@
 
 const $ = (id) => document.getElementById(id);
 const token = document.querySelector("meta[name=kiosk-token]").content;
-let language = localStorage.getItem("language") === "en" ? "en" : "zh";
+// What was chosen here before, else the browser's own language.
+let language = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
 let state = null;
 let shown = -1;
 let audio = null;
@@ -12,8 +13,11 @@ const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[na
 
 function say(reason, other) {
   const text = words().reason[reason];
-  return text ? fill(text, { other }) : [reason, other].filter(Boolean).join(" · ");
+  return text ? fill(text, { other: words().blocked[other] ?? other }) : [reason, other].filter(Boolean).join(" · ");
 }
+
+// The host is the same on every label.
+const plain = (code) => code.replace(/^https?:\/\/[^/]+/i, "");
 
 function play(verdict) {
   if (!audio || audio.state !== "running") return;
@@ -61,6 +65,14 @@ function drawLine(line) {
   return row;
 }
 
+function show(verdict, why, code) {
+  $("verdict").dataset.verdict = verdict;
+  $("shape").innerHTML = SHAPES[verdict] ?? SHAPES[""];
+  $("word").textContent = words().verdict[verdict] ?? verdict;
+  $("why").textContent = why;
+  $("code").textContent = code;
+}
+
 function draw() {
   const t = words();
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
@@ -75,13 +87,11 @@ function draw() {
   const { last } = state;
   const stopped = state.stopped;
   const verdict = stopped && last.verdict !== "REFUSED" ? stopped.verdict : last.verdict;
-  $("verdict").dataset.verdict = verdict;
+  const order = `${t.activity[state.activity]} ${state.order || t.no_order}`;
+  const why = stopped ? say(stopped.reason, stopped.other) : say(last.reason, last.other);
   $("verdict").classList.toggle("stopped", Boolean(stopped));
-  $("shape").innerHTML = SHAPES[verdict] ?? SHAPES[""];
-  $("word").textContent = t.verdict[verdict] ?? verdict;
-  $("why").textContent = stopped ? say(stopped.reason, stopped.other) : say(last.reason, last.other);
-  $("code").textContent = stopped ? `${t.stopped} · ${stopped.unit}` : last.code;
-  $("order").textContent = `${t.activity[state.activity]} ${state.order || t.no_order}`;
+  show(verdict, why || (verdict === "ORDER" ? order : ""), stopped ? `${t.stopped} · ${stopped.unit}` : plain(last.code));
+  $("order").textContent = order;
   $("dealer").textContent = state.dealer ? state.dealer[language] : state.to;
   $("operator").textContent = [state.operator, state.shift].filter(Boolean).join(" / ");
   const expired = state.manifest && state.now >= state.manifest.expires;
@@ -113,9 +123,15 @@ async function act(asked) {
   return answer.json();
 }
 
+const problem = (error) => words().problem[error] ?? error;
+
 async function actAndShow(asked) {
   const { error } = await act(asked);
-  if (error) $("why").textContent = error;
+  if (!error) return;
+  const [verdict, why] = asked.do === "key" ? ["UNKNOWN", words().no_code] : ["REFUSED", problem(error)];
+  if (state?.stopped) $("why").textContent = why;
+  else show(verdict, why, asked.code ?? "");
+  play(verdict);
 }
 
 function openSigning() {
@@ -136,7 +152,7 @@ $("signing").addEventListener("submit", async (event) => {
   event.preventDefault();
   const asked = Object.fromEntries(new FormData($("signing")));
   const { error } = await act({ do: state.stopped ? "release" : "sign", ...asked });
-  $("sign-problem").textContent = error ?? "";
+  $("sign-problem").textContent = error ? problem(error) : "";
   if (!error) $("sign").close();
 });
 $("sign-no").addEventListener("click", () => $("sign").close());
