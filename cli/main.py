@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry("cli.doctor:doctor", "embedded", "Check this machine and print remedies."),
     "test": Entry("cli.test:test", "dev", "Run every test."),
     "soak": Entry("cli.soak:soak", "dev", "Kill parts of a running system over and over, then count."),
-    "bench": Entry("cli.bench:bench", "dev", "Run a benchmark beside its obvious alternatives."),
+    "bench": Entry("benchmarks.cli:bench", "dev", "Run a benchmark beside its obvious alternatives."),
     "config": Entry("cli.config:config", "server", "Show every setting, secrets redacted."),
     "scan": Entry("edge.scan_cli:scan", "edge", "Read the codes in image files and folders."),
     "edge": Entry("edge.cli:edge", "edge", "Run a scanning station or a shelf agent."),

@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.cli import bench
 from benchmarks.frame import DataMissingError, data_folder, names
-from cli.bench import bench
 from edge.decode import load_image, read_codes
 from edge.decode.readers import zbar_library
 
