@@ -173,7 +173,7 @@ class Terminal(io.StringIO):
 class Bench:
     """A station without processes: what it is given, when it settled a read, and what was on disk then."""
 
-    def __init__(self, outbox: Outbox, *, online: bool = True, repeat_seconds: float = 3.0) -> None:
+    def __init__(self, outbox: Outbox, *, online: bool = True, repeat_seconds: float = PATIENCE) -> None:
         self.outbox = outbox
         self.stop = threading.Event()
         self.terminal = Terminal()

@@ -53,6 +53,12 @@ class Receiver:
         return [headers["Codefence-Topic"] for headers, _ in self.seen]
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a receiver on a busy machine the time that it takes: one that is late is asked once more."""
+    monkeypatch.setattr("trace_service.notify.deliverer._ANSWER_SECONDS", PATIENCE)
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     told = Receiver()
@@ -242,8 +248,8 @@ def test_one_brands_many_slow_partners_leave_room_for_another_brand(
     waited = threading.Event()
 
     def slowly(_: int) -> int:
-        # The other brand's message is the only one that nobody has to wait for.
-        if receiver.seen[-1][0]["Codefence-Topic"] == "order.quick":
+        # The other brand's message is the only one that nobody has to wait for; several come at the same time.
+        if "order.quick" in receiver.topics():
             waited.set()
         return 204 if waited.wait(PATIENCE) else 500
 
