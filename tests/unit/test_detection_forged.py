@@ -1,5 +1,6 @@
 """Codes that nobody issued and that look like none of ours: a series in one city speaks, scattered misreads do not."""
 
+from msgspec import structs
 from test_detection_shops import CHANNEL
 
 from trace_service.detection.changes import Raised
@@ -47,3 +48,32 @@ def test_strangers_labels_that_come_everywhere_are_no_series() -> None:
     ]
     late = [change for change in alerts(scans) if change.alert.raised_at > START + 10 * DAY_MS]
     assert not late, "after some days they are known to be common"
+
+
+def void(number: int, hour: float, place: tuple[float, float], device: str = "") -> Sighting:
+    label = Goods(unit=f"/01/P/21/V{number}", product="P", state=CodeState.VOID)
+    return structs.replace(scan(number, 0, place, unknown=False, device=device), goods=label, **moment(hour))
+
+
+def moment(hour: float) -> dict[str, int]:
+    at = START + round(hour * DAY_MS / 24)
+    return {"occurred_at": at, "received_at": at}
+
+
+def test_void_codes_are_told_where_they_are_strange_and_not_where_so_much_is_scanned_that_some_must_be() -> None:
+    few = [void(10_000 + number, 500 + number, SOUTH) for number in range(3)]
+    honest = [scan(number, 2 * number, NORTH if number % 2 else SOUTH, unknown=False) for number in range(300)]
+    [raised] = alerts(sorted([*honest, *few], key=lambda each: each.received_at))
+    assert (raised.alert.adcode, set(raised.alert.units)) == ("610100", {each.goods.unit for each in few})
+    many = [
+        structs.replace(scan(number, 0, NORTH if number % 2 else SOUTH, unknown=False), **moment(number / 10))
+        for number in range(8_000)
+    ]
+    some = [void(20_000 + number, 100 + 100 * number, NORTH if number % 2 else SOUTH) for number in range(6)]
+    assert not alerts(sorted([*many, *some], key=lambda each: each.received_at))
+
+
+def test_one_phone_with_a_carton_of_void_labels_is_one_cause() -> None:
+    honest = [scan(number, 2 * number, NORTH if number % 2 else SOUTH, unknown=False) for number in range(300)]
+    carton = [void(10_000 + number, 500 + number / 60, SOUTH, "one phone") for number in range(6)]
+    assert not alerts(sorted([*honest, *carton], key=lambda each: each.received_at))

@@ -1,6 +1,7 @@
 """What is too weak for an alert is a lead: it names itself, ends by an answer or by time, and is never an alert."""
 
 import pytest
+from msgspec import structs
 
 from trace_service.detection.changes import Raised
 from trace_service.detection.engine import Engine
@@ -11,7 +12,10 @@ from trace_service.detection.settings import DAY_MS
 START = 20_000 * DAY_MS
 NETWORK = Network(
     Channel(
-        dealers=(Dealer(id="D", parent=None, level=1, kind="city", lat=30.6, lon=104.1),),
+        dealers=(
+            Dealer(id="D", parent=None, level=1, kind="city", lat=30.6, lon=104.1),
+            Dealer(id="E", parent="D", level=2, kind="city", lat=32.0, lon=118.8),
+        ),
         territories=(Territory(dealer="D", adcodes=("510100",), valid_from=0),),
         places=(
             Place(adcode="510100", lat=30.6, lon=104.1, population=9e6, capital=True),
@@ -70,6 +74,22 @@ def test_a_dealer_who_has_nothing_to_compare_with_is_no_lead() -> None:
     engine.observe(ship("ALONE", 30))
     engine.advance(START + 91 * DAY_MS)
     assert engine.leads == {}
+
+
+def test_goods_that_were_passed_on_are_not_missed_where_their_paper_came_last(engine: Engine) -> None:
+    cases = tuple(f"ON-{place}" for place in range(30))
+    came = structs.replace(ship("CAME", 30), cases=cases, departed_at=START + 92 * DAY_MS)
+    passed = structs.replace(came, key="ON", sender="D", receiver="E", departed_at=START + 95 * DAY_MS)
+    for each, day in ((passed, 96), (came, 99)):
+        engine.observe(structs.replace(each, received_at=START + day * DAY_MS))
+    for number in range(10):
+        for each in (ship(f"LATER{number}", 20),):
+            later = structs.replace(each, departed_at=START + 96 * DAY_MS, received_at=START + 99 * DAY_MS)
+            engine.observe(later)
+            for case in later.cases[:10]:
+                engine.observe(see(case, later.key, 110))
+    engine.advance(START + 200 * DAY_MS)
+    assert "strip/CAME" not in engine.leads
 
 
 def test_an_answer_ends_a_lead(engine: Engine) -> None:

@@ -19,7 +19,7 @@ _SURGE_PRIOR: Final = 3.0
 _NATION_PRIOR: Final = 20.0
 LARGEST_SURGE: Final = 12.0
 _MOST_OF_ONE: Final = 3.0
-# Cases that the usual chance of a case to be seen is believed for while shipments mature.
+# Cases that the usual chance of a case to be seen is believed for while shipments age.
 _SEEN_PRIOR: Final = 200.0
 
 
@@ -45,20 +45,21 @@ class Habits:
         self.provinces: list[str] = []
         self.province_of: list[int] = []
         self._rushes: list[_Rush] = []
-        self._matured = [0, 0]  # cases that had time enough to be seen, and those that were
+        self._aged: dict[int, list[int]] = {}  # cases that came so many days ago, and those that were seen by then
         self._geometries = Geometries(network)
         self._geometry = self._geometries.at([], 0)
 
     @property
     def seen_share(self) -> float:
-        """How likely a case is ever seen: of matured shipments, with a prior."""
-        cases, seen = self._matured
-        return (seen + _SEEN_PRIOR * SEEN) / (cases + _SEEN_PRIOR)
+        """How likely a case is ever seen: no less than by any age that shipments have reached; with a prior."""
+        shares = ((seen + _SEEN_PRIOR * SEEN) / (cases + _SEEN_PRIOR) for cases, seen in self._aged.values())
+        return max(shares, default=SEEN)
 
-    def mature(self, cases: int, seen: int) -> None:
-        """Count a shipment's cases when they had time enough to be seen, and those that were."""
-        self._matured[0] += cases
-        self._matured[1] += seen
+    def aged(self, days: int, cases: int, seen: int) -> None:
+        """Count a shipment's cases when they came so many days ago, and those that were seen by then."""
+        counted = self._aged.setdefault(days, [0, 0])
+        counted[0] += cases
+        counted[1] += seen
 
     def learn(self, sightings: Sightings, now: int) -> None:
         """Fit the baseline to the last year of sightings."""

@@ -32,4 +32,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     quiet_days: int = 90
     # Tested cells up to which the thresholds stand as they are; ten times as many raise them by ln 10.
     cells_at_default: int = 5_000
-    version: str = "12"
+    version: str = "13"

@@ -22,6 +22,7 @@ _WELL_FORMED_NATS = 7.0
 # Others may be misreads or strangers' labels, which come everywhere: many phones with such codes in one city are a
 # series of labels in another form. What is expected is never less than this, whatever was seen so far.
 _LEAST_MISREADS = 0.25
+_LEAST_BAD = 1e-6
 _MISREAD_PRIOR = (0.05, 100.0)
 _MONTH_MS = 30 * DAY_MS
 _YEAR_MONTHS = 13
@@ -71,6 +72,8 @@ class ForgedDetector:
         self._traffic: dict[str, dict[int, int]] = {}
         self._scans: dict[int, int] = {}
         self._strange: dict[str, dict[str, int]] = {}
+        # Bad codes that came up, by state, city and month: void ones and those not active yet do so everywhere.
+        self._bad: dict[CodeState, dict[str, dict[int, int]]] = {each: {} for each in _BAD}
         # Phones with unknown codes in the issued form: where and in which month last; and how many there are by city.
         self._formed: dict[str, tuple[str, int]] = {}
         self._formed_in: dict[str, int] = {}
@@ -131,6 +134,8 @@ class ForgedDetector:
         seen = codes.get(goods.unit)
         if seen is None:
             seen = codes[goods.unit] = _Seen(goods.unit, goods.state, sighting.occurred_at, now, {})
+            bad = self._bad[goods.state].setdefault(city, {})
+            bad[month] = bad.get(month, 0) + 1
             self._due.append((now + self._grace_ms, pool))
             if goods.product and len(codes) == 1:
                 self._lone[month] = self._lone.get(month, 0) + 1
@@ -150,6 +155,9 @@ class ForgedDetector:
         self._explained.add(who)
         if not seen.keys:
             del self._pools[pool][unit]
+            bad, month = self._bad[seen.state].get(pool[1], {}), seen.known // _MONTH_MS
+            if month in bad:
+                bad[month] -= 1
 
     def _unform(self, who: str) -> None:
         if (last := self._formed.pop(who, None)) is not None:
@@ -170,30 +178,31 @@ class ForgedDetector:
                     del codes[unit]
             if not codes:
                 del self._pools[pool]
-        for counts in (self._lone, self._scans, *self._traffic.values()):
+        cities = (months for found in self._bad.values() for months in found.values())
+        for counts in (self._lone, self._scans, *self._traffic.values(), *cities):
             for old in [each for each in counts if each < month]:
                 del counts[old]
         for devices in self._strange.values():
             for device in [each for each, last in devices.items() if last < month]:
                 del devices[device]
 
-    def _nats(self, seen: _Seen) -> float:
-        if seen.state is not CodeState.UNKNOWN:
-            return _NATS_A_CODE[seen.state]
+    def _unknown_nats(self) -> float:
         common = sum(self._lone.values()) > max(_FEW, _COMMON * sum(self._scans.values()))
-        return _NATS_A_CODE[seen.state] if common else _WELL_FORMED_NATS + log(self._reviews[0] / self._reviews[1])
+        known = _WELL_FORMED_NATS + log(self._reviews[0] / self._reviews[1])
+        return _NATS_A_CODE[CodeState.UNKNOWN] if common else known
 
-    def _series_nats(self, city: str, found: int, now: int, elsewhere: int) -> float:
+    def _series_nats(self, city: str, found: int, now: int, elsewhere: int, least: float = _LEAST_MISREADS) -> float:
         """Return how much likelier so many codes in a city are than at the rate of all other cities.
 
-        The log of a ratio of Poisson probabilities, at the mean found and at the mean expected.
+        The log of a ratio of Poisson probabilities, at the mean found and at the mean expected, which is never taken
+        to be less than `least`.
         """
         month = now // _MONTH_MS
         traffic = self._traffic.get(city, {})
         scans = sum(traffic.get(month - back, 0) for back in range(3))
         others = sum(self._scans.values()) - sum(traffic.values())
         share = (elsewhere + _MISREAD_PRIOR[0]) / (others + _MISREAD_PRIOR[1])
-        expected = max(_LEAST_MISREADS, scans * share)
+        expected = max(least, scans * share)
         return found * log(found / expected) - (found - expected) if found > expected else 0.0
 
     def _lacking(self, city: str, found: int, now: int) -> float | None:
@@ -203,11 +212,28 @@ class ForgedDetector:
             return None
         return self._series_nats(city, found, now, formed - self._formed_in.get(city, 0))
 
+    def _known(self, city: str, seen: Sequence[_Seen], now: int) -> dict[CodeState, float]:
+        """Return, by state, what a code says that was issued and is void or not active.
+
+        Of such goods some are always about, and the more is scanned, the more of them are: together they say no more
+        than that a city has more of them than all others have. A phone with several has one of their causes.
+        """
+        found = {}
+        for state in (CodeState.INACTIVE, CodeState.VOID):
+            codes = [each for each in seen if each.state is state]
+            if codes:
+                phones = len({phone for each in codes for _, phone in each.keys.values()})
+                elsewhere = sum(sum(months.values()) for place, months in self._bad[state].items() if place != city)
+                nats = self._series_nats(city, min(len(codes), phones), now, elsewhere, _LEAST_BAD)
+                found[state] = min(_NATS_A_CODE[state], (nats - NATS_A_DEVICE * (phones - 1)) / len(codes))
+        return found
+
     def _weigh(self, pool: Pool, seen: Sequence[_Seen], devices: int, now: int) -> tuple[float, list[float]]:
         """Return the nats of a pool's codes together, and each one's share."""
         product, city = pool
         if product and not product.startswith(_FOREIGN_FORM):
-            shares = [self._nats(each) for each in seen]
+            bad = self._known(city, seen, now)
+            shares = [self._unknown_nats() if each.state is CodeState.UNKNOWN else bad[each.state] for each in seen]
             known = [share for share, each in zip(shares, seen, strict=True) if each.state is not CodeState.UNKNOWN]
             lacking = self._lacking(city, min(len(seen) - len(known), devices), now)
             if lacking is not None and (nats := lacking + sum(known)) < sum(shares):

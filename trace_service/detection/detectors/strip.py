@@ -12,6 +12,8 @@ from trace_service.detection.settings import DAY_MS, Settings
 from trace_service.detection.sightings import Sightings
 
 _MATURE_DAYS: Final = 90
+# Where much is seen, the first weeks tell that it is: how many cases are ever seen is no less than so far.
+_YOUNG_DAYS: Final = (15, 30, 60)
 _LEAST_CASES: Final = 8
 _STRIPPED_SHARES: Final = (0.5, 0.75, 1.0)
 # A dealer whose customers scan little is no thief: the usual share is that of the dealer's own other shipments, from a
@@ -24,29 +26,37 @@ _MOST_WORTH: Final = 40.0
 
 
 class StripDetector:
-    """Looks once at each shipment to a dealer, ninety days after its paper."""
+    """Judges each shipment to a dealer once, ninety days after its paper; how much of it is seen is learned before."""
 
     wants: tuple[type, ...] = (Shipment,)
 
     def __init__(self, network: Network, settings: Settings, sightings: Sightings, habits: Habits) -> None:
         self.network, self.settings, self.sightings, self.habits = network, settings, sightings, habits
         self._due: dict[int, list[Shipment]] = {}
+        self._young: dict[int, list[tuple[int, Shipment]]] = {}  # day → how old they are then
         self._to: dict[str, list[Shipment]] = {}
         self._passing: dict[str, list[int]] = {}  # cases that ended with a dealer, of how many that came
-        self._last: dict[str, str] = {}
+        # When the paper of a case that left last did so, and which it is: papers come late, in any order.
+        self._last: dict[str, tuple[int, str]] = {}
         self._tested = 0
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Remember a shipment until it is mature."""
         if isinstance(observation, Shipment) and observation.receiver in self.network.dealers:
-            self._last.update(dict.fromkeys(observation.cases, observation.key))
-            day = max(now, observation.departed_at) // DAY_MS + _MATURE_DAYS
-            self._due.setdefault(day, []).append(observation)
+            left = observation.departed_at, observation.key
+            self._last.update((case, left) for case in observation.cases if left >= self._last.get(case, left))
+            came = max(now, observation.departed_at) // DAY_MS
+            self._due.setdefault(came + _MATURE_DAYS, []).append(observation)
+            for days in _YOUNG_DAYS:
+                self._young.setdefault(came + days, []).append((days, observation))
             self._to.setdefault(observation.receiver, []).append(observation)
         return ()
 
     def close_day(self, now: int) -> Iterable[Claim]:
-        """Judge the shipments that became mature."""
+        """Learn how much is seen of young shipments; judge those that became mature."""
+        for days, young in self._young.pop(now // DAY_MS, ()):
+            cases = self._ended(young)
+            self.habits.aged(days, len(cases), len(self._seen(young.receiver, cases)))
         for shipment in self._due.pop(now // DAY_MS, ()):
             claim = self._judge(shipment, now)
             if claim is not None:
@@ -61,8 +71,8 @@ class StripDetector:
         tally[1] += len(shipment.cases)
         if len(cases) < _LEAST_CASES or 2 * tally[0] < tally[1]:
             return None  # what a dealer who passes goods on has not passed on stands in the warehouse
-        seen = [case for case in cases if (dealer, case) in self.sightings.cities]
-        self.habits.mature(len(cases), len(seen))
+        seen = self._seen(dealer, cases)
+        self.habits.aged(_MATURE_DAYS, len(cases), len(seen))
         others, others_seen = self._others(shipment, now)
         if others < _LEAST_OTHERS:
             return None
@@ -89,7 +99,10 @@ class StripDetector:
         )
 
     def _ended(self, shipment: Shipment) -> list[str]:
-        return [case for case in shipment.cases if self._last.get(case) == shipment.key]
+        return [case for case in shipment.cases if self._last.get(case, (0, ""))[1] == shipment.key]
+
+    def _seen(self, dealer: str, cases: Iterable[str]) -> list[str]:
+        return [case for case in cases if (dealer, case) in self.sightings.cities]
 
     def _others(self, shipment: Shipment, now: int) -> tuple[int, int]:
         """Return the cases of the dealer's shipments of about that time and after it, and how many of them were seen.
@@ -102,7 +115,7 @@ class StripDetector:
             if other.key != shipment.key and first < other.departed_at <= last:
                 cases = self._ended(other)
                 number += len(cases)
-                seen += sum((shipment.receiver, case) in self.sightings.cities for case in cases)
+                seen += len(self._seen(shipment.receiver, cases))
         return number, seen
 
 
