@@ -132,3 +132,26 @@ def write_world(folder: Path, *, attack: bool = True) -> list[dict[str, Any]]:
     labels = {"attacks": [truth] if attack else []}
     (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
     return events
+
+
+def silent(line: str) -> None:
+    del line
+
+
+def alerts(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "alerts.jsonl").read_text("utf-8").splitlines()]
+
+
+def change(world: Path, name: str, column: str, text: str) -> None:
+    """Write another text into the first row of a table."""
+    with (world / name).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    rows[1][rows[0].index(column)] = text
+    with (world / name).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def append(world: Path, name: str, *lines: str) -> None:
+    """Write more rows at the end of a table."""
+    text = (world / name).read_text("utf-8").replace("\r\n", "\n").rstrip("\n")
+    (world / name).write_text("\n".join([text, *lines]) + "\n", encoding="utf-8")

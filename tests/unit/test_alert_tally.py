@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from test_detection_registry import NETWORK, goods, ms, paper, sighting
+from engine_streams import NETWORK, goods, ms, paper, sighting
 
 from trace_service.cases.reproduce import FiguresError, reproduced
 from trace_service.detection.detectors.offroute import OffRouteDetector
