@@ -1,11 +1,9 @@
 """A case walked from its alert to its end in the console's pages, by people with different roles."""
 
-import io
 import json
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,10 +12,10 @@ import asking
 import httpx
 import psycopg
 import pytest
+from case_forms import browser, photo, send, token
 from click.testing import CliRunner
 from conftest import TestDatabase
 from console_world import BRAND, PASSWORD, Site, add_case, add_person, make_world, running
-from PIL import Image
 
 from cli.main import main
 from trace_service.cases.days import run_day
@@ -47,34 +45,6 @@ def number(site: Site) -> int:
     with connect(site.world.owner_dsn, "test") as connection:
         set_policy(connection, BRAND, Policy(two_person_value=Decimal(1000)), "test")
     return add_case(site.world)
-
-
-@contextmanager
-def browser(site: Site, login: str) -> Iterator[httpx.Client]:
-    with asking.Client(base_url=site.url, headers={"Origin": site.url, "Accept-Language": "zh"}) as client:
-        form = client.get("/login").text
-        sent = {"login": login, "password": PASSWORD, "csrf": token(form)}
-        assert client.post("/login", data=sent).status_code == 303
-        yield client
-
-
-def token(page: str) -> str:
-    found = re.search(r'name="csrf" value="([^"]+)"', page)
-    assert found is not None
-    return found[1]
-
-
-def send(client: httpx.Client, path: str, action: str, **fields: str) -> httpx.Response:
-    page = client.get(path).text
-    version = re.search(r'name="version" value="(\d+)"', page)
-    base = {"csrf": token(page), "version": version[1] if version else "1", "action": action}
-    return client.post(path, data={**base, **fields})
-
-
-def photo() -> bytes:
-    target = io.BytesIO()
-    Image.new("RGB", (320, 240), (90, 140, 120)).save(target, "JPEG")
-    return target.getvalue()
 
 
 @pytest.mark.parametrize(
