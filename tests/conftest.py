@@ -1,5 +1,6 @@
 """Real parts for the tests: one PostgreSQL a run with a fresh migrated database a test, and brokers on demand."""
 
+import inspect
 import secrets
 import shutil
 import tempfile
@@ -68,8 +69,13 @@ class TestBroker:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw no example from the constants of the modules that happen to be loaded, unless one explores."""
+    """Draw no example from the constants of the modules that happen to be loaded, unless one explores.
+
+    Hypothesis has no setting for it; a release that calls this otherwise is refused rather than left to chance.
+    """
     if config.getoption("--hypothesis-profile") in (None, _REPEATABLE):
+        if "_get_local_constants" not in inspect.getsource(providers.HypothesisProvider):
+            raise pytest.UsageError("this release of Hypothesis finds constants in another way: see tests/conftest.py")
         providers._get_local_constants = Constants
 
 
