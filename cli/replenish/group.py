@@ -3,6 +3,7 @@
 import click
 
 from cli.replenish.backtest import backtest
+from cli.replenish.lines import lines
 from cli.replenish.plan import plan
 from cli.replenish.promotions import promotion
 from cli.replenish.run import load, run
@@ -17,6 +18,7 @@ def replenish() -> None:
 replenish.add_command(backtest)
 replenish.add_command(plan)
 replenish.add_command(transfer)
+replenish.add_command(lines)
 replenish.add_command(run)
 replenish.add_command(load)
 replenish.add_command(promotion)

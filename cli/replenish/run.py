@@ -11,13 +11,15 @@ from typing import Any, Final
 
 import click
 
-from cli.replenish.tables import mapped_columns, time_zone
+from cli.replenish.tables import gtin_of, mapped_columns, time_zone
 from trace_service.bootstrap import load_settings
 from trace_service.cli_parts import reported
 from trace_service.replenishment.demand.table import Reading, read_demand
+from trace_service.replenishment.lines import configured
 from trace_service.replenishment.night.runs import run as run_brand
 from trace_service.replenishment.night.shards import here, on_cluster
 from trace_service.replenishment.queries import SQL
+from trace_service.store.brands import require_brand
 from trace_service.store.connection import Connection, connect
 from trace_service.store.rows import recordset
 
@@ -30,7 +32,7 @@ Examples:
 \b
 Exit codes:
   0  done; a brand with less than a fortnight of sales keeps its configured lines
-  1  the database or the Dask scheduler does not answer
+  1  no such brand, or the database or the Dask scheduler does not answer
   3  another run of a brand was at it: nothing was done for that brand
 """
 _LOAD: Final = """\b
@@ -40,11 +42,12 @@ Examples:
 
 \b
 Exit codes:
-  0  taken over; rows of unknown stores or products are counted on standard error
-  1  the table cannot be used
+  0  taken over; what was left out (no lines there, an unusable row) is counted and named on standard error
+  1  no such brand, or the table cannot be used
 """
 _BUSY: Final = 3
 _AT_ONCE: Final = 5_000
+_NAMED: Final = 5
 
 
 @click.command(epilog=_RUN)
@@ -59,6 +62,8 @@ def run(brand: str | None, *, fill: float, scheduler: str | None, as_json: bool)
     where = nullcontext(here) if scheduler is None else on_cluster(scheduler)
     dsn = load_settings().database_url.get_secret_value()
     with where as compute, connect(dsn, "replenish run") as connection:
+        if brand is not None:
+            require_brand(connection, brand)
         for row in connection.execute(SQL["brands_with_stock"], {"brand": brand}).fetchall():
             report = run_brand(connection, row.brand, datetime.now(UTC), fill, compute)
             busy = busy or report is None
@@ -88,7 +93,7 @@ def load(demand: Path, *, brand: str, columns: tuple[str, ...], zone: str) -> No
     table = read_demand(demand, Reading(columns=mapped_columns(columns), zone=time_zone(zone)))
     history = table.history
     rows = [
-        {"site": series.node, "gtin": series.sku, "day": day, "units": round(history.units[at, place]),
+        {"site": series.node, "gtin": gtin_of(series.sku), "day": day, "units": round(history.units[at, place]),
          "sold_out": not (history.known[at, place] or history.units[at, place]),
          "promoted": bool(history.promoted[at, place])}
         for at, series in enumerate(history.series) for place, day in enumerate(history.days)
@@ -96,8 +101,17 @@ def load(demand: Path, *, brand: str, columns: tuple[str, ...], zone: str) -> No
     ]  # fmt: skip
     dsn = load_settings().database_url.get_secret_value()
     with connect(dsn, "replenish load") as connection, connection.transaction():
+        require_brand(connection, brand)
         taken = sum(_load(connection, brand, part) for part in _parts(rows))
+        placed = {(each["site"], each["gtin"]) for each in configured(connection, brand)}
     click.echo(f"{taken:,} of {len(rows):,} days taken over, {len(table.flags):,} flags in the table", err=True)
+    strange = sorted({f"{row['site']} {row['gtin']}" for row in rows if (row["site"], row["gtin"]) not in placed})
+    if strange:
+        more = ", …" if len(strange) > _NAMED else ""
+        click.echo(f"no lines at: {', '.join(strange[:_NAMED])}{more} (codefence replenish lines load)", err=True)
+    for flag in table.flags[:_NAMED]:
+        where = "the table" if flag.line is None else f"line {flag.line:,}, column {flag.column}"
+        click.echo(f"{where}: {flag.reason} ({flag.done}) {flag.detail}", err=True)
 
 
 def _parts(rows: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:

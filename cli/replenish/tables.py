@@ -16,6 +16,7 @@ from trace_service.replenishment.demand.history import History, Series
 from trace_service.replenishment.demand.sheets import day_of, delimiter, encodings, opened
 from trace_service.replenishment.demand.table import Reading
 from trace_service.replenishment.errors import DemandTableError
+from trace_service.replenishment.lines import MOST_ITEMS, Line
 from trace_service.replenishment.night.planning import Stock
 
 _MOST: Final = 10**9
@@ -93,8 +94,35 @@ def promotion_list(path: Path | None) -> list[Promotion]:
         if uplift is not None and not LEAST_UPLIFT <= uplift <= GREATEST_UPLIFT:
             raise DemandTableError(f"{path}, line {line}, column uplift: {uplift:g} is not from .1 to 20")
         nodes = frozenset((row.get("nodes") or "").split())
-        found.append(Promotion(row["sku"], first, last, nodes, uplift, row.get("name") or ""))
+        found.append(Promotion(gtin_of(row["sku"]), first, last, nodes, uplift, row.get("name") or ""))
     return found
+
+
+def line_list(path: Path) -> list[Line]:
+    """Return configured lines; raises DemandTableError with line and column."""
+    found: dict[tuple[str, str], Line] = {}
+    for line, row in table_rows(path, ("node", "sku", "reorder", "maximum")):
+        reorder, maximum = (whole_number(path, line, name, row[name]) for name in ("reorder", "maximum"))
+        if not reorder <= maximum <= MOST_ITEMS:
+            raise DemandTableError(
+                f"{path}, line {line}, column maximum: {maximum} is not from reorder to {MOST_ITEMS}"
+            )
+        demand = number(path, line, "daily_demand", row.get("daily_demand") or "0")
+        if demand < 0:
+            raise DemandTableError(f"{path}, line {line}, column daily_demand: {demand:g} is below 0")
+        managed = row.get("managed") or "store"
+        if managed not in {"store", "vendor"}:
+            raise DemandTableError(f"{path}, line {line}, column managed: {managed!r} is neither store nor vendor")
+        place = (row["node"], gtin_of(row["sku"]))
+        if place in found:
+            raise DemandTableError(f"{path}, line {line}: {' '.join(place)} stands there twice")
+        found[place] = Line(*place, reorder, maximum, demand, managed)
+    return list(found.values())
+
+
+def gtin_of(sku: str) -> str:
+    """Return a GTIN in 14 digits: shorter ones, and those that a spreadsheet took the zeros from, are filled up."""
+    return sku.zfill(14) if sku.isascii() and sku.isdecimal() else sku
 
 
 def _promotion_day(path: Path | None, line: int, column: str, text: str) -> date:

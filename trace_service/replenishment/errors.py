@@ -19,3 +19,9 @@ class PromotionError(CodefenceError):
     """A promotion of something that the brand does not have there."""
 
     code = "PROMOTION_REFUSED"
+
+
+class LinesError(CodefenceError):
+    """Lines for a product or site that the brand does not have."""
+
+    code = "LINES_REFUSED"

@@ -134,6 +134,49 @@ ON CONFLICT (site, gtin, day) DO UPDATE SET units = excluded.units, sold_out = e
     promoted = excluded.promoted, source = 'file', recorded_at = clock_timestamp()
 RETURNING site
 
+-- name: strange_lines
+-- A site without a dealer is the brand's own, or several brands'.
+SELECT fresh.site, fresh.gtin FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text)
+LEFT JOIN trace.product ON product.gtin = fresh.gtin AND product.brand = %(brand)s AND NOT product.ended
+LEFT JOIN trace.site ON site.id = fresh.site AND NOT site.ended
+LEFT JOIN trace.dealer ON dealer.id = site.dealer
+WHERE product.gtin IS NULL OR site.id IS NULL OR dealer.brand <> %(brand)s
+    OR dealer.id IS NULL AND EXISTS (SELECT FROM trace.channel_version AS version
+        WHERE version.kind = 'site' AND version.key = site.id AND version.brand <> %(brand)s)
+ORDER BY 1, 2
+
+-- name: configure_lines
+-- What was proposed to whoever decided about the place before goes with it; the worker looks at all that changed.
+WITH fresh AS (
+    SELECT given.site, given.gtin, site.dealer, given.daily_demand, given.reorder, given.maximum, given.managed
+    FROM jsonb_to_recordset(%(rows)s) AS given (site text, gtin text, daily_demand double precision, reorder integer,
+        maximum integer, managed text)
+    JOIN trace.site ON site.id = given.site
+), written AS (
+    INSERT INTO trace.stock (site, gtin, brand, dealer, daily_demand, reorder, maximum, managed)
+    SELECT site, gtin, %(brand)s, dealer, daily_demand, reorder, maximum, managed FROM fresh
+    ON CONFLICT (site, gtin) DO UPDATE SET dealer = excluded.dealer, daily_demand = excluded.daily_demand,
+        reorder = excluded.reorder, maximum = excluded.maximum, managed = excluded.managed
+    WHERE (stock.dealer, stock.daily_demand, stock.reorder, stock.maximum, stock.managed) IS DISTINCT FROM
+        (excluded.dealer, excluded.daily_demand, excluded.reorder, excluded.maximum, excluded.managed)
+    RETURNING site, gtin, managed
+), withdrawn AS (
+    UPDATE trace.proposal SET state = 'withdrawn', updated_at = clock_timestamp() FROM written
+    WHERE proposal.site = written.site AND proposal.gtin = written.gtin AND proposal.state = 'open'
+        AND proposal.kind = CASE written.managed WHEN 'vendor' THEN 'order' ELSE 'vmi' END
+)
+SELECT site, gtin FROM written
+
+-- name: review_lines
+INSERT INTO trace.review_due (site, gtin)
+SELECT fresh.site, fresh.gtin FROM jsonb_to_recordset(%(rows)s) AS fresh (site text, gtin text)
+
+-- name: wake_worker
+NOTIFY work
+
+-- name: configured_lines
+SELECT site, gtin, reorder, maximum, daily_demand, managed FROM trace.stock WHERE brand = %(brand)s ORDER BY site, gtin
+
 -- name: unsold_places
 SELECT site, gtin, reorder FROM trace.stock
 WHERE brand = %(brand)s AND NOT EXISTS (SELECT FROM trace.demand_day WHERE demand_day.brand = %(brand)s)
