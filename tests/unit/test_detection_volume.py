@@ -123,21 +123,22 @@ class Seen:
     st.floats(1, 12),
     st.floats(0.1, 0.9),
     st.floats(0, 20),
+    st.floats(-6, 3),
 )
 def test_the_strongest_shipment_is_found_without_weighing_them_all(  # noqa: PLR0917  hypothesis passes them in this order
     seen: list[Hit], elsewhere: dict[str, list[Kind]], stocked: set[str], shares: tuple[float, ...], surge: float,
-    seen_share: float, gateway: float,
+    seen_share: float, gateway: float, home: float,
 ) -> None:  # fmt: skip
     cell = Cell("D", 0, in_order=True)
     for hit in seen:
         cell.add(hit)
     place = Shipments(cell, Seen(cell, elsewhere, stocked), (shares, surge), seen_share, lambda: gateway)
     every = {
-        name: place.weigh(name, here)
+        name: place.weigh(name, here, home)
         for name in ("S1", "S2", "S3")
         if (here := [each for each in cell.pieces if any(hit.shipment == name for hit in each.hits)])
     }
-    nats, which = place.strongest()
+    nats, which = place.strongest(home)
     assert nats == max(every.values(), default=-inf)
     assert which is None or every[which] == nats
 
@@ -158,11 +159,26 @@ def test_what_was_seen_elsewhere_makes_nothing_stranger_and_what_shops_took_in_s
 
     def weighed(elsewhere: list[Kind], stocked: set[str]) -> float:
         place = Shipments(cell, Seen(cell, {"S1": elsewhere}, stocked), (shares, 1.0), seen_share, lambda: 0.0)
-        return place.weigh("S1", here)
+        return place.weigh("S1", here, 0.0)
 
     alone = weighed([], set())
     assert not here or weighed(kinds, set()) <= max(alone, 0.0) + 1e-9
     assert not here or weighed(kinds[:1], {"S1"}) == pytest.approx(alone)
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(1e-3, 0.0, 0.5), (0.2, 2.5, 3.0)])
+def test_that_nothing_was_seen_at_home_rules_out_travellers_and_no_present(
+    share: float, least: float, most: float
+) -> None:
+    """Where hardly anybody travels, three cases are a present or a diversion; next door, travellers are ruled out."""
+    cell = Cell("D", 0, in_order=True)
+    for number in range(3):
+        at, lat = number * 100 * HOUR_MS, 30.0 + 0.05 * number
+        cell.add(Hit(f"C{number}", at, Kind.GPS, "S1", f"phone {number}", lat, 120.0, ["k"], ["e"], ["u"]))
+    elsewhere = Seen(cell, {"S1": [Kind.GPS] * 6}, set())
+    place = Shipments(cell, elsewhere, ((share, share, 1e-3), 1.0), 0.24, lambda: 0.0)
+    without, known = (place.weigh("S1", cell.pieces, home) for home in (0.0, 3.0))
+    assert least <= known - without <= most
 
 
 @pytest.mark.parametrize(("shipments", "nats"), [(1, 9.0), (10, 9.0 - 2.302585), (0, 9.0), (100_000, 1.5)])

@@ -1,7 +1,7 @@
 """What the cases of each shipment say in one place, and which shipment says most. docs/detection.md, bulk. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from math import inf, log, prod
 from typing import Final, Protocol, TypeAlias
@@ -57,12 +57,13 @@ class Shipments:
             for kind in Kind
         ]
 
-    def strongest(self) -> tuple[float, str | None]:
+    def strongest(self, home: float) -> tuple[float, str | None]:
         """Return the nats of the shipment that says most, and which it is; −inf and None where there is none.
 
+        `home` is what it says, in nats, that the place's cases were seen at home as well, or were not.
         Shipments are weighed in the order of the most that they could say, until none can say more than was found.
         """
-        most = cache(self._most)
+        most = cache(partial(self._most, home))
         found: dict[str, list[Piece]] = {}
         for piece in self.cell.pieces:
             for shipment in dict.fromkeys(hit.shipment for hit in piece.hits if hit.shipment is not None):
@@ -73,38 +74,44 @@ class Shipments:
         for bound, name, here in ranked:
             if bound < best[0] - _ROUNDING:
                 break
-            nats = self.weigh(name, here)
+            nats = self.weigh(name, here, home)
             if nats > best[0]:
                 best = nats, name
         return best
 
-    def _most(self, kinds: tuple[int, ...]) -> float:
+    def _most(self, home: float, kinds: tuple[int, ...]) -> float:
         """Return the most that a shipment can say of which pieces of these kinds are here: as if nothing else was seen.
 
         Cases elsewhere, gateways and presents to one address only take away from it.
         """
-        return max(0.0, self._unanswered(kinds, self.gifts * _SPREAD_GIFT))
+        return max(home, self._unanswered(kinds, self.gifts * _SPREAD_GIFT, home))
 
-    def _unanswered(self, kinds: Sequence[int], place: float) -> float:
+    def _unanswered(self, kinds: Sequence[int], place: float, home: float) -> float:
         """Weigh pieces of these kinds as if nothing else of their shipment was seen."""
         here = [self.ratios[kind] for kind in kinds]
-        return gift_capped(bulk_nats(here), log(place) + gift_nats(here, (), _counted(kinds), self.seen_share))
+        present = log(place) + gift_nats(here, (), _counted(kinds), self.seen_share)
+        return gift_capped(bulk_nats(here) + home, present + home)
 
-    def weigh(self, shipment: str, here: list[Piece]) -> float:
-        """Weigh one shipment's cases against this place; hits that may have one cause are one case."""
+    def weigh(self, shipment: str, here: list[Piece], home: float) -> float:
+        """Weigh one shipment's cases against this place; hits that may have one cause are one case.
+
+        That they were not seen at home (`home`) speaks against travellers. It tells a present, which is opened in one
+        place, no more from a diversion than anything else does that both bring about.
+        """
         kinds = [piece.kind for piece in here]
         found = [self.ratios[kind] for kind in kinds]
         elsewhere = self._elsewhere(shipment)
         alone = nats = bulk_nats([*found, *elsewhere])
         if nats <= 0:
-            return nats
+            return nats + home
         if Kind.IP in kinds:
             addresses = [self.ratios[Kind.IP]] * kinds.count(Kind.IP)
             nats = gateway_capped(nats, min(self.gateway(), bulk_nats([*addresses, *elsewhere])))
         place = self.gifts * (_SPREAD_GIFT if spread(here) else 1.0)
         present = log(place) + gift_nats(found, elsewhere, _counted(kinds), self.seen_share)
         # The gateway is an explanation already; and what was seen elsewhere makes nothing stranger.
-        return min(gift_capped(nats, present - (alone - nats)), self._unanswered(kinds, place))
+        answered = gift_capped(nats + home, present - (alone - nats) + home)
+        return min(answered, self._unanswered(kinds, place, home))
 
     def _elsewhere(self, shipment: str) -> list[float]:
         """Return L1 / L0 of each of a shipment's cases that was seen, but not in this city.

@@ -142,8 +142,7 @@ class Weigher:
         found.cases, found.spread = sum(len(each.hits) for each in cell.pieces), cell.known_spread
         gateway = cache(partial(self._by_gateway, cell, (shares, surge), now))
         shipments = Shipments(cell, self.sightings, (shares, surge), self.habits.seen_share, gateway)
-        bulk, found.shipment = shipments.strongest()
-        found.bulk = bulk + found.home
+        found.bulk, found.shipment = shipments.strongest(found.home)
         return found
 
     def drip(self, dealer: str, pieces: list[Piece], honest: Honest, windows: Iterable[int], now: int) -> Weighed:
