@@ -108,7 +108,7 @@ def test_what_many_people_look_up_is_not_confirmed(market: Market) -> None:
             (path, number.to_bytes(8, "big"), BRAND),
         )
     page = market.get(path)
-    assert heading(page) == "We cannot confirm yours"
+    assert heading(page) == "We cannot confirm this item"
     assert "fake" not in page.text.lower()
 
 

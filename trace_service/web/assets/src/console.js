@@ -57,24 +57,38 @@ document.addEventListener("change", ({ target }) => {
   if (chosen.dataset.needs) target.form.elements[chosen.dataset.needs].required = true;
 });
 
+// A form that is on its way shows it, and is sent once, however slow the network or often the tap.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (form.hasAttribute("aria-busy")) event.preventDefault();
+  form.setAttribute("aria-busy", "true");
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[aria-busy]")) form.removeAttribute("aria-busy");
+});
+
 // An inspector's phone knows where it stands; without that the fields are filled in by hand, or not at all.
 for (const button of document.querySelectorAll("[data-locate]")) {
   if (!navigator.geolocation) continue;
   button.hidden = false;
-  button.addEventListener("click", () =>
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-busy", "true");
     navigator.geolocation.getCurrentPosition(
       ({ coords }) => {
+        button.removeAttribute("aria-busy");
         for (const field of document.querySelectorAll("[data-position]")) {
           const value = coords[field.dataset.position];
           field.value = field.dataset.position === "accuracy" ? Math.round(value) : value.toFixed(6);
         }
       },
       () => {
-        button.disabled = true;
+        button.removeAttribute("aria-busy");
+        button.textContent = button.dataset.failed;
       },
       { enableHighAccuracy: true, timeout: 15_000 },
-    ),
-  );
+    );
+  });
 }
 
 // The session ended while the page was open: the log-in page says so better than a silent one.
