@@ -16,6 +16,7 @@ from conftest import TestDatabase
 from console_world import BRAND, LOGIN, PASSWORD, Site, partner
 from openpyxl import load_workbook
 from test_console_pages import log_in
+from waiting import wait_for
 
 from trace_service.domain.events import Event, Source, Step
 from trace_service.processing.capture import capture
@@ -33,7 +34,8 @@ def test_a_purchasing_system_reads_decides_and_is_told_only_what_changed_since(e
     first = erp.get("/proposals", params={"state": "open"}).json()
     (proposal,) = first["proposals"]
     assert (proposal["kind"], proposal["quantity"]) == ("order", 36)
-    assert erp.get("/proposals", params={"after": first["after"]}).json() == {"proposals": [], "after": None}
+    # While any transaction of before still runs in the database, what it might come before is told again.
+    wait_for(lambda: erp.get("/proposals", params=read(erp)).json() == {"proposals": [], "after": None})
     path = f"/proposals/{site.world.proposal}/decision"
     assert erp.post(path, json={"decision": "approve", "quantity": 24}).status_code == 422
     assert erp.post(path, json={"decision": "approve", "quantity": 0, "code": "too_much"}).status_code == 422
@@ -42,6 +44,40 @@ def test_a_purchasing_system_reads_decides_and_is_told_only_what_changed_since(e
     assert decided["decided_by"] == "api:erp"
     again = erp.post(path, json={"decision": "reject"})
     assert (again.status_code, again.json()["code"]) == (409, "STATE_CONFLICT")
+
+
+def read(erp: httpx.Client) -> dict[str, str]:
+    """Return how to ask for what changes from now on."""
+    after = erp.get("/proposals").json()["after"]
+    return {} if after is None else {"after": after}
+
+
+def test_a_reader_misses_nothing_whatever_changes_again_or_commits_late(
+    erp: httpx.Client, database: TestDatabase
+) -> None:
+    copy = (
+        "INSERT INTO trace.proposal SELECT (jsonb_populate_record(proposal, jsonb_build_object('id',"
+        " nextval(pg_get_serial_sequence('trace.proposal', 'id')), 'kind', 'count', 'changed',"
+        " pg_current_xact_id()::text))).* FROM trace.proposal WHERE kind = 'order' RETURNING id"
+    )
+    touch = "UPDATE trace.proposal SET updated_at = clock_timestamp() WHERE id = %s"
+    order = erp.get("/proposals").json()["proposals"][0]["id"]
+    with psycopg.connect(database.owner_dsn, autocommit=True) as owner, psycopg.connect(database.owner_dsn) as slow:
+        slow.execute(touch.replace("%s", str(order)))
+        other = owner.execute(copy.replace("SELECT (", "OVERRIDING SYSTEM VALUE SELECT (")).fetchone()
+        assert other is not None
+        seen = erp.get("/proposals").json()
+        assert [each["id"] for each in seen["proposals"]] == [order, other[0]]
+        slow.commit()
+        later = erp.get("/proposals", params={"after": seen["after"]}).json()
+        assert order in [each["id"] for each in later["proposals"]], "what a slow transaction wrote came after"
+        # The last that was read changes again, after another one did.
+        cursor = read(erp)
+        owner.execute(touch, [order])
+        owner.execute(touch, [other[0]])
+        again = erp.get("/proposals", params=cursor).json()
+        assert [each["id"] for each in again["proposals"]] == [order, other[0]]
+    assert erp.get("/proposals", params={"after": "1"}).status_code == 422
 
 
 def test_a_token_for_something_else_opens_nothing(site: Site, database: TestDatabase) -> None:

@@ -26,18 +26,23 @@ from trace_service.web.tokens import Partner, require_scope
 router = APIRouter(prefix="/replenishment", tags=["replenishment"])
 PartnerOf = Annotated[Partner, Depends(require_scope("replenish"))]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
-Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+Cursor = Annotated[str, Query(pattern=r"^[0-9]{1,18}\.[0-9]{1,18}$")]
 Site = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_BEGINNING: Final = "0.0"
+_ANY: Final = {"state": None, "kind": None, "site": None, "changed": "0", "after": 0, "id": None}
 _PAGE: Final = 200
 _MOST: Final = 10_000
 _RECEIPTS: Final = 500
 
 
 class Feed(BaseModel):
-    """Proposals in the order in which they changed; `after` asks for what changes later, null where nothing is new."""
+    """Proposals in the order in which they changed; `after` asks for what changes later, null where nothing is new.
+
+    A proposal that changes again comes again, and one that changed just now may come twice: `id` and `state` tell.
+    """
 
     proposals: list[dict[str, Any]]
-    after: int | None
+    after: str | None
 
 
 class Decision(BaseModel):
@@ -67,12 +72,15 @@ class Planned(BaseModel):
 @router.get("/proposals")
 def feed(  # noqa: PLR0913, PLR0917  the framework passes parameters one by one
     partner: PartnerOf, connection: ConnectionOf, state: ProposalState | None = None, kind: ProposalKind | None = None,
-    site: Site = None, after: Cursor = None,
+    site: Site = None, after: Cursor = _BEGINNING,
 ) -> Feed:  # fmt: skip
-    """List proposals, oldest change first, up to 200 at once; `after` is the id that the last answer gave."""
-    wanted = {"brand": partner.brand, "state": state, "kind": kind, "site": site, "after": after, "id": None}
-    rows = connection.execute(SQL["feed"], {**wanted, "limit": _PAGE}).fetchall()
-    return Feed(proposals=[row._asdict() for row in rows], after=rows[-1].id if rows else None)
+    """List proposals, oldest change first, up to 200 at once; `after` is what the last answer gave."""
+    changed, last = after.split(".")
+    wanted = {"brand": partner.brand, "state": state, "kind": kind, "site": site, "changed": changed, "after": last}
+    rows = connection.execute(SQL["feed"], {**wanted, "id": None, "limit": _PAGE}).fetchall()
+    for row in rows:
+        after = f"{row.changed}.{row.id}" if row.settled else after
+    return Feed(proposals=[_shown(row) for row in rows], after=after if rows else None)
 
 
 @router.get("/proposals/export")
@@ -81,7 +89,7 @@ def export(
     form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
 ) -> Response:  # fmt: skip
     """Answer with proposals in a state as CSV or Excel."""
-    wanted = {"brand": partner.brand, "state": state, "kind": None, "site": None, "after": None, "id": None}
+    wanted = {**_ANY, "brand": partner.brand, "state": state}
     return table_of(connection.execute(SQL["feed"], {**wanted, "limit": _MOST}).fetchall(), state, form)
 
 
@@ -103,8 +111,7 @@ def decide(partner: PartnerOf, connection: ConnectionOf, number: Number, decisio
     found = _proposal(connection, partner.brand, number)
     if hit is None:
         raise StateConflictError(f"proposal {number} is {found.state}", advice="Ask for it to see who decided.")
-    answer: dict[str, Any] = found._asdict()
-    return answer
+    return _shown(found)
 
 
 @router.get("/proposals/{number}/receipts")
@@ -143,8 +150,12 @@ def plan(partner: PartnerOf, connection: ConnectionOf, site: Site = None) -> Pla
 
 
 def _proposal(connection: Connection, brand: str, number: int) -> Any:  # noqa: ANN401  rows
-    wanted = {"brand": brand, "state": None, "kind": None, "site": None, "after": None, "id": number, "limit": 1}
+    wanted = {**_ANY, "brand": brand, "id": number, "limit": 1}
     found = connection.execute(SQL["feed"], wanted).fetchone()
     if found is None:
         raise NotFoundError(f"no proposal {number}")
     return found
+
+
+def _shown(row: Any) -> dict[str, Any]:  # noqa: ANN401  rows
+    return {name: value for name, value in row._asdict().items() if name not in {"changed", "settled"}}

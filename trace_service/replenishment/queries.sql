@@ -368,16 +368,17 @@ ORDER BY id
 SELECT kind, count(*)::integer AS number FROM trace.proposal WHERE brand = %(brand)s AND state = 'open' GROUP BY kind
 
 -- name: feed
--- In the order of decisions; a cursor is (decided_at, id) of the last row that a reader has.
+-- In the order of the transactions that wrote them last; a cursor is (changed, id). What is not `settled`, a transaction
+-- that still runs may yet come before: readers get it now and again, and their cursor stays before it.
 SELECT proposal.id, kind, state, site, to_site, gtin, dealer, quantity, proposed, need_by, reason, p_without, p_with,
     cost::float8 AS cost, confidence, model, inputs, created_at, updated_at, decided_by, decided_at, decision_code,
-    decision_note, arrived, arrived_at
+    decision_note, arrived, arrived_at, changed::text AS changed,
+    changed < pg_snapshot_xmin(pg_current_snapshot()) AS settled
 FROM trace.proposal
 WHERE brand = %(brand)s AND (%(state)s::text IS NULL OR state = %(state)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
     AND (%(site)s::text IS NULL OR site = %(site)s OR to_site = %(site)s) AND (%(id)s::bigint IS NULL OR id = %(id)s)
-    AND (%(after)s::bigint IS NULL OR (updated_at, id) > (
-        SELECT updated_at, id FROM trace.proposal AS last WHERE last.id = %(after)s AND last.brand = %(brand)s))
-ORDER BY updated_at, id LIMIT %(limit)s
+    AND (proposal.changed, proposal.id) > (%(changed)s::xid8, %(after)s::bigint)
+ORDER BY proposal.changed, proposal.id LIMIT %(limit)s
 
 -- name: decide
 UPDATE trace.proposal
