@@ -73,7 +73,12 @@ def _text(outcomes: list[Outcome], scores: dict[str, Score], out: Path) -> list[
     alerts, back = sum(each.alerts for each in outcomes), sum(each.retracted for each in outcomes)
     found.append("")
     said = ", ".join((counted(len(outcomes), "world"), counted(scans, "scan"), counted(alerts, "alert")))
-    found.append(f"{said}, {back} taken back, {spent:.0f} s of processor")
+    readings = sum(each.readings for each in outcomes)
+    each_scan, each_reading = (1000 * spent / max(1, number) for number in (scans, readings))
+    found.append(
+        f"{said}, {back} taken back, {spent:.0f} s of processor: {each_scan:.2f} ms a consumer scan, "
+        f"{each_reading:.3f} ms for each of {counted(readings, 'reading')} of any kind"
+    )
     if events:
         notices: dict[str, int] = {}
         for outcome in outcomes:
@@ -102,9 +107,9 @@ def _by_detector(score: Score) -> list[str]:
 def _as_object(outcomes: list[Outcome], scores: dict[str, Score]) -> dict[str, Any]:
     return {
         "worlds": [
-            {"world": each.world, "scans": each.scans, "alerts": each.alerts, "retracted": each.retracted,
-             "days": each.days, "read_s": each.read_s, "cpu_s": each.cpu_s, "notices": each.notices,
-             "remarks": each.remarks}
+            {"world": each.world, "scans": each.scans, "readings": each.readings, "alerts": each.alerts,
+             "retracted": each.retracted, "days": each.days, "read_s": each.read_s, "cpu_s": each.cpu_s,
+             "notices": each.notices, "remarks": each.remarks}
             for each in outcomes
         ],
         "scores": {name: _score(score) for name, score in scores.items()},

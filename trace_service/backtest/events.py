@@ -37,7 +37,7 @@ _BELIEVED_LEAPS: Final = 20
 _LARGEST_LEAP_MS: Final = 400 * DAY_MS
 
 
-class Event(Struct):
+class Event(Struct, gc=False):
     """A line of events.jsonl; `occurred` and `received` are milliseconds, filled in by the reader.
 
     So is `dated`: False where the clock was not believed, and `occurred` is when it arrived.

@@ -61,6 +61,7 @@ class Feed:
             for paper in self._papers.release(event.received):
                 yield paper
                 yield from self._anew(paper)
+                self._let_go(paper)
             if event.type in _SIGHTINGS:
                 yield from self._sightings(event)
             elif event.type in _MOVEMENTS:
@@ -82,11 +83,19 @@ class Feed:
                     changed = structs.replace(sighting, goods=goods, received_at=paper.received_at)
                     self._sighted[case][index] = (changed, item)
                     yield changed
-            yield from self._judged_again(case, paper)
+            if case in self._receipts:
+                yield from self._judged_again(case, paper)
+
+    def _let_go(self, paper: Shipment) -> None:
+        """Forget what was observed of cases that no paper is to come of: nothing puts it in another light."""
+        for case in paper.cases:
+            if not self._papers.awaits(case):
+                self._sighted.pop(case, None)
+                self._receipts.pop(case, None)
 
     def _judged_again(self, case: str, paper: Shipment) -> Iterator[Movement]:
         """Observe receipts again that a paper explains, or explains no more, since it had sent the goods on before."""
-        for index, (movement, item, receipt) in enumerate(self._receipts.get(case, ())):
+        for index, (movement, item, receipt) in enumerate(self._receipts[case]):
             if movement.documented and paper.departed_at >= movement.occurred_at - PASSED_ON_DAYS * DAY_MS:
                 continue
             documented = self._papers.documents(item, movement.site_dealer, receipt, paper.received_at)
@@ -147,7 +156,7 @@ class Feed:
             )
             if item is None:
                 self.notices["unknown_code"] += 1
-            else:
+            elif self._papers.awaits(item.case):
                 self._sighted[item.case].append((sighting, item))
             yield sighting
 
@@ -181,8 +190,11 @@ class Feed:
             self.notices["movement_at_unknown_place"] += 1
             return
         position, dealer = self._position(event), self._sites.below_brand(site)
+        told: dict[tuple[str, ...], bool] = {}  # what papers say of goods that came by the same shipments
         for case, item in self._explode(event.codes).items():
-            documented = self._papers.documents(item, dealer, event, event.received)
+            documented = told.get(item.shipments)
+            if documented is None:
+                documented = told[item.shipments] = self._papers.documents(item, dealer, event, event.received)
             movement = Movement(
                 key=f"{event.event_id}/{case}",
                 event=event.event_id,
@@ -198,7 +210,7 @@ class Feed:
                 actor=_text(event.actor),
                 dated=event.dated,
             )
-            if event.type == "receive":
+            if event.type == "receive" and self._papers.awaits(case):
                 self._receipts[case].append((movement, item, event))
             yield movement
 

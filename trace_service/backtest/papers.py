@@ -1,13 +1,13 @@
 """What papers say of an item at a moment as known at a moment: its dealer, shipment and chain."""
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from msgspec import Struct
 
 from trace_service.backtest.events import Event
-from trace_service.backtest.world import Item, Paper, World
+from trace_service.backtest.world import NEVER, Item, Paper, World
 from trace_service.detection.network import Network
 from trace_service.detection.observations import PASSED_ON_DAYS, Shipment
 from trace_service.detection.settings import DAY_MS
@@ -37,15 +37,22 @@ class Papers:
             for shipment in item.shipments:
                 counts = self._cases[shipment]
                 counts[item.case] = counts.get(item.case, 0) + 1
+        self._awaited: Counter[str] = Counter()  # papers of each case that are still to come
+        for number, cases in self._cases.items():
+            if number in world.papers and world.papers[number].document_time < NEVER:
+                self._awaited.update(cases.keys())
         self._receivers: dict[str, str | None] = {}
         self._chains: dict[tuple[str, ...], list[tuple[Paper, str | None]]] = {}
+        # One event tells of many items that came by the same shipments.
+        self._last: tuple[tuple[tuple[str, ...], int, int] | None, Entitlement] = (None, NOBODY)
 
     def release(self, now: int) -> Iterator[Shipment]:
         """Yield, once, every paper that reached the system until now."""
         while self._queue and self._queue[0][0] <= now:
             known, number = heapq.heappop(self._queue)
             paper = self.world.papers[number]
-            cases = self._cases.get(number, {})
+            cases = self._cases.pop(number, {})
+            self._awaited.subtract(cases.keys())
             yield Shipment(
                 key=number,
                 kind=paper.kind,
@@ -57,6 +64,10 @@ class Papers:
                 cases=tuple(cases),
                 arrived_at=paper.arrived if paper.arrived is not None and paper.arrived <= known else None,
             )
+
+    def awaits(self, case: str) -> bool:
+        """Whether any paper of a case is still to come."""
+        return self._awaited[case] > 0
 
     def receiver(self, paper: Paper) -> str | None:
         """Return the dealer that a paper names as receiver, a store's dealer for a delivery; None for the brand."""
@@ -72,9 +83,15 @@ class Papers:
 
     def entitled(self, item: Item, moment: int, known_at: int) -> Entitlement:
         """Return who was entitled to an item at a moment, by the papers that are known at another."""
+        asked = item.shipments, moment, known_at
+        if self._last[0] != asked:
+            self._last = asked, self._entitled(*asked)
+        return self._last[1]
+
+    def _entitled(self, shipments: tuple[str, ...], moment: int, known_at: int) -> Entitlement:
         last: tuple[Paper, str | None] | None = None
         chain: list[str] = []
-        for paper, dealer in self._chain(item.shipments):
+        for paper, dealer in self._chain(shipments):
             if paper.document_time > known_at or min(paper.departed, paper.document_time) > moment:
                 continue
             if dealer is not None:

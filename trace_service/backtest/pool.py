@@ -16,7 +16,7 @@ from trace_service.detection.calibration import Calibration
 from trace_service.detection.settings import Settings
 
 _KEPT: Final = "outcome.json"
-_FORM: Final = 3
+_FORM: Final = 4
 """What an outcome counts: one that was kept by another form is made anew."""
 
 

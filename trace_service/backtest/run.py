@@ -1,7 +1,6 @@
 """One world through the engine: alerts.jsonl and cells.jsonl out, scores where the truth is known."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from trace_service.backtest.world import World, read_world
 from trace_service.detection.changes import Alert, Raised, Retracted
 from trace_service.detection.engine import CellProbability, Engine
 from trace_service.detection.network import Network
-from trace_service.detection.observations import Observation, Sighting
+from trace_service.detection.observations import Movement, Observation, Sighting
 from trace_service.detection.settings import DAY_MS, Settings
 
 Progress = Callable[[str], None]
@@ -35,6 +34,7 @@ class Outcome(Struct, kw_only=True):
     alerts: int
     retracted: int
     scans: int
+    readings: int  # scans of items and cases by anybody: consumers', sales, receipts and what was sent on
     days: float
     read_s: float
     cpu_s: float
@@ -78,6 +78,7 @@ def run_world(folder: Path, out: Path, progress: Progress, settings: Settings | 
         alerts=len(raised),
         retracted=len(played.retracted),
         scans=played.feed.scans,
+        readings=tally.readings,
         days=tally.days,
         read_s=read - began,
         cpu_s=time.process_time() - read,
@@ -92,7 +93,7 @@ def run_world(folder: Path, out: Path, progress: Progress, settings: Settings | 
 
 def _score(found: Outcome, truth: Truth, played: _Played) -> None:
     tally = played.tally
-    honest = honest_scans(tally.scans, truth)
+    honest = honest_scans(tally.codes, truth)
     findings = [finding_of(each) for each in played.raised]
     found.timeline = [((each.raised_at - tally.first) // DAY_MS, bool(truth.right(each))) for each in findings]
     found.scores = {EVIDENCE: score(findings, truth, honest, tally.days)}
@@ -121,11 +122,11 @@ def _play(world: World, network: Network, settings: Settings | None) -> _Played:
 
 
 class Tally:
-    """Counts consumer scans and their codes by event, and the days of the stream, while it flows by."""
+    """Keeps the codes of consumer scans by event; counts readings, and the days of the stream, while it flows by."""
 
     def __init__(self) -> None:
-        self.scans: Counter[str] = Counter()
         self.codes: dict[str, str] = {}
+        self.readings = 0
         self._first: int | None = None
         self._last = 0
 
@@ -133,8 +134,8 @@ class Tally:
         """Pass the stream on."""
         for observation in stream:
             if isinstance(observation, Sighting) and observation.kind == "scan":
-                self.scans[observation.event] = 1
                 self.codes[observation.event] = observation.goods.unit
+            self.readings += isinstance(observation, Sighting | Movement)
             self._first = observation.received_at if self._first is None else self._first
             self._last = max(self._last, observation.received_at)
             yield observation

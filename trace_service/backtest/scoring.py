@@ -1,7 +1,7 @@
 """Scores of one method on one world, as counts that add up over worlds."""
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from typing import Final
@@ -212,10 +212,10 @@ def score_cells(found: Score, cells: Iterable[Cell], truth: Truth) -> None:
     found.bins = bins
 
 
-def honest_scans(scans: Counter[str], truth: Truth) -> int:
-    """Return how many of the consumer scans (by event) are no attack's."""
+def honest_scans(codes: Mapping[str, str], truth: Truth) -> int:
+    """Return how many consumer scans are no attack's, of their codes by event."""
     attacked = truth.events
-    return sum(count for event, count in scans.items() if event not in attacked)
+    return sum(event not in attacked for event in codes)
 
 
 def honest_codes(codes: Mapping[str, str], truth: Truth) -> int:

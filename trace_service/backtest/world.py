@@ -26,7 +26,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "items.csv": ("code", "case", "pallet", "product", "batch", "shipments"),
 }
 _EVER: Final = -(2**62)
-_NEVER: Final = 2**62
+NEVER: Final = 2**62
 
 
 class Site(Struct, frozen=True):
@@ -212,7 +212,7 @@ def _paper(row: Row) -> Paper:
         departed=departed,
         arrived=row.perhaps("arrived"),
         # A paper that never came is never known.
-        document_time=_NEVER if known is None else known,
+        document_time=NEVER if known is None else known,
         kind=row.text("kind"),
     )
 

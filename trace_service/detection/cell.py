@@ -16,7 +16,7 @@ _GIFT_MS: Final = 14 * DAY_MS
 _ALLOWANCE: Final = 3.0
 
 
-class Hit(Struct):
+class Hit(Struct, gc=False):
     """The sightings of one case in one city; `at` is the first."""
 
     case: str

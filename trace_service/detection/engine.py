@@ -19,7 +19,7 @@ A live process that starts anew feeds the engine the stored stream again and dro
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple, get_args
 
 from trace_service.detection.believing import believed
@@ -117,7 +117,8 @@ class Engine:
             self.ledger.close(observation.key)
             self.leads.pop(observation.key, None)
         for detector in self._wanting.get(type(observation), ()):
-            changes += self._settle(detector.observe(observation, now), now)
+            for claim in detector.observe(observation, now):
+                changes += self._settle(claim, now)
         return changes
 
     def rechannel(self, channel: Channel) -> None:
@@ -166,21 +167,19 @@ class Engine:
             self._evaluate(midnight)
         else:
             self.habits.watch(self.sightings, midnight)
-        return [change for each in self.detectors for change in self._settle(each.close_day(midnight), midnight)]
+        claims = (claim for each in self.detectors for claim in each.close_day(midnight))
+        return [change for claim in claims for change in self._settle(claim, midnight)]
 
-    def _settle(self, claims: Iterable[Claim], now: int) -> list[Change]:
-        changes = []
-        for claim in claims:
-            self.leads.pop(claim.key, None)
-            if claim.lead and not claim.alarming:
-                self.leads[claim.key] = Lead(claim=claim, noted_at=now)
-            if not claim.alarming and not self.ledger.stands(claim.key):
-                continue
-            probability, band = self._judge(claim)
-            change = self.ledger.settle(claim, Judged(probability, band, self.versions), now)
-            if change is not None:
-                changes.append(change)
-        return changes
+    def _settle(self, claim: Claim, now: int) -> list[Change]:
+        alarming = claim.alarming
+        self.leads.pop(claim.key, None)
+        if claim.lead and not alarming:
+            self.leads[claim.key] = Lead(claim=claim, noted_at=now)
+        if not alarming and not self.ledger.stands(claim.key):
+            return []
+        probability, band = self._judge(claim)
+        change = self.ledger.settle(claim, Judged(probability, band, self.versions), now)
+        return [] if change is None else [change]
 
     def _judge(self, claim: Claim) -> tuple[float, tuple[float, float]]:
         if claim.probability is not None:
@@ -193,7 +192,7 @@ class Engine:
             return
         since = now - _CELL_DAYS * DAY_MS
         for (dealer, city), cell in self.sightings.cells.items():
-            if any(hit.at >= since for hit in cell.hits.values()):
+            if cell.latest >= since and any(hit.at >= since for hit in cell.hits.values()):
                 inputs = features(self.flow.weigher.weigh(cell, now).evidence)
                 probability = max(cell.past, self.flow.judging.cell.probability(inputs))
                 self.evaluated.append(CellProbability(now, dealer, self.network.cities[city].adcode, probability))

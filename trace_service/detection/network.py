@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import cos, floor, inf, radians, sqrt
 from typing import Final
 
@@ -104,6 +104,9 @@ class Network:
         self._city_of = {each.adcode: each.city or each.adcode for each in self.places}
         self._provinces = {province(each) for each in self._city_of}
         self._located: dict[tuple[int, int], tuple[list[int], FloatArray, FloatArray]] = {}
+        # Several ask about one point, one after the other.
+        self._point: tuple[float, float] | None = None
+        self._nearest_to_point: tuple[int | None, float] = (None, inf)
         self.replace(channel)
 
     def replace(self, channel: Channel) -> None:
@@ -145,6 +148,11 @@ class Network:
         return self._nearest(lat, lon)[1]
 
     def _nearest(self, lat: float, lon: float) -> tuple[int | None, float]:
+        if self._point != (lat, lon):
+            self._point, self._nearest_to_point = (lat, lon), self._looked_up(lat, lon)
+        return self._nearest_to_point
+
+    def _looked_up(self, lat: float, lon: float) -> tuple[int | None, float]:
         key = (floor(lat * 2), floor(lon * 2))
         near = self._located.get(key)
         if near is None:
@@ -223,7 +231,11 @@ class Network:
 
 def covers(adcodes: Iterable[str], adcode: str, city: str | None) -> bool:
     """Whether any of the divisions holds the one given: itself, its city, its province or the country."""
-    wanted = {adcode, province(adcode), adcode[:4] + "00", COUNTRY}
-    if city:
-        wanted |= {city, province(city)}
-    return any(each in wanted for each in adcodes)
+    return not around(adcode, city).isdisjoint(adcodes)
+
+
+@lru_cache(maxsize=16_384)
+def around(adcode: str, city: str | None) -> frozenset[str]:
+    """Return the divisions that hold the one given: itself, its city, its province and the country."""
+    found = {adcode, province(adcode), adcode[:4] + "00", COUNTRY}
+    return frozenset(found | {city, province(city)} if city else found)

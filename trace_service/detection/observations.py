@@ -40,7 +40,7 @@ class CodeState(StrEnum):
     EXPIRED = "expired"
 
 
-class Position(Struct, frozen=True, kw_only=True):
+class Position(Struct, frozen=True, kw_only=True, gc=False):
     """Where something was observed: degrees in WGS-84, metres; `adcode` is a division where one is known."""
 
     source: Source
@@ -51,7 +51,7 @@ class Position(Struct, frozen=True, kw_only=True):
     place: str | None = None  # the store's or dealer's id
 
 
-class Goods(Struct, frozen=True, kw_only=True):
+class Goods(Struct, frozen=True, kw_only=True, gc=False):
     """One unit as papers know it at the moment of the observation."""
 
     unit: str  # what was scanned: an item, a case or a pallet
@@ -67,7 +67,7 @@ class Goods(Struct, frozen=True, kw_only=True):
     state_since: int | None = None  # when it was recalled, expired or made void; None: not known, or not yet
 
 
-class Sighting(Struct, frozen=True, kw_only=True):
+class Sighting(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody saw one unit somewhere: a consumer's scan, a sale or an inspection.
 
     A sighting of a unit that is not bound to a dealer, or without a position, is observed as well: exposure, clones
@@ -87,7 +87,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
     dated: bool = True  # False: its clock was not believed, and `occurred_at` is when it arrived
 
 
-class Movement(Struct, frozen=True, kw_only=True):
+class Movement(Struct, frozen=True, kw_only=True, gc=False):
     """A unit was shipped, received, transferred or returned at a dealer's site. One per event and case.
 
     `goods` is as papers stood *before* it. `documented` says whether a paper that is known now (order, transfer,
@@ -110,7 +110,7 @@ class Movement(Struct, frozen=True, kw_only=True):
     dated: bool = True
 
 
-class Shipment(Struct, frozen=True, kw_only=True):
+class Shipment(Struct, frozen=True, kw_only=True, gc=False):
     """A paper reached the system (`received_at`): `cases` went from `sender` to `receiver` (dealers or stores)."""
 
     key: str  # the shipment's id
@@ -125,7 +125,7 @@ class Shipment(Struct, frozen=True, kw_only=True):
     arrived_at: int | None = None  # when the receiver said that it came, where the paper has it
 
 
-class Binding(Struct, frozen=True, kw_only=True):
+class Binding(Struct, frozen=True, kw_only=True, gc=False):
     """Units were bound to another dealer by hand."""
 
     key: str
@@ -140,14 +140,14 @@ class Binding(Struct, frozen=True, kw_only=True):
     actor: str = ""
 
 
-class Withdrawn(Struct, frozen=True, kw_only=True):
+class Withdrawn(Struct, frozen=True, kw_only=True, gc=False):
     """The sighting, movement or binding with this key did not happen: a double, a void event, a correction."""
 
     key: str
     received_at: int
 
 
-class Reviewed(Struct, frozen=True, kw_only=True):
+class Reviewed(Struct, frozen=True, kw_only=True, gc=False):
     """A person closed the alert with this claim key.
 
     Its evidence is not counted again. After `confirmed` it never enters the baseline; after a benign outcome the

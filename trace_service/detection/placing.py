@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from trace_service.detection.network import FloatArray, Network, Territory, covers
+from trace_service.detection.network import FloatArray, Network, Territory, around, covers
 from trace_service.detection.observations import Sighting, Source
 from trace_service.detection.settings import DAY_MS, Settings
 
@@ -115,7 +115,8 @@ class Placer:
     def _home(self, adcodes: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
         found = self._homes.get(adcodes)
         if found is None:
-            own = [each for each in self.network.places if covers(adcodes, each.adcode, each.city or None)]
+            apart = frozenset(adcodes).isdisjoint
+            own = [each for each in self.network.places if not apart(around(each.adcode, each.city or None))]
             found = self._homes[adcodes] = (np.array([each.lat for each in own]), np.array([each.lon for each in own]))
         return found
 

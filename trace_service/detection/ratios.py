@@ -46,13 +46,14 @@ def drip_nats(count: int, honest: float, located: float) -> float:
     for number in range(1, count + 1):
         weights.append(weights[-1] * step * (size + number - 1) / number)
     none = weights[count]
+    weights.reverse()
     total = 0.0
     for theta in THETAS:
         mean = theta * located
         term, found = exp(-mean), 0.0
-        for number in range(count + 1):
-            found += weights[count - number] * term
-            term *= mean / (number + 1)
+        for number, weight in enumerate(weights, 1):
+            found += weight * term
+            term *= mean / number
         total += found / none
     return log(total / len(THETAS)) if total > 0 else -inf
 

@@ -13,21 +13,22 @@ from trace_service.detection.placing import Kind, Placer
 from trace_service.detection.settings import Settings
 
 AT_HOME: Final = -1
+# Of millions of cities that cases were seen in, each says one of these.
+_MARKS: Final = {(int(kind), foreign): (int(kind), foreign) for kind in Kind for foreign in (False, True)}
 
 
-class _Record(Struct):
+class _Record(Struct, gc=False):
     """What one observed sighting counts for."""
 
     dealer: str
     case: str
     city: int
     kind: int
-    foreign: bool
     shipment: str | None
     at: int
 
 
-class Trace(Struct):
+class Trace(Struct, gc=False):
     """A dealer's cases of one shipment: how many were seen at home, and how many only elsewhere, by their first city.
 
     Cases that a shop of the dealer had are no trace of it elsewhere.
@@ -66,7 +67,7 @@ class Sightings:
         self.traces: dict[tuple[str, str], Trace] = defaultdict(Trace)
         self._shipments_of: dict[str, list[str]] = defaultdict(list)
         self._places: dict[str, dict[str, int]] = defaultdict(dict)  # case → dealer → what it counts for
-        self._seen: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+        self._seen: Counter[tuple[str, str, int]] = Counter()  # sightings by dealer, case and city
         # (dealer, case): what one of the dealer's own shops took in. What is seen elsewhere later was carried there.
         self.stocked: dict[tuple[str, str], set[str]] = {}  # with the receipts that say so
         self._receipts: dict[str, tuple[str, str]] = {}
@@ -100,9 +101,8 @@ class Sightings:
             if not sent[record.shipment]:
                 del sent[record.shipment]
         place = (record.dealer, record.case, record.city)
-        keys = self._seen[place]
-        keys.remove(key)
-        if not keys:
+        self._seen[place] -= 1
+        if not self._seen[place]:
             del self._seen[place]
             self.exposure.add(record.dealer, record.kind, record.at, -1)
             self.cities[record.dealer, record.case].pop(record.city, None)
@@ -129,19 +129,17 @@ class Sightings:
         placed = self.placer.place(sighting)
         if placed is None:
             return []
-        record = _Record(
-            goods.dealer, goods.case, placed.city, placed.kind, placed.foreign, goods.shipment, sighting.occurred_at
-        )
+        record = _Record(goods.dealer, goods.case, placed.city, placed.kind, goods.shipment, sighting.occurred_at)
         self.records[sighting.key] = record
         if record.shipment is not None:
             self.sent[record.dealer][record.shipment] += 1
-        keys = self._seen[goods.dealer, goods.case, placed.city]
-        keys.append(sighting.key)
-        if len(keys) == 1:
+        place = (goods.dealer, goods.case, placed.city)
+        self._seen[place] += 1
+        if self._seen[place] == 1:
             self.exposure.add(goods.dealer, placed.kind, sighting.occurred_at)
             if goods.shipment is not None:
                 self._join(goods.shipment, goods.case)
-            self.cities[goods.dealer, goods.case][placed.city] = (placed.kind, placed.foreign)
+            self.cities[goods.dealer, goods.case][placed.city] = _MARKS[placed.kind, placed.foreign]
             self._trace(goods.dealer, goods.case)
         changed = [] if placed.foreign else self._at_home(goods.dealer, goods.case)
         return changed + self._hit(sighting, record) if placed.foreign else changed

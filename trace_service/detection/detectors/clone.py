@@ -59,7 +59,7 @@ def pooled_nats(shares: Sequence[float]) -> float:
     return max(*shares, sum(shares) - _POOL_PENALTY) if len(shares) > 1 else shares[0]
 
 
-class _Scan(Struct):
+class _Scan(Struct, gc=False):
     key: str
     event: str
     device: str

@@ -50,6 +50,8 @@ class FlowDetector:
             cells = self.sightings.forget(observation.key) + self.sightings.unstock(observation.key)
         elif isinstance(observation, Movement):
             cells = self.sightings.stock(observation)
+            if not cells:
+                return
         else:
             if isinstance(observation, Reviewed):
                 until = None if observation.confirmed else now + observation.benign_days * DAY_MS

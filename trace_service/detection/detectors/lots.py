@@ -64,7 +64,7 @@ class LotSkipDetector:
         self.network, self.settings = network, settings
         self._lots: dict[str, _Lot] = {}
         self._lot_of: dict[str, str] = {}
-        self._read_of: dict[str, tuple[str, str]] = {}
+        self._read_of: dict[str, str] = {}  # reading → lot
         self._readings: dict[str, list[int]] = {}
         self._due: dict[int, list[str]] = {}
         self._every = [0, 0]  # lots read, lots judged
@@ -83,8 +83,8 @@ class LotSkipDetector:
                 yield self._claim(lot)
             if isinstance(observation, Sighting):
                 yield from self._seen(observation)
-            elif (old := self._read_of.pop(observation.key, None)) is not None and old[0] in self._lots:
-                self._lots[old[0]].read.pop(observation.key, None)
+            elif (old := self._read_of.pop(observation.key, None)) is not None and old in self._lots:
+                self._lots[old].read.pop(observation.key, None)
 
     def close_day(self, now: int) -> Iterable[Claim]:
         """Learn from the lots that should have come by now, and forget old ones."""
@@ -106,9 +106,12 @@ class LotSkipDetector:
 
     def _tidy(self, oldest: int) -> None:
         for key in [key for key, lot in self._lots.items() if lot.due < oldest]:
-            for sighting in self._lots.pop(key).shops:
+            lot = self._lots.pop(key)
+            for sighting in lot.shops:
                 self._lot_of.pop(sighting, None)
-        self._read_of = {key: old for key, old in self._read_of.items() if old[0] in self._lots}
+            for reading in lot.read:
+                if self._read_of.get(reading) == key:
+                    del self._read_of[reading]
         for days in self._readings.values():
             del days[: bisect_left(days, oldest // DAY_MS)]
 
@@ -139,7 +142,7 @@ class LotSkipDetector:
             lot = self._lots.get(key or "")
             if lot is not None and lot.dealer == site:
                 lot.read[movement.key] = case
-                self._read_of[movement.key] = (lot.key, movement.key)
+                self._read_of[movement.key] = lot.key
                 if lot.shops and (len(lot.read) == 1 or any(each.goods.case == case for each in lot.shops.values())):
                     yield self._claim(lot)
 
