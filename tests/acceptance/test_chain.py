@@ -12,7 +12,7 @@ from running_system import CODEFENCE, System, start, wait_for
 
 from contracts.gs1 import parse
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(1200)
 
 PARTS = (
     "station-pack",

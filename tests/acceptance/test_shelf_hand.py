@@ -21,7 +21,6 @@ from cli.device import running_installation
 from cli.installation import DEMO_LOGIN
 from contracts.webhooks import SIGNATURE_HEADER, TOPIC_HEADER, SignatureError, verify
 
-pytestmark = pytest.mark.timeout(300)
 STORE, GTIN = "S-HANGZHOU-01", "09506000134352"
 REORDER = 12
 AT_ONCE = 6

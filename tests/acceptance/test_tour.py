@@ -11,7 +11,7 @@ from cli.touring import world
 def test_a_bottle_can_be_followed_from_the_factory_through_five_levels_to_the_consumer(tmp_path: Path) -> None:
     out = tmp_path / "tour"
     command = [os.fspath(Path(sys.executable).with_name("codefence")), "tour", "--out", os.fspath(out)]
-    played = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    played = subprocess.run(command, capture_output=True, text=True, check=False, timeout=840)
     assert played.returncode == 0, played.stderr
     page = (out / "tour.html").read_text("utf-8")
     assert page.count('<img src="data:image/png;base64,') == 5

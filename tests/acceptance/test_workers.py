@@ -13,8 +13,6 @@ from cli.soaking.mosquitto import is_installed
 from cli.soaking.system import SITE, BrokerKind, Parts, System, shares, wait_for
 from contracts.topics import PARTITIONS, partition
 
-pytestmark = pytest.mark.timeout(300)
-
 NEEDS_MOSQUITTO = pytest.mark.skipif(not is_installed(), reason="Mosquitto is absent: apt-get install mosquitto")
 KINDS = [BrokerKind.NATS, pytest.param(BrokerKind.MOSQUITTO, marks=NEEDS_MOSQUITTO)]
 FLEET = [f"device-{number}" for number in range(12)]

@@ -24,7 +24,7 @@ def test_the_examples_of_the_guide_work(database: TestDatabase, tmp_path: Path) 
         outputs = [
             subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", block.replace("curl -sS", "curl -sS --fail-with-body")],
-                env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+                env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
             )
             for block in blocks
         ]  # fmt: skip

@@ -24,7 +24,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(world: Path, hash_seed: int) -> list[str]:
     environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(PROGRAM.parents[1])}
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(world)], env=environment, capture_output=True, text=True, timeout=240,
+        [sys.executable, str(PROGRAM), str(world)], env=environment, capture_output=True, text=True, timeout=800,
         check=True,
     )  # fmt: skip
     return done.stdout.splitlines()

@@ -41,7 +41,7 @@ def test_every_scan_of_a_played_world_is_stored_once_with_its_place_and_its_read
         wait_for(lambda: b'"ingest.connected"' in (tmp_path / "ingest.log").read_bytes())
         command = [CODEFENCE, "world", "play", folder, "--devices", tmp_path / "devices.json"]
         command += ["--broker-port", str(broker.port), "--speed", "1000000"]
-        played = subprocess.run([str(part) for part in command], capture_output=True, check=True, timeout=250)
+        played = subprocess.run([str(part) for part in command], capture_output=True, check=True, timeout=800)
     report = json.loads(played.stdout)
     lines = [json.loads(line) for line in (folder / "events.jsonl").read_bytes().splitlines()]
     events = {line["event_id"]: line for line in lines}

@@ -87,4 +87,4 @@ def test_a_scanner_is_answered_before_its_next_code() -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["valid"] is valid
         process.stdin.close()
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
