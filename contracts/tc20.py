@@ -21,7 +21,6 @@ COUNTERS: Final = 1 << 40
 EPOCHS: Final = 32
 MASTER_BYTES: Final = 32
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
-_KEYED_IN = str.maketrans("oOiIlL", "001111")
 
 
 class Profile(StrEnum):
@@ -97,11 +96,6 @@ def split(serial: str) -> Serial:
             raise CodeError(f"{character!r} is not in the TC20 alphabet", position=position)
         bits = bits << 5 | value
     return Serial(bits >> 95, bits >> 40 & (1 << 55) - 1, bits & COUNTERS - 1)
-
-
-def from_key_in(text: str) -> str:
-    """Return what someone who typed `text` meant: o is 0, i and l are 1, lower case is upper case."""
-    return text.strip().replace("-", "").replace(" ", "").translate(_KEYED_IN).upper()
 
 
 def _text(bits: int) -> str:

@@ -44,8 +44,8 @@ from trace_service.console import (
     scans,
     stock,
     territories,
+    trips,
 )
-from trace_service.console import trips as trip_pages
 from trace_service.console.warming import warming
 from trace_service.epcis.http.app import create_epcis_app
 from trace_service.public import router as resolver
@@ -99,10 +99,9 @@ def create_app(settings: TraceSettings) -> FastAPI:
 def _add_routes(app: FastAPI) -> None:
     for page in (
         alerts, cases, channel, checks, codes, devices, events, health, inspections, leads, login, maps, orders,
-        proposals, scans, stock, territories,
+        proposals, scans, stock, territories, trips,
     ):  # fmt: skip
         app.include_router(page.router, include_in_schema=False)
-    app.include_router(trip_pages.router, include_in_schema=False)
     app.include_router(resolver.router, include_in_schema=False)
     partners = (api_orders, api_stations, api_check, api_codes, api_channel, api_territories, api_geofence, api_trips)
     ours = (api_session, api_alerts, api_cases, api_leads, api_inspections, api_stock, api_scans)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contracts import gs1, worksheet
 from contracts.errors import CheckDigitError, CodeError
 from contracts.messages import Activity
-from contracts.tc20 import ALPHABET, COUNTERS, Tc20, from_key_in
+from contracts.tc20 import ALPHABET, COUNTERS, Tc20
 
 MASTER = bytes(range(32))
 GTIN = "09506000134352"
@@ -48,10 +48,6 @@ def test_a_serial_holds_for_its_own_gtin_tenant_and_epoch_only() -> None:
 @given(st.text(max_size=30))
 def test_no_text_breaks_verification(text: str) -> None:
     assert Tc20(MASTER, "acme", 1).verify(GTIN, text) is None
-
-
-def test_what_people_type_is_read_as_they_meant_it() -> None:
-    assert from_key_in(" io5wy8qkykfqcd09vwd ") == "105WY8QKYKFQCD09VWD"
 
 
 @pytest.mark.parametrize(
