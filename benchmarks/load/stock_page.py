@@ -16,14 +16,13 @@ _CSRF: Final = re.compile(r'name="csrf" value="([^"]+)"')
 class StockPage:
     """What the page has shown for one site and product, with the moment of each showing."""
 
-    def __init__(self, client: httpx.Client, site: str, gtin: str) -> None:
-        self._client = client
+    def __init__(self, site: str, gtin: str) -> None:
         self._row = re.compile(_ROW % (site, gtin), re.DOTALL)
         self.shown: list[tuple[float, int]] = []
 
-    def look(self) -> None:
+    def look(self, client: httpx.Client) -> None:
         """Fetch the table as the page's script does."""
-        found = self._row.search(self._client.get("/stock", headers={"hx-request": "true"}).text)
+        found = self._row.search(client.get("/stock", headers={"hx-request": "true"}).text)
         if found is not None:
             self.shown.append((time.time(), int(found[1].replace(",", ""))))
 
@@ -44,8 +43,8 @@ def open_page(url: str, login: str, password: str, place: tuple[str, str]) -> It
     with httpx.Client(base_url=url, timeout=30, headers={"Origin": url}) as client:
         csrf = _CSRF.search(client.get("/login").text)
         client.post("/login", data={"login": login, "password": password, "csrf": csrf[1] if csrf else ""})
-        page = StockPage(client, *place)
-        page.look()
+        page = StockPage(*place)
+        page.look(client)
         stop = threading.Event()
         thread = threading.Thread(target=_follow, args=(client, page, stop), daemon=True)
         thread.start()
@@ -63,4 +62,4 @@ def _follow(client: httpx.Client, page: StockPage, stop: threading.Event) -> Non
             if stop.is_set():
                 return
             if line == "event: stock":
-                page.look()
+                page.look(own)  # the other one may be closed by now

@@ -11,7 +11,7 @@ from cli.soaking.system import Parts, System, wait_for
 from firmware_sim.fleet.fleet import allow_connections
 
 _UNTIL_STOPPED: Final = 86_400.0
-_DRAIN_SECONDS: Final = 240.0
+_DRAIN_SECONDS: Final = 600.0
 _EVENTS_PER_SECOND: Final = 100.0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from waiting import PATIENCE
 
 from cli.device import running_installation
 from cli.embedded.files import kept_port
@@ -61,7 +62,7 @@ class System:
         """Do what Ctrl-C does and return the exit code."""
         self.api.close()
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(120)
+        return self.process.wait(400)
 
 
 def start(var: Path, *options: str) -> System:
@@ -73,7 +74,7 @@ def start(var: Path, *options: str) -> System:
         process = subprocess.Popen(
             [CODEFENCE, "up", "--var", var, "--port", str(port), *options], stdout=output, stderr=output
         )
-    system = System(var, port, process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60))
+    system = System(var, port, process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE))
 
     def is_up() -> bool:
         assert process.poll() is None, log.read_text("utf-8")
@@ -84,7 +85,7 @@ def start(var: Path, *options: str) -> System:
     return system
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 400) -> None:
     """Return once `condition` holds; a connection that is just being restarted counts as not yet."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

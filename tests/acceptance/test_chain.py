@@ -92,11 +92,10 @@ def test_a_port_in_use_is_named_with_a_remedy(home: Path) -> None:
 def _wait_until_told(system: System) -> None:
     """Wait until the stations are through with the print job, consumers have scanned, and nothing waits."""
     cases = len(system.world("market.json")["cases"])
-    wait_for(lambda: system.rows("SELECT count(*) FROM trace.binding")[0][0] >= cases, "all cases to be shipped", 150)
+    wait_for(lambda: system.rows("SELECT count(*) FROM trace.binding")[0][0] >= cases, "all cases to be shipped")
     wait_for(
         lambda: system.rows("SELECT count(*) FROM trace.verdict WHERE activity = 'consumer'")[0][0] >= 130,
         "consumers to scan",
-        120,
     )
     wait_for(lambda: system.rows("SELECT count(*) FROM landing.work")[0][0] == 0, "the worker to catch up")
 
