@@ -140,8 +140,9 @@ class Feed:
         position = self._position(event)
         kind = _SIGHTINGS[event.type]
         self.scans += event.type == "consumer_scan"
-        for unit in dict.fromkeys(event.codes):
-            item = self._item(unit)
+        for code in dict.fromkeys(event.codes):
+            item = self._item(code)
+            unit = item.code if item is not None and item.code == code else code  # the same text is kept once
             sighting = Sighting(
                 key=f"{event.event_id}/{unit}",
                 event=event.event_id,

@@ -25,6 +25,7 @@ from trace_service.detection.settings import DAY_MS, Settings
 
 Progress = Callable[[str], None]
 EVIDENCE = "evidence"
+_READINGS = frozenset((Sighting, Movement))
 
 
 class Outcome(Struct, kw_only=True):
@@ -135,7 +136,7 @@ class Tally:
         for observation in stream:
             if isinstance(observation, Sighting) and observation.kind == "scan":
                 self.codes[observation.event] = observation.goods.unit
-            self.readings += isinstance(observation, Sighting | Movement)
+            self.readings += type(observation) in _READINGS
             self._first = observation.received_at if self._first is None else self._first
             self._last = max(self._last, observation.received_at)
             yield observation

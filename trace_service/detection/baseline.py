@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from trace_service.detection.geometry import FEATURES, Geometry
+from trace_service.detection.geometry import Geometry
 from trace_service.detection.network import FloatArray
 from trace_service.detection.placing import KINDS, Kind
 
@@ -76,13 +76,10 @@ class Baseline:
 
     def _regress(self, kind: Kind, seen: FloatArray, exposure: FloatArray) -> None:
         """Newton's method on the penalised likelihood; cells without exposure say nothing."""
-        rows = exposure.sum(axis=1) > 0
-        if not rows.any():
+        open_cells = exposure > 0
+        if not open_cells.any():
             return
-        matrix = self.geometry.features[rows].reshape(-1, len(FEATURES))
-        counts, weights = seen[rows].ravel(), exposure[rows].ravel()
-        open_cells = weights > 0
-        matrix, counts, weights = matrix[open_cells], counts[open_cells], weights[open_cells]
+        matrix, counts, weights = self.geometry.features[open_cells], seen[open_cells], exposure[open_cells]
         precision = 1 / _PRIOR_DEVIATION**2
         beta = self.coefficients[kind].copy()
         for _ in range(_STEPS):

@@ -45,6 +45,7 @@ class Habits:
         self.provinces: list[str] = []
         self.province_of: list[int] = []
         self._rushes: list[_Rush] = []
+        self._totals: dict[int, list[tuple[float, float]]] = {}  # by place, of each rush: pieces seen and expected
         self._aged: dict[int, list[int]] = {}  # cases that came so many days ago, and those that were seen by then
         self._geometries = Geometries(network)
         self._geometry = self._geometries.at([], 0)
@@ -80,7 +81,7 @@ class Habits:
 
     def watch(self, sightings: Sightings, now: int) -> None:
         """Compare each place's recent inflow with the usual one."""
-        self._rushes = []
+        self._rushes, self._totals = [], {}
         cities = len(self.province_of)
         if not self.rows or not cities:
             return
@@ -116,10 +117,13 @@ class Habits:
         found = 1.0
         if row is None:
             return found
-        for rush in self._rushes:
-            seen = rush.seen[:, place].sum() - rush.seen[row, place]
-            usual = rush.usual[:, place].sum() - rush.usual[row, place]
-            found = max(found, float((seen + _SURGE_PRIOR) / (usual + _SURGE_PRIOR)), rush.nation)
+        totals = self._totals.get(place)
+        if totals is None:
+            totals = [(float(each.seen[:, place].sum()), float(each.usual[:, place].sum())) for each in self._rushes]
+            self._totals[place] = totals
+        for rush, (seen, usual) in zip(self._rushes, totals, strict=True):
+            others, expected = seen - float(rush.seen[row, place]), usual - float(rush.usual[row, place])
+            found = max(found, (others + _SURGE_PRIOR) / (expected + _SURGE_PRIOR), rush.nation)
         return min(found, LARGEST_SURGE)
 
     def place_of_province(self, city: int) -> int:

@@ -116,10 +116,14 @@ class Network:
         self.products = {each.gtin: each for each in channel.products}
         self.version = channel.version
         self._territories: dict[str, list[Territory]] = defaultdict(list)
+        self._whole_country: dict[str, list[Territory]] = defaultdict(list)
         for territory in sorted(channel.territories, key=lambda each: each.valid_from):
             if territory.adcodes:
                 widened = tuple(dict.fromkeys(self._widened(each) for each in territory.adcodes))
-                self._territories[territory.dealer].append(structs.replace(territory, adcodes=widened))
+                held = structs.replace(territory, adcodes=widened)
+                self._territories[territory.dealer].append(held)
+                if COUNTRY in widened:
+                    self._whole_country[territory.dealer].append(held)
         self._stores: dict[str, list[Store]] = defaultdict(list)
         for store in sorted(channel.stores, key=lambda each: each.valid_from):
             self._stores[store.id].append(store)
@@ -198,11 +202,7 @@ class Network:
 
     def territory(self, dealer: str, moment: int) -> Sequence[Territory]:
         """Return what a dealer holds at a moment (milliseconds)."""
-        return [
-            each
-            for each in self._territories.get(dealer, ())
-            if each.valid_from <= moment and (each.valid_to is None or moment < each.valid_to)
-        ]
+        return [each for each in self._territories.get(dealer, ()) if _holds(each, moment)]
 
     def held_before(self, dealer: str, since: int, until: int) -> Sequence[Territory]:
         """Return what a dealer held at any time between two moments (milliseconds)."""
@@ -217,7 +217,7 @@ class Network:
         known = self.dealers.get(dealer)
         if known is None or known.kind in ("brand", "online"):
             return True
-        return any(COUNTRY in each.adcodes for each in self.territory(dealer, moment))
+        return any(_holds(each, moment) for each in self._whole_country.get(dealer, ()))
 
     def lineage(self, dealer: str) -> list[str]:
         """Return a dealer's parents from the nearest upwards."""
@@ -227,6 +227,10 @@ class Network:
             found.append(current.parent)
             current = self.dealers.get(current.parent)
         return found
+
+
+def _holds(territory: Territory, moment: int) -> bool:
+    return territory.valid_from <= moment and (territory.valid_to is None or moment < territory.valid_to)
 
 
 def covers(adcodes: Iterable[str], adcode: str, city: str | None) -> bool:

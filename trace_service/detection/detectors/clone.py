@@ -71,13 +71,13 @@ class _Scan(Struct, gc=False):
     exact: bool  # it has a position of its own, no city's
 
 
-class _Unit(Struct):
+class _Unit(Struct, gc=False):
     """Consumers' scans of one item; `learned` is what it was counted as: phones, gap and place of the second."""
 
     unit: str
     case: str
     batch: str
-    scans: dict[str, _Scan] = {}
+    scans: tuple[_Scan, ...] = ()
     nats: float = 0.0
     learned: tuple[int, int, int | None] = (1, 0, None)
 
@@ -106,9 +106,10 @@ class CloneDetector:
         goods = observation.goods if isinstance(observation, Sighting) and self._counts(observation) else None
         old = self._unit_of.pop(observation.key, None)
         if old is not None:
-            self._units[old].scans.pop(observation.key, None)
+            before = self._units[old]
+            before.scans = tuple(scan for scan in before.scans if scan.key != observation.key)
             if goods is None:
-                yield from self._judge(self._units[old])
+                yield from self._judge(before)
         if goods is None or not isinstance(observation, Sighting) or goods.case is None:
             return
         unit = self._units.get(goods.unit)
@@ -118,12 +119,13 @@ class CloneDetector:
             self._scanned[unit.batch] = self._scanned.get(unit.batch, 0) + 1
         placed = self.placer.place(observation)
         position, at = observation.position, min(observation.occurred_at, now)
-        unit.scans[observation.key] = _Scan(
+        scan = _Scan(
             observation.key, observation.event, observation.device or observation.actor,
             placed.city if placed else None, position.lat, position.lon, at,
             observation.dated and observation.received_at - observation.occurred_at < DAY_MS,
             position.source is not Source.IP,
         )  # fmt: skip
+        unit.scans = (*unit.scans, scan)
         self._unit_of[observation.key] = goods.unit
         if len(unit.scans) > 1 and old is None:
             yield from self._judge(unit)
@@ -132,9 +134,9 @@ class CloneDetector:
         """Time alone makes no copy; what was scanned a year ago is forgotten."""
         if now // DAY_MS % 30 == 0:
             for name, unit in list(self._units.items()):
-                if all(scan.at < now - _KEPT_MS for scan in unit.scans.values()):
-                    for key in unit.scans:
-                        self._unit_of.pop(key, None)
+                if all(scan.at < now - _KEPT_MS for scan in unit.scans):
+                    for scan in unit.scans:
+                        self._unit_of.pop(scan.key, None)
                     self._by_case.get(unit.case, {}).pop(name, None)
                     self._by_batch.get(unit.batch, {}).pop(name, None)
                     del self._units[name]
@@ -242,8 +244,8 @@ class CloneDetector:
                 Contribution(
                     case=each.case,
                     nats=round(each.nats if share is None else share, 3),
-                    events=tuple(scan.event for scan in each.scans.values()),
-                    first_at=min(scan.at for scan in each.scans.values()),
+                    events=tuple(scan.event for scan in each.scans),
+                    first_at=min(scan.at for scan in each.scans),
                     note="impossible_travel" if _travel(_phones(each)) else "",
                 )
                 for each in chosen
@@ -254,7 +256,7 @@ class CloneDetector:
         )
 
     def _figures(self, chosen: list[_Unit]) -> dict[str, Any]:
-        scans = [scan for each in chosen for scan in each.scans.values()]
+        scans = [scan for each in chosen for scan in each.scans]
         cities = {self.network.cities[scan.city].adcode for scan in scans if scan.city is not None}
         days = (max(scan.at for scan in scans) - min(scan.at for scan in scans)) / DAY_MS if scans else 0.0
         return {
@@ -284,7 +286,7 @@ class CloneDetector:
 def _phones(unit: _Unit) -> list[_Scan]:
     """Return the first scan of each phone, in order."""
     by_device: dict[str, _Scan] = {}
-    for scan in sorted(unit.scans.values(), key=lambda each: (each.at, each.key)):
+    for scan in sorted(unit.scans, key=lambda each: (each.at, each.key)):
         by_device.setdefault(scan.device or scan.key, scan)
     return list(by_device.values())
 
