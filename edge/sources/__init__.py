@@ -1,1 +1,1 @@
-"""Where reads come from: files, folders, cameras, serial scanners, shelf controllers."""
+"""Where reads come from: files, folders, cameras, serial scanners."""

@@ -1,1 +1,1 @@
-"""What people are told outside the console: mail, messages of chat robots, and the words that both use."""
+"""What goes out: webhooks, messages of chat robots, mail, and the words that people are told in."""

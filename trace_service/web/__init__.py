@@ -1,1 +1,1 @@
-"""The console: server-rendered pages, live updates and their assets."""
+"""What pages and interfaces share: sessions, guards, errors, templates, live updates, assets, alerts in words."""

@@ -1,1 +1,1 @@
-"""The engine on live data: what is told to it, its log, and what it says."""
+"""The engine on live data: what is told to it, in which order, its network and its snapshots."""
