@@ -1,1 +1,1 @@
-"""Smart shelves: weights to units, cameras to facings, climate to alarms, all through the outbox."""
+"""Smart shelves: controllers to weights, weights to units, cameras to facings, climate to alarms, all by the outbox."""

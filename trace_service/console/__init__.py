@@ -1,1 +1,1 @@
-"""The pages, one module each."""
+"""The console's pages, one module each, and what only they need."""
