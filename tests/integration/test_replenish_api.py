@@ -133,6 +133,27 @@ def test_a_person_approves_another_quantity_and_says_why(site: Site) -> None:
         assert "promotion" in table
 
 
+def test_nobody_approves_another_quantity_than_was_seen(erp: httpx.Client, site: Site, database: TestDatabase) -> None:
+    number = site.world.proposal
+    with asking.Client(base_url=site.url, headers={"Origin": site.url}) as browser:
+        assert log_in(browser, LOGIN, PASSWORD).status_code == 303
+        page = browser.get("/proposals").text
+        found = re.search(r'name="csrf" value="([^"]+)"><input type="hidden" name="seen" value="36"', page)
+        assert found is not None
+        with psycopg.connect(database.owner_dsn) as owner:
+            owner.execute("UPDATE trace.proposal SET quantity = 42 WHERE id = %s", [number])
+        for form in ("approve", "reject", "override"):
+            said = {"csrf": found[1], "seen": "36", "decision": "approve", "quantity": "36", "code": "other"}
+            answer = browser.post(f"/proposals/{number}/{form}", data=said)
+            assert answer.status_code == 409, form
+            assert "建议数量已变" in answer.text
+    old = erp.post(f"/proposals/{number}/decision", json={"decision": "approve", "seen": 36})
+    assert (old.status_code, old.json()["code"]) == (409, "PROPOSAL_CHANGED")
+    assert erp.get("/proposals").json()["proposals"][0]["state"] == "open"
+    now = erp.post(f"/proposals/{number}/decision", json={"decision": "approve", "seen": 42})
+    assert (now.status_code, now.json()["quantity"]) == (200, 42)
+
+
 def test_every_kind_of_proposal_is_explained_in_both_languages(site: Site) -> None:
     kinds = {
         "transfer": ("surplus_elsewhere", {"stock": 80, "kept": 30, "to_stock": 2, "freight": 4.5}),

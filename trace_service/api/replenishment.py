@@ -19,7 +19,7 @@ from trace_service.store.connection import Connection, one
 from trace_service.store.queries import SQL as STORE_SQL
 from trace_service.web.connections import ConnectionOf
 from trace_service.web.context import ConsoleOf
-from trace_service.web.errors import InvalidParameterError, NotFoundError, StateConflictError
+from trace_service.web.errors import InvalidParameterError, NotFoundError, ProposalChangedError, StateConflictError
 from trace_service.web.models import DecisionCode, ProposalKind, ProposalState
 from trace_service.web.tokens import Partner, require_scope
 
@@ -46,13 +46,17 @@ class Feed(BaseModel):
 
 
 class Decision(BaseModel):
-    """What was decided: another quantity than proposed needs a code, which is what the forecast learns from."""
+    """What was decided: another quantity than proposed needs a code, which is what the forecast learns from.
+
+    `seen` is the proposed quantity that was decided about: where it is another by now, nothing is done.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     decision: Literal["approve", "reject"]
     quantity: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     code: DecisionCode | None = None
+    seen: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     note: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] = ""
 
 
@@ -97,10 +101,12 @@ def export(
 def decide(partner: PartnerOf, connection: ConnectionOf, number: Number, decision: Decision) -> dict[str, Any]:
     """Approve, approve another quantity, or reject an open proposal; answers with the proposal as it now stands."""
     if decision.quantity is not None and (decision.decision == "reject" or decision.code is None):
-        raise InvalidParameterError("another quantity is for approvals and needs a code", advice="Give code as well.")
+        raise InvalidParameterError(
+            "another quantity is for approvals and needs a code", advice="Give code as well; to reject, no quantity."
+        )
     row = {
         "brand": partner.brand, "id": number, "who": f"api:{partner.name}", "code": decision.code,
-        "note": decision.note, "quantity": decision.quantity,
+        "note": decision.note, "quantity": decision.quantity, "seen": decision.seen,
         "state": "approved" if decision.decision == "approve" else "rejected",
     }  # fmt: skip
     with connection.transaction():
@@ -109,6 +115,8 @@ def decide(partner: PartnerOf, connection: ConnectionOf, number: Number, decisio
             news = f'{{"kind": "proposal", "brand": "{partner.brand}", "id": {number}}}'
             connection.execute(STORE_SQL["tell_console"], {"payloads": [news]})
     found = _proposal(connection, partner.brand, number)
+    if hit is None and found.state == "open":
+        raise ProposalChangedError(f"proposal {number} is for {found.quantity} by now", advice="Look at it again.")
     if hit is None:
         raise StateConflictError(f"proposal {number} is {found.state}", advice="Ask for it to see who decided.")
     return _shown(found)

@@ -139,4 +139,4 @@ async def decide_proposal(
 ) -> Proposal:
     """Approve or reject an open proposal."""
     state = inquiries.DECISIONS[decision]
-    return await inquiries.decide(console.database, session, number, state)
+    return await inquiries.decide(console.database, session, number, state, inquiries.Override())

@@ -70,9 +70,10 @@ async def override(  # noqa: PLR0913, PLR0917  the framework passes the fields o
     quantity: QuantityField = None,
     code: CodeField = None,
     note: NoteField = "",
+    seen: QuantityField = None,
 ) -> Response:
     """Approve another quantity, or reject with a reason, which is what the forecast learns from."""
-    said = inquiries.Override(quantity if decision == "approve" else None, code, note)
+    said = inquiries.Override(quantity if decision == "approve" else None, code, note, seen)
     if said.quantity is not None and code is None:
         raise InvalidParameterError("another quantity needs a reason", advice="Choose one of the reasons.")
     found = await inquiries.decide(console.database, session, number, inquiries.DECISIONS[decision], said)
@@ -80,15 +81,17 @@ async def override(  # noqa: PLR0913, PLR0917  the framework passes the fields o
 
 
 @router.post("/proposals/{number}/{decision}")
-async def decide(
+async def decide(  # noqa: PLR0913, PLR0917  likewise
     request: Request,
     console: ConsoleOf,
     session: WorkerSession,
     number: Number,
     decision: Literal["approve", "reject"],
+    seen: QuantityField = None,
 ) -> Response:
     """Approve or reject; the page's own script replaces the row, without it the list is shown again."""
-    found = await inquiries.decide(console.database, session, number, inquiries.DECISIONS[decision])
+    said = inquiries.Override(seen=seen)
+    found = await inquiries.decide(console.database, session, number, inquiries.DECISIONS[decision], said)
     return _answer(request, console, session, found)
 
 

@@ -387,7 +387,7 @@ SET state = %(state)s, decided_by = %(who)s, decided_at = now(), updated_at = no
     proposed = CASE WHEN %(quantity)s::integer <> quantity THEN quantity ELSE proposed END,
     p_with = CASE WHEN %(quantity)s::integer <> quantity THEN NULL ELSE p_with END,
     cost = cost * coalesce(%(quantity)s, quantity) / quantity
-WHERE id = %(id)s AND brand = %(brand)s AND state = 'open'
+WHERE id = %(id)s AND brand = %(brand)s AND state = 'open' AND (%(seen)s::integer IS NULL OR quantity = %(seen)s)
 RETURNING id
 
 -- name: lines

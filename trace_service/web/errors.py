@@ -51,6 +51,13 @@ class NotFoundError(WebError):
     code = "NOT_FOUND"
 
 
+class ProposalChangedError(WebError):
+    """What was proposed is another quantity by now than the one that was decided about."""
+
+    status = 409
+    code = "PROPOSAL_CHANGED"
+
+
 class StateConflictError(WebError):
     """The thing was already decided by someone else."""
 

@@ -10,7 +10,7 @@ from trace_service.detection.explaining.explanation import Explanation
 from trace_service.detection.explaining.stored import explain_stored
 from trace_service.web.auth.sessions import Session
 from trace_service.web.database import Database
-from trace_service.web.errors import NotFoundError, StateConflictError
+from trace_service.web.errors import NotFoundError, ProposalChangedError, StateConflictError
 from trace_service.web.models import (
     Alert,
     AlertState,
@@ -50,11 +50,15 @@ class Slice(NamedTuple, Generic[Row]):
 
 
 class Override(NamedTuple):
-    """Another quantity than was proposed, and why; the reason's code teaches the forecast."""
+    """Another quantity than was proposed, and why; the reason's code teaches the forecast.
 
-    quantity: int | None
-    code: DecisionCode | None
-    note: str
+    `seen` is the quantity that was shown to whoever decides.
+    """
+
+    quantity: int | None = None
+    code: DecisionCode | None = None
+    note: str = ""
+    seen: int | None = None
 
 
 class Journey(Model):
@@ -239,14 +243,16 @@ async def proposal(database: Database, brand: str, number: int) -> Proposal:
     return found
 
 
-async def decide(
-    database: Database, session: Session, number: int, state: ProposalState, override: Override | None = None
-) -> Proposal:
-    """Approve or reject an open proposal and return it. Raises NotFoundError or StateConflictError."""
-    told = override or Override(None, None, "")
+async def decide(database: Database, session: Session, number: int, state: ProposalState, told: Override) -> Proposal:
+    """Approve or reject an open proposal and return it.
+
+    Raises NotFoundError, StateConflictError, or ProposalChangedError where another quantity is proposed than was seen.
+    """
     wanted = {"brand": session.brand, "id": number, "login": session.login, "state": state, **told._asdict()}
     changed = await database.change("decide_proposal", wanted, _news("proposal", session, number))
     found = await proposal(database, session.brand, number)
+    if not changed and found.state == "open":
+        raise ProposalChangedError(f"proposal {number} is for {found.quantity} by now", advice="Look at it again.")
     if not changed:
         raise StateConflictError(f"proposal {number} is {found.state}", advice=_RELOAD)
     return found
