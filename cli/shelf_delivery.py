@@ -19,8 +19,8 @@ from firmware_sim.fleet.journal import Journal
 from firmware_sim.fleet.link import Account
 from firmware_sim.shelves.hands import Hand, Moved, ask
 
-_BROKER_SECONDS: Final = 20.0
-_LEDGER_SECONDS: Final = 40.0
+_BROKER_SECONDS: Final = 60.0
+_LEDGER_SECONDS: Final = 180.0
 _CASES: Final[LiteralString] = """
     SELECT DISTINCT ON (binding.unit) binding.unit FROM trace.binding
     JOIN trace.stock ON stock.dealer = binding.dealer AND stock.site = %(site)s AND stock.gtin = %(gtin)s

@@ -146,7 +146,6 @@ class EmbeddedPostgres:
             argv=[str(binaries / "postgres"), "-D", str(self.home / "data"), *options],
             env={"LC_ALL": "C", "PATH": os.defpath},
             ready=self._answers,
-            ready_within=60.0,
             stop_signal=signal.SIGINT,
             stop_within=_STOP_SECONDS,
             before_start=self._wait_for_orphans,

@@ -60,7 +60,7 @@ class Child:
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] = _always
-    ready_within: float = 30.0
+    ready_within: float = 180.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 10.0
     before_start: Callable[[], None] = _nothing

@@ -101,7 +101,6 @@ class TimescaleServer:
             argv=_as_postgres(self._root, "postgres", *data, *options),
             env=_ENVIRONMENT,
             ready=self.database.answers,
-            ready_within=60.0,
             stop_signal=signal.SIGINT,
             stop_within=30.0,
             before_start=self._wait_for_orphans,

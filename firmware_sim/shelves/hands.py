@@ -54,7 +54,7 @@ class Hands:
             path.unlink()
 
 
-def ask(links: Path, hand: Hand, seconds: float = 10.0) -> Moved:
+def ask(links: Path, hand: Hand, seconds: float = 60.0) -> Moved:
     """Ask the simulator behind `links` and return what it did.
 
     Raises `ConfigurationError` where it refuses, `SourceError` where nobody answers.

@@ -46,9 +46,16 @@ def watch(folder: Path, patience: float = 0.8) -> WatchedFolder:
     return WatchedFolder(folder, settle_seconds=0.2, patience_seconds=patience)
 
 
+def come(path: Path, text: str) -> None:
+    """Let a picture be there as a whole: half of one is given up, however busy the machine is that writes it."""
+    fresh = path.with_name(f".{text}")
+    fresh.write_bytes(png(text))
+    fresh.rename(path)
+
+
 def once(condition: Callable[[], object], path: Path, text: str) -> None:
     """Let a picture come as soon as `condition` holds."""
-    threading.Thread(target=lambda: (wait_for(condition), path.write_bytes(png(text)))).start()
+    threading.Thread(target=lambda: (wait_for(condition), come(path, text))).start()
 
 
 def texts(read: Read) -> list[str]:
@@ -132,7 +139,7 @@ def test_equal_names_do_not_overwrite_each_other(tmp_path: Path, stop: threading
 
 def test_a_name_in_another_encoding_is_read_too(tmp_path: Path, stop: threading.Event) -> None:
     reads = watch(tmp_path).reads(stop)
-    threading.Timer(0.3, lambda: (tmp_path / os.fsdecode("照片.png".encode("gbk"))).write_bytes(png("GBK"))).start()
+    threading.Timer(0.3, lambda: come(tmp_path / os.fsdecode("照片.png".encode("gbk")), "GBK")).start()
     read = next(reads)
     assert texts(read) == ["GBK"]
     read.done(accepted=True)
@@ -150,7 +157,7 @@ def test_a_folder_that_goes_away_is_waited_for(tmp_path: Path, stop: threading.E
 
     def mount_again() -> None:
         folder.mkdir()
-        (folder / "2.png").write_bytes(png("AFTER"))
+        come(folder / "2.png", "AFTER")
 
     threading.Timer(0.5, mount_again).start()
     read = next(reads)
