@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from contracts.errors import ConfigurationError
 from geofence.trips.episodes import Action
+from trace_service.cli.subscriptions import webhook
 from trace_service.orders.model import State
 from trace_service.webhooks.topics import FAMILIES, WORDED, require_told
 
@@ -42,3 +44,16 @@ def test_robots_and_mail_are_for_what_there_are_words_for() -> None:
     with pytest.raises(ConfigurationError) as refused:
         require_told(["proposal.*"], WORDED)
     assert refused.value.advice == "There are case.*, digest.* and *."
+
+
+@pytest.mark.parametrize(
+    ("form", "secret", "words"),
+    [("wecom", "s", "only robots of dingtalk and feishu have one"), ("codefence", "s", "only robots of"),
+     ("feishu", " \n", "the file is empty")],
+)  # fmt: skip
+def test_a_secret_that_would_sign_nothing_is_refused(tmp_path: Path, form: str, secret: str, words: str) -> None:
+    (tmp_path / "secret").write_text(secret, "utf-8")
+    wanted = ["add", "https://example.com/robot", "--brand", "b", "--topic", "case.*", "--format", form]
+    refused = CliRunner().invoke(webhook, [*wanted, "--robot-secret", str(tmp_path / "secret")])
+    assert refused.exit_code == 2
+    assert words in refused.output

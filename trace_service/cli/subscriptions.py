@@ -11,7 +11,7 @@ from trace_service.bootstrap import load_settings
 from trace_service.cases.telling import given_up, tell_again
 from trace_service.cli_parts import echo_rows, reported
 from trace_service.keys import KeyWrapper
-from trace_service.notify.robots import FORMATS
+from trace_service.notify.robots import FORMATS, SIGNED
 from trace_service.store.connection import Connection, connect
 from trace_service.webhooks import outbox
 
@@ -25,6 +25,7 @@ Examples:
 Exit codes:
   0  the secret is on standard output, this once
   1  no such brand or topic, or an address that may not be delivered to
+  2  wrong usage, such as a robot's secret for what is not signed with one
 """
 _LIST: Final = "\b\nExample:\n  codefence trace webhook list --brand qingyuan --json"
 _REMOVE: Final = "\b\nExample:\n  codefence trace webhook remove 7"
@@ -64,14 +65,26 @@ def _database() -> Connection:
 @reported
 def add(url: str, *, brand: str, topics: tuple[str, ...], form: str, robot_secret: TextIO | None) -> None:
     """Subscribe an address and print the secret that its messages are signed with, this once."""
+    signed = _secret_of(robot_secret, form)
     settings = load_settings()
-    target = outbox.Target(brand, url, form, robot_secret.read().strip() if robot_secret else None)
+    target = outbox.Target(brand, url, form, signed)
     with _database() as connection:
         keys = KeyWrapper(settings.key_encryption_key)
         made = outbox.subscribe(connection, keys, settings.webhook_networks, target, topics)
     click.echo(f"webhook {made.id} is subscribed to {', '.join(sorted(topics))}", err=True)
     if form == "codefence":
         click.echo(made.secret)
+
+
+def _secret_of(file: TextIO | None, form: str) -> str | None:
+    if file is None:
+        return None
+    if form not in SIGNED:
+        raise click.BadParameter(f"only robots of {' and '.join(SIGNED)} have one", param_hint="--robot-secret")
+    secret = file.read().strip()
+    if not secret:
+        raise click.BadParameter("the file is empty", param_hint="--robot-secret")
+    return secret
 
 
 @webhook.command("list", epilog=_LIST)

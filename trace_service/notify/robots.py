@@ -18,6 +18,7 @@ from trace_service.notify.texts import text_of
 from trace_service.words import DEFAULT_ZONE, Words, zone
 
 FORMATS: Final = ("codefence", "dingtalk", "wecom", "feishu")
+SIGNED: Final = ("dingtalk", "feishu")
 # Of WeCom, the shortest: what is longer is cut, and the console has the rest.
 _MOST_BYTES: Final = 3_800
 _MARKS: Final = str.maketrans(dict.fromkeys("`*_[]<>#|~@", " "))
