@@ -66,11 +66,11 @@ def _leak(total: float, attacks: int) -> str:
 
 
 _ROWS: Final[Mapping[str, Callable[[Score], str]]] = {
-    "alerts": lambda score: str(score.alerts.of),
+    "alerts": lambda score: f"{score.alerts.of:,}",
     "a day": lambda score: short(score.alerts.of / score.days, 3) if score.days else "–",
     "precision": lambda score: share(score.alerts),
     "precision, folded": lambda score: share(score.folded),
-    "false alerts": lambda score: str(score.false_alerts),
+    "false alerts": lambda score: f"{score.false_alerts:,}",
     "false per million honest scans": lambda score: (
         "–" if score.false_per_million is None else f"{score.false_per_million:,.0f}"
     ),
@@ -79,5 +79,5 @@ _ROWS: Final[Mapping[str, Callable[[Score], str]]] = {
     "leaked before the alert, all": lambda score: _leak(score.leaked, score.leaked_attacks),
     "calibration error": lambda score: short(score.calibration_error, 4),
     "Brier skill": lambda score: short(score.brier_skill, 3),
-    "cells (true)": lambda score: f"{score.cells} ({score.true_cells})" if score.cells else "–",
+    "cells (true)": lambda score: f"{score.cells:,} ({score.true_cells:,})" if score.cells else "–",
 }

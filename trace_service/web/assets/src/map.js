@@ -108,6 +108,7 @@ async function start() {
 if (element) {
   start().catch((error) => {
     console.error(error);
+    delete element.dataset.loading;
     element.textContent = element.dataset.failed;
   });
 }
