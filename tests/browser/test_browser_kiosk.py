@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from station_bench import Bench, case, sscc
+from waiting import PATIENCE
 
 from edge.outbox import Outbox
 from edge.station.desk import Desk
@@ -34,6 +35,7 @@ def page(chromium: Browser, bench: Bench) -> Iterator[Page]:
     bench.station.between()
     complaints: list[str] = []
     page = chromium.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
+    page.set_default_timeout(PATIENCE * 1000)
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(f"http://127.0.0.1:{kiosk.port}/")
@@ -76,6 +78,7 @@ def test_a_stop_is_released_and_a_difference_signed_at_the_screen(page: Page, be
 
 def test_it_speaks_as_the_browser_does_until_somebody_chooses(page: Page, chromium: Browser) -> None:
     context = chromium.new_context(locale="en-GB")
+    context.set_default_timeout(PATIENCE * 1000)
     other = context.new_page()
     other.goto(page.url)
     expect(other.locator("#word")).to_have_text("READY")

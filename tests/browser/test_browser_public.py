@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from console_world import BRAND, Site
 from playwright.sync_api import Browser, expect
+from waiting import PATIENCE
 
 from contracts.gs1 import item_key
 from contracts.tc20 import Tc20
@@ -47,6 +48,7 @@ def test_the_page_reads_well_everywhere(chromium: Browser, site: Site) -> None:
             viewport={"width": width, "height": 740},
             java_script_enabled=False,
         )
+        context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         for name, path in found.items():
             page.goto(site.url + path)
@@ -66,6 +68,7 @@ def test_the_page_reads_well_everywhere(chromium: Browser, site: Site) -> None:
 
 def test_the_reader_changes_the_language_without_script(chromium: Browser, site: Site) -> None:
     context = chromium.new_context(locale="zh-CN", java_script_enabled=False)
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     path = paths(site)["item"]
     page.goto(site.url + path)
