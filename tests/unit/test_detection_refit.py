@@ -5,7 +5,7 @@ from math import exp
 
 import pytest
 
-from trace_service.detection.calibration import Calibration, Evidence, Features, features, rate_of, worth
+from trace_service.detection.calibration import Calibration, Evidence, Features, Model, features, rate_of, worth
 from trace_service.detection.refitting import Decision, Label, Review, propose, rates
 
 SHIPPED = Calibration()
@@ -47,6 +47,18 @@ def test_a_market_with_another_base_rate_is_calibrated_after_some_hundred_outcom
     assert found.calibration.version == "x.1"
     assert error(SHIPPED) > 0.25  # what the shipped one is wrong by
     assert error(found.calibration) < 0.08  # a third of that
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_calibration_that_is_far_too_sure_is_refitted_all_the_same(seed: int) -> None:
+    """Newton's whole steps lead away from the answer there."""
+    claim = SHIPPED.claim
+    sure = Calibration(claim=Model(tuple(2 * each for each in claim.coefficients), claim.covariance))
+    found = propose(market(300, seed), "x.1", sure)
+    assert found.decision is Decision.ADOPTED
+    assert found.calibration is not None
+    assert error(sure) > 0.35
+    assert error(found.calibration) < 0.15
 
 
 def test_a_market_like_those_it_was_fitted_on_is_left_nearly_as_it_is() -> None:

@@ -5,7 +5,7 @@ looked at. The shipped coefficients were fitted on generated worlds (docs/detect
 prior of every refit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, log, sqrt
 from typing import Final
 
@@ -25,6 +25,8 @@ _DRIP_TOP: Final = 20.0
 _BULK_TOP: Final = 16.0
 _Z95: Final = 1.96
 _STEPS: Final = 25
+_HALVINGS: Final = 20
+_ROUNDING: Final = 1e-9
 UNKNOWN_RATE: Final[Rate] = (0.5, (0.0, 1.0))
 # Claims that rest on papers and registries: how often they were right in the worlds of docs/detection.md, with a prior.
 ON_RECORD: Final[Mapping[str, Rate]] = {
@@ -99,13 +101,28 @@ def refit(prior: Model, rows: Sequence[Features], true: Sequence[bool], weights:
     inputs, outcome, weight = np.array(rows), np.array(true, dtype=np.float64), np.array(weights)
     centre = np.array(prior.coefficients)
     precision = np.linalg.inv(np.array(prior.covariance))
+
+    def likelihood(at: FloatArray) -> float:
+        scores, away = inputs @ at, at - centre
+        return float(weight @ (outcome * scores - np.logaddexp(0, scores)) - away @ precision @ away / 2)
+
     beta, curvature = centre.copy(), precision
     for _ in range(_STEPS):
         chance = 1 / (1 + np.exp(-np.clip(inputs @ beta, -30, 30)))
         slope = inputs.T @ (weight * (outcome - chance)) - precision @ (beta - centre)
         curvature = (inputs * (weight * chance * (1 - chance))[:, None]).T @ inputs + precision
-        beta = beta + np.linalg.solve(curvature, slope)
+        beta = _uphill(likelihood, beta, np.linalg.solve(curvature, slope))
     return Model(tuple(beta.tolist()), _rows(np.linalg.inv(curvature)))
+
+
+def _uphill(likelihood: Callable[[FloatArray], float], start: FloatArray, step: FloatArray) -> FloatArray:
+    """Return where Newton's step leads, halved until that is no worse: far from the top it overshoots."""
+    least = likelihood(start) - _ROUNDING
+    for halvings in range(_HALVINGS):
+        found: FloatArray = start + step / 2**halvings
+        if likelihood(found) >= least:
+            return found
+    return start
 
 
 def worth(rate: Rate) -> float:
