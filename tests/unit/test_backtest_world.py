@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,10 @@ def test_the_command_pools_worlds_prints_one_table_and_goes_on_where_it_stopped(
     again = CliRunner().invoke(main, arguments)
     assert "guilty: taken from the last run" in again.stderr
     assert "precision" in again.stdout
+    events = "".join((tmp_path / name / "events.jsonl").read_text("utf-8") for name in ("guilty", "honest"))
+    readings = sum(len(json.loads(line)["codes"]) for line in events.splitlines())
+    assert sum(each["readings"] for each in answer["worlds"]) == readings > 0
+    assert re.search(rf" ms a consumer scan, \d\.\d+ ms for each of {readings:,} readings of any kind", again.stdout)
 
 
 def test_the_command_says_in_one_line_what_cannot_be_used(tmp_path: Path) -> None:
