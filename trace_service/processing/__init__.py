@@ -1,1 +1,1 @@
-"""What the worker does with a batch of claimed work, in the caller's transaction."""
+"""What the worker does with claimed work, and with what a brand's engine says of it, in the caller's transaction."""
