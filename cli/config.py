@@ -17,7 +17,7 @@ from edge.settings import HubSettings, ShelfSettings, StationSettings
 from ingest.settings import IngestSettings
 from trace_service.settings import TraceSettings
 
-_OF_UP_ALONE: Final = "TRACE_HTTP_PORT"  # the console's, which only `up` starts
+_OF_UP_ALONE: Final = {"TRACE_HTTP_PORT", "TRACE_CONSOLE_URL"}  # the console's, which only `up` starts
 
 CLASSES: tuple[type[BaseSettings], ...] = (StationSettings, HubSettings, ShelfSettings, IngestSettings, TraceSettings)
 
@@ -68,7 +68,7 @@ def env(var: Path) -> None:
     except CodefenceError as error:
         raise click.ClickException(f"{error.message}\n  {error.advice}") from error
     for name, value in settings.items():
-        if name.startswith("TRACE_") and name != _OF_UP_ALONE:
+        if name.startswith("TRACE_") and name not in _OF_UP_ALONE:
             click.echo(f"export {name}={shlex.quote(value)}")
 
 

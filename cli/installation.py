@@ -77,6 +77,8 @@ class Installation:
             "TRACE_TRACE_PASSWORD": self.secret("trace-database"),
             "TRACE_KEY_ENCRYPTION_KEY": self._key_encryption_key(),
             "TRACE_HTTP_PORT": str(self.console_port),
+            "TRACE_CONSOLE_URL": f"http://127.0.0.1:{self.console_port}",
+            **{name: value for name, value in os.environ.items() if name.startswith("TRACE_SMTP_")},
             "TRACE_INDEX_FOLDER": str(self.var / "index"),
             # A trial receiver on this machine may be told of events, without TLS.
             "TRACE_WEBHOOK_NETWORKS": '["127.0.0.0/8", "::1/128"]',
