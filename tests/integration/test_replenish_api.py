@@ -114,7 +114,10 @@ def test_tables_hold_the_same_as_csv_and_excel(erp: httpx.Client) -> None:
     assert len(row["gtin"]) == 14
     book = load_workbook(io.BytesIO(erp.get("/proposals/export", params={"state": "open", "format": "xlsx"}).content))
     head, values = book["proposals"].iter_rows(values_only=True)
-    assert dict(zip(head, values, strict=True))["gtin"] == row["gtin"]
+    cells = dict(zip(head, values, strict=True))
+    assert cells["gtin"] == row["gtin"]
+    assert cells["quantity"] == 36, "a planner adds them up"
+    assert cells["need_by"].date().isoformat() == row["need_by"]
 
 
 def test_a_person_approves_another_quantity_and_says_why(site: Site) -> None:

@@ -3,8 +3,9 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from openpyxl import Workbook
@@ -17,6 +18,7 @@ from trace_service.channel.versions import ALWAYS, Channel, Version
 
 _NEGATIVE: Final = re.compile(r"-\d+(\.\d+)?")
 Language: TypeAlias = Literal["zh", "en"]
+Value: TypeAlias = str | int | float | Decimal | date | None
 
 
 def rows_of(channel: Channel, brand: str, table: Table, moment: datetime) -> Iterator[list[str]]:
@@ -57,22 +59,25 @@ def _harmless(cell: str) -> str:
     return cell if not cell.startswith(DANGEROUS) or _NEGATIVE.fullmatch(cell) else f"'{cell}"
 
 
-def as_excel(tables: Mapping[str, tuple[list[str], Iterator[list[str]]]]) -> bytes:
-    """Return a workbook with a sheet per table; every cell is text, so that codes keep their zeros."""
+def as_excel(tables: Mapping[str, tuple[list[str], Iterator[Sequence[Value]]]]) -> bytes:
+    """Return a workbook with a sheet per table; texts are cells of text, so that codes keep their zeros."""
     book = Workbook(write_only=True)
     for name, (head, rows) in tables.items():
         sheet = book.create_sheet(name)
         sheet.freeze_panes = "A2"
         sheet.append([_cell(sheet, heading, bold=True) for heading in head])
         for row in rows:
-            sheet.append([_cell(sheet, value) if value else None for value in row])
+            sheet.append([None if value in {None, ""} else _cell(sheet, value) for value in row])
     target = io.BytesIO()
     book.save(target)
     return target.getvalue()
 
 
-def _cell(sheet: Any, value: str, *, bold: bool = False) -> Any:  # noqa: ANN401  openpyxl's own
-    cell = WriteOnlyCell(sheet, value=value)
+def _cell(sheet: Any, value: Value, *, bold: bool = False) -> Any:  # noqa: ANN401  openpyxl's own
+    cell: Any = WriteOnlyCell(sheet)
+    cell.value = value
+    if not isinstance(value, str):
+        return cell
     cell.data_type = "s"
     cell.number_format = "@"
     if bold:
