@@ -55,7 +55,12 @@ def come(path: Path, text: str) -> None:
 
 def once(condition: Callable[[], object], path: Path, text: str) -> None:
     """Let a picture come as soon as `condition` holds."""
-    threading.Thread(target=lambda: (wait_for(condition), come(path, text))).start()
+
+    def bring() -> None:
+        wait_for(condition)
+        come(path, text)
+
+    threading.Thread(target=bring).start()
 
 
 def texts(read: Read) -> list[str]:
