@@ -103,7 +103,7 @@ def _move(
                   "p_stockout": round(risk, 3), "p_stockout_after": round(after, 3)}  # fmt: skip
     found = proposed(records, plan, at[0], ("transfer", units, "surplus_elsewhere", parameters))
     to_site = records.rows[at[1]].site
-    return found | {"to_site": to_site, "p_without": risk, "p_with": after, "cost": round(cost, 2)}
+    return found | {"to_site": to_site, "p_without": round(risk, 3), "p_with": round(after, 3), "cost": round(cost, 2)}
 
 
 def _goods(records: Records, figures: tuple[Counts, Floats, Floats], stores: _Stores, gtin: str) -> Goods:
