@@ -33,6 +33,7 @@ class Weighed(Struct):
 
     drip: float = -inf
     bulk: float = -inf
+    bulk_fitted: float = -inf  # the same as the calibration was fitted with: all of `home` added to it
     home: float = 0.0
     shipment: str | None = None
     cases: int = 0
@@ -54,7 +55,7 @@ class Weighed(Struct):
     @property
     def evidence(self) -> Evidence:
         """What the calibration looks at."""
-        return Evidence(drip=self.drip, bulk=self.bulk, spread=self.spread, home=self.home)
+        return Evidence(drip=self.drip, bulk=self.bulk_fitted, spread=self.spread, home=self.home)
 
 
 class Counted(Protocol):
@@ -143,6 +144,9 @@ class Weigher:
         gateway = cache(partial(self._by_gateway, cell, (shares, surge), now))
         shipments = Shipments(cell, self.sightings, (shares, surge), self.habits.seen_share, gateway)
         found.bulk, found.shipment = shipments.strongest(found.home)
+        if found.shipment is not None:
+            here = [each for each in cell.pieces if any(hit.shipment == found.shipment for hit in each.hits)]
+            found.bulk_fitted = shipments.weigh(found.shipment, here, 0.0) + found.home
         return found
 
     def drip(self, dealer: str, pieces: list[Piece], honest: Honest, windows: Iterable[int], now: int) -> Weighed:
