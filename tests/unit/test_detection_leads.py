@@ -92,6 +92,37 @@ def test_goods_that_were_passed_on_are_not_missed_where_their_paper_came_last(en
     assert "strip/CAME" not in engine.leads
 
 
+def test_papers_that_name_days_alone_count_in_the_order_in_which_they_came() -> None:
+    engine = Engine(NETWORK)
+    first, *others = (ship(f"S{number}", 20) for number in range(10))
+    came, passed = ship("Z-CAME", 30), structs.replace(ship("Z-CAME", 30), key="A-ON", sender="D", receiver="E")
+    for each in (first, *others, came, passed):
+        engine.observe(each)
+    for each in (first, *others):
+        for case in each.cases[:10]:
+            engine.observe(see(case, each.key, 20))
+    engine.advance(START + 91 * DAY_MS)
+    assert engine.leads == {}
+
+
+def test_a_shipment_that_is_told_with_each_case_that_joins_it_counts_once() -> None:
+    whole, told = Engine(NETWORK), Engine(NETWORK)
+    for number in range(10):
+        paper = ship(f"S{number}", 20)
+        whole.observe(paper)
+        for joined in range(1, 21):
+            told.observe(structs.replace(paper, items=joined, cases=paper.cases[:joined]))
+        for engine in (whole, told):
+            for case in paper.cases[:10]:
+                engine.observe(see(case, paper.key, 10 + number))
+    for engine in (whole, told):
+        engine.observe(structs.replace(ship("SILENT", 30), received_at=START + 19 * DAY_MS))
+        engine.advance(START + 111 * DAY_MS)
+    assert told.habits.seen_share == whole.habits.seen_share
+    assert list(told.leads) == ["strip/SILENT"]
+    assert told.leads["strip/SILENT"].claim == whole.leads["strip/SILENT"].claim
+
+
 def test_an_answer_ends_a_lead(engine: Engine) -> None:
     answer = Reviewed(key="strip/SILENT", number="", confirmed=False, received_at=START + 92 * DAY_MS)
     assert engine.observe(answer) == []

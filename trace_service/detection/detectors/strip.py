@@ -32,33 +32,36 @@ class StripDetector:
 
     def __init__(self, network: Network, settings: Settings, sightings: Sightings, habits: Habits) -> None:
         self.network, self.settings, self.sightings, self.habits = network, settings, sightings, habits
-        self._due: dict[int, list[Shipment]] = {}
-        self._young: dict[int, list[tuple[int, Shipment]]] = {}  # day → how old they are then
-        self._to: dict[str, list[Shipment]] = {}
+        self._due: dict[int, list[tuple[str, str]]] = {}  # day → dealers and shipments
+        self._young: dict[int, list[tuple[int, str, str]]] = {}  # day → how old they are then, dealers and shipments
+        self._to: dict[str, dict[str, Shipment]] = {}  # dealer → shipment, as its paper says now
         self._passing: dict[str, list[int]] = {}  # cases that ended with a dealer, of how many that came
         # When the paper of a case that left last did so, and which it is: papers come late, in any order.
         self._last: dict[str, tuple[int, str]] = {}
         self._tested = 0
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
-        """Remember a shipment until it is mature."""
+        """Remember a shipment until it is mature; its paper is told again whenever goods join or leave it."""
         if isinstance(observation, Shipment) and observation.receiver in self.network.dealers:
             left = observation.departed_at, observation.key
-            self._last.update((case, left) for case in observation.cases if left >= self._last.get(case, left))
-            came = max(now, observation.departed_at) // DAY_MS
-            self._due.setdefault(came + _MATURE_DAYS, []).append(observation)
-            for days in _YOUNG_DAYS:
-                self._young.setdefault(came + days, []).append((days, observation))
-            self._to.setdefault(observation.receiver, []).append(observation)
+            self._last.update((case, left) for case in observation.cases if left[0] >= self._last.get(case, left)[0])
+            told = self._to.setdefault(observation.receiver, {})
+            if observation.key not in told:
+                came = max(now, observation.departed_at) // DAY_MS
+                which = observation.receiver, observation.key
+                self._due.setdefault(came + _MATURE_DAYS, []).append(which)
+                for days in _YOUNG_DAYS:
+                    self._young.setdefault(came + days, []).append((days, *which))
+            told[observation.key] = observation
         return ()
 
     def close_day(self, now: int) -> Iterable[Claim]:
         """Learn how much is seen of young shipments; judge those that became mature."""
-        for days, young in self._young.pop(now // DAY_MS, ()):
-            cases = self._ended(young)
-            self.habits.aged(days, len(cases), len(self._seen(young.receiver, cases)))
-        for shipment in self._due.pop(now // DAY_MS, ()):
-            claim = self._judge(shipment, now)
+        for days, dealer, key in self._young.pop(now // DAY_MS, ()):
+            cases = self._ended(self._to[dealer][key])
+            self.habits.aged(days, len(cases), len(self._seen(dealer, cases)))
+        for dealer, key in self._due.pop(now // DAY_MS, ()):
+            claim = self._judge(self._to[dealer][key], now)
             if claim is not None:
                 yield claim
 
@@ -111,7 +114,7 @@ class StripDetector:
         """
         number = seen = 0
         first, last = shipment.departed_at - _BEFORE_DAYS * DAY_MS, now - _KNOWN_DAYS * DAY_MS
-        for other in self._to.get(shipment.receiver, ()):
+        for other in self._to[shipment.receiver].values():
             if other.key != shipment.key and first < other.departed_at <= last:
                 cases = self._ended(other)
                 number += len(cases)
