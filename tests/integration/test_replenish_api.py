@@ -63,14 +63,17 @@ def test_a_reader_misses_nothing_whatever_changes_again_or_commits_late(
     touch = "UPDATE trace.proposal SET updated_at = clock_timestamp() WHERE id = %s"
     order = erp.get("/proposals").json()["proposals"][0]["id"]
     with psycopg.connect(database.owner_dsn, autocommit=True) as owner, psycopg.connect(database.owner_dsn) as slow:
+        wait_for(lambda: read(erp))
+        cursor = read(erp)
         slow.execute(touch.replace("%s", str(order)))
         other = owner.execute(copy.replace("SELECT (", "OVERRIDING SYSTEM VALUE SELECT (")).fetchone()
         assert other is not None
-        seen = erp.get("/proposals").json()
-        assert [each["id"] for each in seen["proposals"]] == [order, other[0]]
+        told = erp.get("/proposals", params=cursor).json()
+        assert [each["id"] for each in told["proposals"]] == [other[0]]
+        assert told["after"] is None, "who asks on until there is nothing new would be told the same for ever"
         slow.commit()
-        later = erp.get("/proposals", params={"after": seen["after"]}).json()
-        assert order in [each["id"] for each in later["proposals"]], "what a slow transaction wrote came after"
+        later = erp.get("/proposals", params=cursor).json()
+        assert [each["id"] for each in later["proposals"]] == [order, other[0]], "the slow one came after"
         # The last that was read changes again, after another one did.
         cursor = read(erp)
         owner.execute(touch, [order])
@@ -78,6 +81,8 @@ def test_a_reader_misses_nothing_whatever_changes_again_or_commits_late(
         again = erp.get("/proposals", params=cursor).json()
         assert [each["id"] for each in again["proposals"]] == [order, other[0]]
     assert erp.get("/proposals", params={"after": "1"}).status_code == 422
+    ahead = erp.get("/proposals", params={"after": f"{10**18 - 1}.1"}).json()
+    assert len(ahead["proposals"]) == 2, "the cursor is of a database that this one was restored from"
 
 
 def test_a_token_for_something_else_opens_nothing(site: Site, database: TestDatabase) -> None:
@@ -127,13 +132,15 @@ def test_a_person_approves_another_quantity_and_says_why(site: Site) -> None:
         found = re.search(r'name="csrf" value="([^"]+)"', page)
         assert found is not None
         path = f"/proposals/{site.world.proposal}/override"
-        form = {"csrf": found[1], "decision": "approve", "quantity": "48", "code": "promotion", "note": "<b>端午"}
+        form = {"csrf": found[1], "decision": "approve", "quantity": "48", "code": "promotion", "note": "<b>端午\x02"}
         row = browser.post(path, data=form, headers={"HX-Request": "true"}).text
         assert "48" in row
         assert "原建议 36 件" in row
         assert "&lt;b&gt;端午" in row
         table = browser.get("/proposals/export", params={"state": "approved"}).content.decode("utf-8-sig")
         assert "promotion" in table
+        book = load_workbook(io.BytesIO(browser.get("/proposals/export?state=approved&form=xlsx").content))
+        assert "<b>端午" in list(book["proposals"].values)[1], "what no workbook can hold is left out of it"
 
 
 def test_nobody_approves_another_quantity_than_was_seen(erp: httpx.Client, site: Site, database: TestDatabase) -> None:

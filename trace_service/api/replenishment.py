@@ -26,7 +26,9 @@ from trace_service.web.tokens import Partner, require_scope
 router = APIRouter(prefix="/replenishment", tags=["replenishment"])
 PartnerOf = Annotated[Partner, Depends(require_scope("replenish"))]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
-Cursor = Annotated[str, Query(pattern=r"^[0-9]{1,18}\.[0-9]{1,18}$")]
+Cursor = Annotated[
+    str, Query(pattern=r"^[0-9]{1,18}\.[0-9]{1,18}$", description="What the last answer gave; without it all is told.")
+]
 Site = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _BEGINNING: Final = "0.0"
 _ANY: Final = {"state": None, "kind": None, "site": None, "changed": "0", "after": 0, "id": None}
@@ -36,9 +38,10 @@ _RECEIPTS: Final = 500
 
 
 class Feed(BaseModel):
-    """Proposals in the order in which they changed; `after` asks for what changes later, null where nothing is new.
+    """Proposals in the order in which they changed; `after` asks for what changes later.
 
-    A proposal that changes again comes again, and one that changed just now may come twice: `id` and `state` tell.
+    It is null where there is no more to ask for yet, and the earlier one holds. A proposal that changes again comes
+    again, and one that changed just now may come twice: `id` and `state` tell.
     """
 
     proposals: list[dict[str, Any]]
@@ -82,9 +85,8 @@ def feed(  # noqa: PLR0913, PLR0917  the framework passes parameters one by one
     changed, last = after.split(".")
     wanted = {"brand": partner.brand, "state": state, "kind": kind, "site": site, "changed": changed, "after": last}
     rows = connection.execute(SQL["feed"], {**wanted, "id": None, "limit": _PAGE}).fetchall()
-    for row in rows:
-        after = f"{row.changed}.{row.id}" if row.settled else after
-    return Feed(proposals=[_shown(row) for row in rows], after=after if rows else None)
+    settled = [f"{row.changed}.{row.id}" for row in rows if row.settled]
+    return Feed(proposals=[_shown(row) for row in rows], after=settled[-1] if settled else None)
 
 
 @router.get("/proposals/export")

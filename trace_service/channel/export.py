@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 
 from trace_service.channel.files import DANGEROUS
@@ -75,7 +76,8 @@ def as_excel(tables: Mapping[str, tuple[list[str], Iterator[Sequence[Value]]]]) 
 
 def _cell(sheet: Any, value: Value, *, bold: bool = False) -> Any:  # noqa: ANN401  openpyxl's own
     cell: Any = WriteOnlyCell(sheet)
-    cell.value = value
+    # One such character, pasted into a note, would leave nobody a table.
+    cell.value = ILLEGAL_CHARACTERS_RE.sub("", value) if isinstance(value, str) else value
     if not isinstance(value, str):
         return cell
     cell.data_type = "s"

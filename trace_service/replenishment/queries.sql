@@ -369,7 +369,8 @@ SELECT kind, count(*)::integer AS number FROM trace.proposal WHERE brand = %(bra
 
 -- name: feed
 -- In the order of the transactions that wrote them last; a cursor is (changed, id). What is not `settled`, a transaction
--- that still runs may yet come before: readers get it now and again, and their cursor stays before it.
+-- that still runs may yet come before: readers get it now and again, and their cursor stays before it. A cursor that is
+-- ahead of this database is of another one, which this was restored from: its reader begins anew.
 SELECT proposal.id, kind, state, site, to_site, gtin, dealer, quantity, proposed, need_by, reason, p_without, p_with,
     cost::float8 AS cost, confidence, model, inputs, created_at, updated_at, decided_by, decided_at, decision_code,
     decision_note, arrived, arrived_at, changed::text AS changed,
@@ -377,7 +378,8 @@ SELECT proposal.id, kind, state, site, to_site, gtin, dealer, quantity, proposed
 FROM trace.proposal
 WHERE brand = %(brand)s AND (%(state)s::text IS NULL OR state = %(state)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
     AND (%(site)s::text IS NULL OR site = %(site)s OR to_site = %(site)s) AND (%(id)s::bigint IS NULL OR id = %(id)s)
-    AND (proposal.changed, proposal.id) > (%(changed)s::xid8, %(after)s::bigint)
+    AND (proposal.changed, proposal.id) > (CASE WHEN %(changed)s::xid8 < pg_snapshot_xmin(pg_current_snapshot())
+        THEN %(changed)s::xid8 ELSE '0' END, %(after)s::bigint)
 ORDER BY proposal.changed, proposal.id LIMIT %(limit)s
 
 -- name: decide
