@@ -103,7 +103,7 @@ def test_what_came_before_an_empty_page_could_listen_is_shown_all_the_same(
         add_case(site.world)
         route.continue_()
 
-    page.route("**/events", meanwhile)
+    page.route("**/events", meanwhile, times=1)
     page.goto(site.url + path)
     expect(page.locator(shown)).to_be_visible()
 
