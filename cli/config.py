@@ -11,7 +11,6 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from cli.device import running_installation
 from contracts.errors import CodefenceError
 from edge.settings import HubSettings, ShelfSettings, StationSettings
 from ingest.settings import IngestSettings
@@ -64,7 +63,12 @@ Exit codes:
 def env(var: Path) -> None:
     """Print the settings with which other commands reach a running `codefence up`, for a shell to take over."""
     try:
+        from cli.device import running_installation  # noqa: PLC0415  `show` needs no embedded parts, as on a server
+
         settings = running_installation(var).serving_environment()
+    except ModuleNotFoundError as error:
+        message = f"no `codefence up` runs here: it needs the package {error.name!r}: pip install 'codefence[embedded]'"
+        raise click.ClickException(message) from error
     except CodefenceError as error:
         raise click.ClickException(f"{error.message}\n  {error.advice}") from error
     for name, value in settings.items():

@@ -28,7 +28,7 @@ print(len(found))
 _EVERY_COMMAND = """
 import cli.main
 for name, entry in cli.main.COMMANDS.items():
-    if entry.extra == "edge":
+    if entry.extra == EXTRA:
         assert cli.main.main.get_command(None, name) is not None
         print(name)
 """
@@ -85,7 +85,20 @@ def test_what_the_server_lock_alone_brings_is_not_needed_to_import_any_module_of
 
 def test_every_command_that_the_edge_is_said_to_be_enough_for_is_there_with_its_packages_alone(tmp_path: Path) -> None:
     # Packages of ours come with every installation.
-    assert _on_a_device(set(), _EVERY_COMMAND, tmp_path).split() == ["scan", "edge", "shelf", "fence"]
+    program = f"EXTRA = 'edge'\n{_EVERY_COMMAND}"
+    assert _on_a_device(set(), program, tmp_path).split() == ["scan", "edge", "shelf", "fence"]
+
+
+def test_every_command_that_a_server_is_said_to_be_enough_for_is_there_with_its_packages_alone(tmp_path: Path) -> None:
+    # Its image has the server's lock: none of what `codefence up` embeds, and nothing that reads pictures.
+    foreign = {name.replace("-", "_") for name in _locked("runtime") - _locked("server")}
+    modules = {"cv2", "zxingcpp", "serial"}
+    program = f"BLOCKED = {foreign | modules!r}\n{_BLOCKED}EXTRA = 'server'\n{_EVERY_COMMAND}"
+    program += "from click.testing import CliRunner\nprint(CliRunner().invoke(cli.main.main, ['config', 'env']).output)"
+    outcome = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    assert {"config", "ingest", "trace", "case", "backtest"} <= set(outcome.stdout.split())
+    assert "codefence[embedded]" in outcome.stdout
 
 
 def test_an_agent_without_a_camera_loads_nothing_that_decodes_pictures(tmp_path: Path) -> None:
