@@ -128,6 +128,18 @@ def test_a_proposal_is_approved_in_place(visit: Visit) -> None:
     assert page.locator("body").get_attribute("data-same") == "page"
 
 
+def test_a_decision_about_another_quantity_is_refused_in_words_and_can_be_made_again(visit: Visit, site: Site) -> None:
+    page = visit("/proposals")
+    with psycopg.connect(site.world.owner_dsn) as connection:
+        connection.execute("UPDATE trace.proposal SET quantity = 42")
+    page.get_by_role("button", name="批准").click()
+    expect(page.locator(".proposal [role=alert]")).to_contain_text("您的操作尚未生效")
+    expect(page.locator(".proposal .big")).to_contain_text("42")
+    page.get_by_role("button", name="批准").click()
+    expect(page.locator(".proposal .chip-approved")).to_be_visible()
+    expect(page.locator(".proposal [role=alert]")).to_have_count(0)
+
+
 def test_the_language_switch_changes_the_page_and_stays(visit: Visit) -> None:
     page = visit("/stock")
     page.get_by_role("link", name="English").click()

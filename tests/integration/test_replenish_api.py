@@ -157,6 +157,10 @@ def test_nobody_approves_another_quantity_than_was_seen(erp: httpx.Client, site:
             answer = browser.post(f"/proposals/{number}/{form}", data=said)
             assert answer.status_code == 409, form
             assert "建议数量已变" in answer.text
+            row = browser.post(f"/proposals/{number}/{form}", data=said, headers={"HX-Request": "true"})
+            assert row.status_code == 200, "the page shows nothing of a refusal"
+            assert "建议数量已更新，现按最新数量显示。您的操作尚未生效。" in row.text
+            assert 'name="seen" value="42"' in row.text
     old = erp.post(f"/proposals/{number}/decision", json={"decision": "approve", "seen": 36})
     assert (old.status_code, old.json()["code"]) == (409, "PROPOSAL_CHANGED")
     assert erp.get("/proposals").json()["proposals"][0]["state"] == "open"

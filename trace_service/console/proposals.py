@@ -10,9 +10,9 @@ from trace_service.replenishment.tables import table_of
 from trace_service.web import inquiries
 from trace_service.web.auth.sessions import Session
 from trace_service.web.context import Console, ConsoleOf
-from trace_service.web.errors import InvalidParameterError
+from trace_service.web.errors import InvalidParameterError, ProposalChangedError, StateConflictError
 from trace_service.web.guards import SessionOf, WorkerSession
-from trace_service.web.models import Proposal, ProposalState
+from trace_service.web.models import ProposalState
 from trace_service.web.parameters import Before, CodeField, NoteField, Number, ProposalFilter, QuantityField, Seen
 from trace_service.web.render import Page
 
@@ -76,8 +76,7 @@ async def override(  # noqa: PLR0913, PLR0917  the framework passes the fields o
     said = inquiries.Override(quantity if decision == "approve" else None, code, note, seen)
     if said.quantity is not None and code is None:
         raise InvalidParameterError("another quantity needs a reason", advice="Choose one of the reasons.")
-    found = await inquiries.decide(console.database, session, number, inquiries.DECISIONS[decision], said)
-    return _answer(request, console, session, found)
+    return await _decided(request, console, session, number, (inquiries.DECISIONS[decision], said))
 
 
 @router.post("/proposals/{number}/{decision}")
@@ -91,11 +90,23 @@ async def decide(  # noqa: PLR0913, PLR0917  likewise
 ) -> Response:
     """Approve or reject; the page's own script replaces the row, without it the list is shown again."""
     said = inquiries.Override(seen=seen)
-    found = await inquiries.decide(console.database, session, number, inquiries.DECISIONS[decision], said)
-    return _answer(request, console, session, found)
+    return await _decided(request, console, session, number, (inquiries.DECISIONS[decision], said))
 
 
-def _answer(request: Request, console: Console, session: Session, found: Proposal) -> Response:
-    if "hx-request" in request.headers:
-        return console.renderer.page(request, Page("proposal_row.html", {"proposal": found}), session)
-    return RedirectResponse("/proposals", 303)
+async def _decided(
+    request: Request,
+    console: Console,
+    session: Session,
+    number: int,
+    decision: tuple[ProposalState, inquiries.Override],
+) -> Response:
+    if "hx-request" not in request.headers:
+        await inquiries.decide(console.database, session, number, *decision)
+        return RedirectResponse("/proposals", 303)
+    problem = None
+    try:
+        found = await inquiries.decide(console.database, session, number, *decision)
+    except (ProposalChangedError, StateConflictError) as error:
+        # The page puts no refusal in its place: its reader would see nothing happen.
+        found, problem = await inquiries.proposal(console.database, session.brand, number), error.code
+    return console.renderer.page(request, Page("proposal_row.html", {"proposal": found, "problem": problem}), session)
