@@ -131,18 +131,21 @@ def test_a_hoarded_lot_is_a_lead_and_never_an_alert() -> None:
 
 
 def test_a_dealer_that_orders_far_more_than_it_needs_is_a_prior_and_a_season_is_not() -> None:
-    def priors(dumped: Iterable[str], day: int) -> dict[str, float]:
+    def priors(dumped: Iterable[str], day: int, tellings: tuple[int, ...] = (20,)) -> dict[str, float]:
         detector, number = OrderingPrior(NETWORK), 0
         stream: list[Observation] = []
         for week in range(30):
             for dealer in ("D1", "D2"):
                 for _ in range(9 if dealer in set(dumped) and week in (24, 25) else 1):
-                    cases = range(number, number + 20)
                     number += 20
-                    stream.append(paper(f"SH{number}", cases, 7 * week + 1, receiver=dealer))
+                    for size in tellings:
+                        cases = range(number - 20, number - 20 + size)
+                        stream.append(paper(f"SH{number}", cases, 7 * week + 1, receiver=dealer))
         assert play(detector, stream, day) == ([], [], [])
         return detector.priors
 
-    assert set(priors(["D1"], 205)) == {"D1"}
-    assert max(priors(["D1"], 205).values()) <= 2.0
+    whole = priors(["D1"], 205)
+    assert set(whole) == {"D1"}
+    assert max(whole.values()) <= 2.0
+    assert priors(["D1"], 205, tellings=(4, 12, 20)) == whole, "a paper that is told again as goods join it is one"
     assert priors([], 205) == {}

@@ -3,7 +3,7 @@
 A negative-binomial CUSUM of each week's orders (in shipments of usual size) against the dealer's own past weeks, its
 peers' week, and what consumers' scans say that it sells (Page 1954; likelihood ratio of 2.5 times the mean). What the
 dealer passes on to others within three weeks was not ordered for itself: a week is weighed three weeks later.
-Kept: five figures a dealer, and the cases ordered in the last three weeks.
+Kept: five figures a dealer, the cases ordered in the last three weeks, and those of each paper.
 """
 
 from collections.abc import Iterable
@@ -53,16 +53,14 @@ class OrderingPrior:
         self._dealers: dict[str, _Dealer] = {}
         # case → dealer and week; what is passed on within three weeks changes its dealer.
         self._recent: dict[str, tuple[str, int]] = {}
+        self._told: dict[tuple[str, str], tuple[str, ...]] = {}  # dealer and shipment → its cases
         self._size = [20.0, 1.0]  # cases, shipments
 
     def observe(self, observation: Observation, now: int) -> Iterable[Claim]:
         """Count what is ordered and what is scanned."""
         if isinstance(observation, Shipment):
             if observation.kind != "delivery" and observation.receiver in self.network.dealers:
-                where = (observation.receiver, now // (7 * DAY_MS))
-                self._recent.update(dict.fromkeys(observation.cases, where))
-                self._size[0] += len(observation.cases)
-                self._size[1] += 1
+                self._ordered(observation, now // (7 * DAY_MS))
         elif isinstance(observation, Sighting) and observation.kind == "scan":
             dealer = observation.goods.dealer
             if dealer is not None and dealer in self.network.dealers:
@@ -80,6 +78,15 @@ class OrderingPrior:
                 if dealer.excess > _SPEAKS:
                     self.priors[name] = round(min(_LARGEST, dealer.excess - _SPEAKS), 3)
         return ()
+
+    def _ordered(self, paper: Shipment, week: int) -> None:
+        """Count a paper's cases; of one that is told again, since goods joined or left it, those that are new."""
+        which = paper.receiver, paper.key
+        before = frozenset(self._told.get(which, ()))
+        self._recent.update((case, (paper.receiver, week)) for case in paper.cases if case not in before)
+        self._size[0] += len(paper.cases) - len(before)
+        self._size[1] += which not in self._told
+        self._told[which] = paper.cases
 
     def _keep(self, week: int) -> None:
         """Count the cases that were ordered until a week and stayed where they came."""
