@@ -96,6 +96,11 @@ def test_what_is_no_code_is_told_apart_from_what_was_done_before(page: Page, ben
     page.keyboard.press("Enter")
     expect(page.locator("#word")).to_have_text("不明")
     expect(page.locator("#why")).to_have_text("输入的不是条码，请核对后再输")
+    # A page of before the station was started anew.
+    page.route("**/act", lambda route: route.fulfill(json={"error": "reload the page"}), times=1)
+    page.locator("#typed").fill(case(1))
+    page.keyboard.press("Enter")
+    expect(page.locator("#why")).to_have_text("请刷新页面")
     bench.read(case(1))
     expect(page.locator("#word")).to_have_text("正确")
     expect(page.locator("#code")).to_have_text(re.compile("^/00/", re.IGNORECASE))

@@ -128,7 +128,8 @@ const problem = (error) => words().problem[error] ?? error;
 async function actAndShow(asked) {
   const { error } = await act(asked);
   if (!error) return;
-  const [verdict, why] = asked.do === "key" ? ["UNKNOWN", words().no_code] : ["REFUSED", problem(error)];
+  const typed = asked.do === "key" && !(error in words().problem);
+  const [verdict, why] = typed ? ["UNKNOWN", words().no_code] : ["REFUSED", problem(error)];
   if (state?.stopped) $("why").textContent = why;
   else show(verdict, why, asked.code ?? "");
   play(verdict);
