@@ -64,6 +64,23 @@ def test_a_new_store_has_stock_and_an_order_once_it_is_counted(site: Site, table
     assert '{"node": "S-NEW", "sku": "09506000134352", "reorder": 12, "maximum": 40' in shown.stdout
 
 
+def test_a_brand_with_many_stores_sets_and_changes_all_lines_by_one_table(
+    site: Site, table: Path, database: TestDatabase
+) -> None:
+    stores = 12_000  # more than the database has locks for in one transaction
+    assert site.world.proposal
+    with psycopg.connect(database.owner_dsn) as owner:
+        owner.execute(
+            "INSERT INTO trace.site (id, kind, dealer, name_zh, name_en) SELECT 'S-MANY-' || number, 'store', dealer,"
+            " '店', 'Store' FROM trace.site, generate_series(1, %s) AS number WHERE id = %s",
+            [stores, STORE],
+        )
+    for reorder in (10, 12):
+        rows = "".join(f"S-MANY-{number},{GTIN},{reorder},40,2,\n" for number in range(1, stores + 1))
+        assert f"{stores:,} of {stores:,} are new or changed" in load(table, rows).stderr
+    assert sum(line == (12, 40, "store") for line in lines_of(database).values()) == stores
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [

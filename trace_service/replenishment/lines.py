@@ -13,6 +13,7 @@ from trace_service.store.rows import recordset
 
 MOST_ITEMS: Final = 1_000_000
 _MOST_NAMED: Final = 5
+_AT_ONCE: Final = 1_000
 _NO_TEXT: Final = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 
 
@@ -32,23 +33,27 @@ class Line:
 
 
 def configure(connection: Connection, brand: str, lines: Sequence[Line]) -> int:
-    """Set the configured lines of places, all or none; return how many are new or changed.
+    """Set the configured lines of places, unless one is refused; return how many are new or changed.
 
     A place that is new has stock from now on: shelves, scans and counts give it a figure, and the worker looks at its
-    order at once. Raises LinesError for a product or site that is not the brand's.
+    order at once. Raises LinesError for a product or site that is not the brand's, before anything is set.
     """
     rows = [each for each in lines if not _NO_TEXT.search(each.site + each.gtin)]
+    strange = connection.execute(SQL["strange_lines"], {"brand": brand, "rows": recordset(rows)}).fetchall()
+    if strange or len(rows) < len(lines):
+        named = "; ".join(f"{row.site} {row.gtin}" for row in strange[:_MOST_NAMED]) or "a name that is no text"
+        raise LinesError(
+            f"not the brand's product, or not its dealer's site: {named}{' …' * (len(strange) > _MOST_NAMED)}",
+            advice="Import products and sites first: codefence channel import.",
+        )
+    return sum(_set(connection, brand, rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE))
+
+
+def _set(connection: Connection, brand: str, rows: Sequence[Line]) -> int:
+    """Set some lines, locked as the live path does: a server has no room for all locks of a brand."""
     with connection.transaction():
         lock(connection, {f"stock {each.site} {each.gtin}" for each in rows})
-        query = {"brand": brand, "rows": recordset(rows)}
-        strange = connection.execute(SQL["strange_lines"], query).fetchall()
-        if strange or len(rows) < len(lines):
-            named = "; ".join(f"{row.site} {row.gtin}" for row in strange[:_MOST_NAMED]) or "a name that is no text"
-            raise LinesError(
-                f"not the brand's product, or not its dealer's site: {named}{' …' * (len(strange) > _MOST_NAMED)}",
-                advice="Import products and sites first: codefence channel import.",
-            )
-        changed = connection.execute(SQL["configure_lines"], query).fetchall()
+        changed = connection.execute(SQL["configure_lines"], {"brand": brand, "rows": recordset(rows)}).fetchall()
         # Its rows may not exist yet while the same statement makes the places.
         connection.execute(SQL["review_lines"], {"rows": recordset(row._asdict() for row in changed)})
         connection.execute(SQL["wake_worker"])
