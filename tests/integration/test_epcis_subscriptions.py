@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,6 +166,31 @@ def test_the_cursor_waits_for_a_receiver_and_gives_up_in_the_end(
     assert receiver.serials()[-1] == "N2"
     assert interface.client.delete(address).status_code == 204
     assert interface.client.get(address).status_code == 404
+
+
+def test_a_subscription_goes_on_where_it_was_in_a_database_restored_as_the_documentation_says(
+    interface: Interface, receiver: Receiver, deliver: Callable[[], None]
+) -> None:
+    send(interface.client, *_arrivals("OLD"))
+    _subscribe(interface, receiver)
+    send(interface.client, *_arrivals("A", "B"))
+    deliver()
+    send(interface.client, *_arrivals("C"))
+    documented = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text("utf-8")
+    statements = re.findall(r"-c '((?:UPDATE|WITH) [^']*)'", documented)
+    assert len(statements) == 3
+    with connect(interface.database.owner_dsn, "tests") as connection:
+        # Another cluster begins to count anew: what is restored is numbered far ahead of it.
+        ahead = "SET transaction = (transaction::text::bigint + 10^9::bigint)::text::xid8"
+        connection.execute(f"UPDATE trace.epcis_event {ahead}")
+        connection.execute(f"UPDATE trace.epcis_subscription {ahead}")
+        for statement in statements:
+            connection.execute(statement)
+    deliver()
+    assert receiver.serials() == ["A", "B", "C"]
+    send(interface.client, *_arrivals("D"))
+    deliver()
+    assert receiver.serials() == ["A", "B", "C", "D"]
 
 
 def test_a_schedule_may_report_that_nothing_came(
