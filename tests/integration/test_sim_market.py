@@ -111,6 +111,7 @@ class Ingest:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client.on_message = None  # in a circle with this, its sockets might be collected before they are closed
 
 
 class Stations(threading.Thread):
