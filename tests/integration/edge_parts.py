@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from ending import end
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from waiting import PATIENCE, wait_for
@@ -118,8 +119,7 @@ class Application:
         return Counter(event.code for event in events if isinstance(event, Scan))
 
     def stop(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        end(self._client)
 
 
 def scan_draft(code: str, once: str = "") -> Draft:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import msgspec
 import psycopg
 from conftest import TestBroker, TestDatabase
+from ending import end
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr
@@ -127,8 +128,7 @@ class Edge:
             waiting = {seq: waiting[seq] for seq in sorted(waiting.keys() - self.committed())}
 
     def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        end(self._client)
 
 
 def environment(dsn: str, broker: TestBroker) -> dict[str, str]:

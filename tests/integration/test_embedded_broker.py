@@ -7,6 +7,7 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from ending import end
 from paho.mqtt.enums import CallbackAPIVersion
 from waiting import PATIENCE, wait_for
 
@@ -56,8 +57,7 @@ class Station:
         return [self.inbox.get(timeout=PATIENCE) for _ in range(count)]
 
     def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        end(self._client)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from click.testing import CliRunner, Result
 from conftest import TestBroker, TestDatabase
+from ending import end
 from ingest_parts import SITE, Edge, RunningWorker, environment, ingest_process, now_ms, query, register, scan
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr
@@ -154,8 +155,7 @@ def retained(broker: TestBroker, device: str, expected: int = 1) -> list[bytes]:
     client.loop_start()
     wait_for(lambda: subscribed.is_set() and len(heard) >= expected)
     threading.Event().wait(0.5)
-    client.disconnect()
-    client.loop_stop()
+    end(client)
     return heard
 
 

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import yaml
 from conftest import TestDatabase
+from ending import end
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr
 from waiting import wait_for
@@ -134,8 +135,7 @@ class Peer:
         return [topic for topic, _ in self.heard]
 
     def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
+        end(self.client)
 
 
 Connect = Callable[..., Peer]

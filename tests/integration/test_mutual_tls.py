@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from ending import end
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import SecretStr, ValidationError
 from test_mosquitto import DEPLOY, OTHER, OURS, PROGRAM, SITE, Mosquitto, keep
@@ -119,8 +120,7 @@ class Client:
         return self.reason is not None and not self.losses
 
     def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
+        end(self.client)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import paho.mqtt.client as mqtt
 import pytest
+from ending import end
 from paho.mqtt.enums import CallbackAPIVersion
 from sim_market_sample import write_market
 from waiting import PATIENCE, wait_for
@@ -109,9 +110,7 @@ class Ingest:
         return {key: scan for key, scan in found.items() if isinstance(scan, Scan)}
 
     def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-        self._client.on_message = None  # in a circle with this, its sockets might be collected before they are closed
+        end(self._client)
 
 
 class Stations(threading.Thread):
