@@ -96,18 +96,21 @@ async def code_page(
     else:
         when = moments.aware(words_of(request, session).zone)
         if unit:
-            found = await asyncio.to_thread(_look, console, session.brand, unit, when)
             rows = await inquiries.scans_of_code(console.database, session.brand, unit, when[1])
+            scanned = {row.dealer for row in rows}
+            found = await asyncio.to_thread(_look, console, session.brand, unit, when, scanned)
             scans = await asyncio.to_thread(inquiries.located, console.places, rows)
     values = {"code": text, "found": found, "problem": problem, "moments": moments, "scans": scans}
     return console.renderer.page(request, Page("code.html", values, 422 if problem else 200), session)
 
 
-def _look(console: Console, brand: str, unit: str, when: tuple[datetime, datetime | None]) -> Found:
+def _look(
+    console: Console, brand: str, unit: str, when: tuple[datetime, datetime | None], scanned: set[str | None]
+) -> Found:
     with connect(console.settings.database_url.get_secret_value(), "console codes") as connection:
         state = state_at(connection, brand, unit, *when)
         entries = timeline(connection, brand, unit, when[1])
-        dealers = {*state.levels, state.dealer, state.holder, *(entry.event.dealer for entry in entries)}
+        dealers = scanned | {*state.levels, state.dealer, state.holder, *(entry.event.dealer for entry in entries)}
         query = {"dealers": sorted(each for each in dealers if each), "brand": brand}
         names = {row.id: row for row in connection.execute(SQL["dealer_names"], query)}
     return Found(state, entries[-_SHOWN:], max(0, len(entries) - _SHOWN), names)
