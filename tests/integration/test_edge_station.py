@@ -112,6 +112,11 @@ def offline(workplace: Workplace) -> list[str]:
     return [event.state for each in told for event in each.events if isinstance(event, Status)]
 
 
+def online(workplace: Workplace) -> int:
+    """Return how many starts were connected: each reports its state under an identity of its own."""
+    return len({boot for boot, _ in workplace.application.events(Kind.STATUS)})
+
+
 def test_sigkill_in_the_middle_of_a_burst_loses_and_doubles_nothing(workplace: Workplace) -> None:
     workplace.start()
     expected: Counter[str] = Counter()
@@ -120,6 +125,8 @@ def test_sigkill_in_the_middle_of_a_burst_loses_and_doubles_nothing(workplace: W
         expected.update([item(2 * number), item(2 * number + 1)])
         if number % 13 == 12:
             wait_for(lambda least=number // 3: workplace.done() > least)  # type: ignore[misc]
+            # Only who was connected leaves a last will.
+            wait_for(lambda starts=(number + 1) // 13: online(workplace) == starts)  # type: ignore[misc]
             workplace.end(signal.SIGKILL)
             workplace.start()
     wait_for(lambda: len(workplace.application.codes()) == 80)
