@@ -16,8 +16,11 @@ Examples:
   codefence test --hypothesis-profile=explore
 """
 # Real processes share the machine with whatever else runs there: one unlucky moment of a few tests is shown with its
-# trace, and refuses nothing; what fails twice, or in many places, does.
+# trace, and refuses nothing; what fails twice, or in many places, does. What starts nothing has one try, and so has
+# what kills processes to prove that nothing is lost.
 _TWICE: Final = ("--reruns=1", "--max-suite-reruns=3", "--rerun-show-tracebacks")
+_ONCE: Final = ("tests/unit", "tests/acceptance/test_faults.py", "tests/integration/test_ingest_faults.py",
+                "tests/integration/test_outbox_power_loss.py")  # fmt: skip
 
 
 @click.command(context_settings={"ignore_unknown_options": True}, epilog=_EXAMPLES)
@@ -33,5 +36,7 @@ def test(arguments: tuple[str, ...]) -> None:
     ensure_assets(lambda text: click.echo(text, err=True))
     os.chdir(root)
     python = Path(codefence()[0]).with_name("python")
+    tries = [*_TWICE, *(f"--rerun-exclude-path={each}" for each in _ONCE)]
     # A file's tests stay together: they share parts that are started once.
-    os.execv(python, [str(python), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", *_TWICE, *arguments])  # noqa: S606  becoming pytest is the purpose
+    command = [str(python), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", *tries, *arguments]
+    os.execv(python, command)  # noqa: S606  becoming pytest is the purpose

@@ -24,7 +24,8 @@ Columns: node (a site), sku (a GTIN), reorder, maximum, and perhaps daily_demand
 \b
 Exit codes:
   0  all of them hold
-  1  nothing changed: a row cannot be used, or names a product or site that is not the brand's
+  1  a row cannot be used, or names a product or site that is not the brand's: nothing changed; or the database went
+     away meanwhile: load it again
 """
 _LIST: Final = "\b\nExample:\n  codefence replenish lines list --brand qingyuan --json"
 _BRAND: Final = click.option("--brand", required=True, help="Whose stores and products these are.")
@@ -47,7 +48,7 @@ def _database(brand: str) -> Iterator[Connection]:
 @_BRAND
 @reported
 def load(table: Path, brand: str) -> None:
-    """Place products at stores by the CSV TABLE, or change their configured lines, all or none."""
+    """Place products at stores by the CSV TABLE, or change their lines; one that is refused refuses all."""
     wanted = line_list(table)
     with _database(brand) as connection:
         changed = configure(connection, brand, wanted)

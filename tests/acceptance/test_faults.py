@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from waiting import PATIENCE
 
 from cli.embedded import timescale
 from cli.embedded.binaries import service_account
@@ -150,8 +151,8 @@ def test_a_clock_a_day_ahead_is_quarantined_and_one_a_day_behind_is_believed_and
         assert second.committed == second.captured
         assert system.rows("SELECT DISTINCT reason FROM landing.dead_letter") == [("TIME_OUT_OF_RANGE",)]
         skews = dict(system.rows("SELECT id, round(skew_ms / 1000.0)::int FROM landing.device WHERE skew_ms <> 0"))
-        assert skews[FLEET[0]] == pytest.approx(day, abs=600)
-        assert skews[FLEET[1]] == pytest.approx(-day, abs=600)
+        assert skews[FLEET[0]] == pytest.approx(day, abs=PATIENCE)
+        assert skews[FLEET[1]] == pytest.approx(-day, abs=PATIENCE)
 
 
 def test_poison_in_every_batch_is_refused_for_its_own_reason_and_its_neighbours_are_stored(home: Path) -> None:
